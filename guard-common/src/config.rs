@@ -1,0 +1,74 @@
+//! Load-time constants: where this kernel keeps the struct members guard reads, resolved from BTF by the daemon.
+
+/// A member this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Declares [`Offsets`] and the list the daemon resolves it from, so that the two cannot differ.
+macro_rules! offsets {
+    ($($field:ident = $struct_name:literal . $path:literal),* $(,)?) => {
+        /// Byte offsets of struct members in the running kernel; [`ABSENT`] where it has none.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Offsets {
+            $(#[doc = concat!("`", $struct_name, ".", $path, "`")] pub $field: u32,)*
+        }
+
+        impl Offsets {
+            /// Nothing is known yet.
+            pub const UNKNOWN: Self = Self { $($field: ABSENT,)* };
+
+            /// `(struct, member path)` of every field, in the order of the fields.
+            pub const MEMBERS: &'static [(&'static str, &'static str)] = &[$(($struct_name, $path),)*];
+
+            /// From values in the order of [`Self::MEMBERS`]; `None` if there are too few.
+            #[must_use]
+            pub fn from_slice(values: &[u32]) -> Option<Self> {
+                let mut values = values.iter().copied();
+                Some(Self { $($field: values.next()?,)* })
+            }
+        }
+    };
+}
+
+offsets! {
+    dentry_parent = "dentry"."d_parent",
+    dentry_inode = "dentry"."d_inode",
+    dentry_name_len = "dentry"."d_name.len",
+    dentry_name = "dentry"."d_name.name",
+    dentry_sb = "dentry"."d_sb",
+    mount_mnt = "mount"."mnt",
+    mount_parent = "mount"."mnt_parent",
+    mount_mountpoint = "mount"."mnt_mountpoint",
+    vfsmount_root = "vfsmount"."mnt_root",
+    inode_ino = "inode"."i_ino",
+    inode_mode = "inode"."i_mode",
+    inode_sb = "inode"."i_sb",
+    inode_size = "inode"."i_size",
+    inode_rdev = "inode"."i_rdev",
+    inode_nlink = "inode"."i_nlink",
+    inode_uid = "inode"."i_uid",
+    inode_generation = "inode"."i_generation",
+    sb_dev = "super_block"."s_dev",
+    sb_magic = "super_block"."s_magic",
+    file_path = "file"."f_path",
+    file_inode = "file"."f_inode",
+    file_flags = "file"."f_flags",
+    file_mode = "file"."f_mode",
+    task_flags = "task_struct"."flags",
+    task_start_boottime = "task_struct"."start_boottime",
+    task_pid = "task_struct"."pid",
+    task_tgid = "task_struct"."tgid",
+    task_mm = "task_struct"."mm",
+    task_cgroups = "task_struct"."cgroups",
+    css_set_dfl_cgrp = "css_set"."dfl_cgrp",
+    cgroup_kn = "cgroup"."kn",
+    kernfs_node_id = "kernfs_node"."id",
+    mm_arg_start = "mm_struct"."arg_start",
+    mm_arg_end = "mm_struct"."arg_end",
+    bprm_file = "linux_binprm"."file",
+    bprm_argc = "linux_binprm"."argc",
+    bprm_filename = "linux_binprm"."filename",
+    bprm_interp = "linux_binprm"."interp",
+    socket_type = "socket"."type",
+    qstr_name = "qstr"."name",
+}

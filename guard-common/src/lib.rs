@@ -1,0 +1,20 @@
+//! The types that cross between the kernel programs and the daemon, each written once.
+//!
+//! Everything here is `no_std`, `repr(C)`, padded by hand, and asserted by size and offset. No behaviour
+//! beyond conversions lives here, and nothing here reads memory it was not given.
+
+#![no_std]
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+pub mod config;
+pub mod count;
+pub mod grant;
+pub mod notice;
+pub mod op;
+#[cfg(feature = "user")]
+pub mod pod;
+pub mod record;
+pub mod table;
+
+/// Version of everything in this crate. The daemon refuses pinned maps written under another one.
+pub const ABI_VERSION: u32 = 1;

@@ -1,0 +1,29 @@
+//! The doorbell: what goes through the ring buffer. State lives in the maps; a lost notice loses nothing.
+
+use crate::record::HoldKey;
+
+/// One entry of the `NOTICES` ring buffer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub key: HoldKey,
+    /// [`crate::record::HoldRecord::hold`].
+    pub hold: u64,
+    /// One of the constants below.
+    pub kind: u32,
+    /// Thread group of the task.
+    pub tgid: u32,
+}
+
+/// A new hold is in `HOLDS`.
+pub const HELD: u32 = 1;
+/// The same operation ran again without a grant and was stopped again.
+pub const HELD_AGAIN: u32 = 2;
+/// A grant was used; `HOLDS` and `GRANTS` no longer have the key. The verdict was to approve.
+pub const APPROVED: u32 = 3;
+/// As [`APPROVED`], but the verdict was to deny.
+pub const DENIED: u32 = 4;
+/// The task is gone; `HOLDS` and `GRANTS` no longer have the key.
+pub const GONE: u32 = 5;
+
+const _: () = assert!(core::mem::size_of::<Notice>() == 24);

@@ -1,0 +1,168 @@
+//! The kinds of operation guard knows, and sets of them.
+
+/// One kind of kernel-visible act. The number is its bit in an [`OpSet`] and is part of the ABI.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Op {
+    /// `unlink(2)`, `unlinkat(2)` of anything but a directory.
+    Unlink = 0,
+    /// `rmdir(2)`, `unlinkat(2)` with `AT_REMOVEDIR`.
+    Rmdir = 1,
+    /// `rename(2)` and relatives. `other` is the new place; its `ino` is 0 when nothing stood there.
+    Rename = 2,
+    /// `link(2)`: `target` is the existing file, `other` the new name.
+    Link = 3,
+    /// `symlink(2)`: `target` is the new name, `other_path` the text it points to.
+    Symlink = 4,
+    /// Creation of a file, device node, fifo or socket node. `detail[0]` is the mode, `detail[1]` the device.
+    Mknod = 5,
+    /// `detail[0]` is the new mode.
+    Chmod = 6,
+    /// `detail[0]` is the new uid, `detail[1]` the new gid.
+    Chown = 7,
+    /// `truncate(2)`, `ftruncate(2)`, and `O_TRUNC` where the kernel asks separately.
+    Truncate = 8,
+    /// An open for writing of something that existed. `detail[0]` is `f_flags`.
+    OpenWrite = 9,
+    /// An open for reading. `detail[0]` is `f_flags`.
+    OpenRead = 10,
+    /// `execve(2)`, `execveat(2)`.
+    Exec = 11,
+    /// `connect(2)`; the address is in `address`.
+    Connect = 12,
+    /// `mount(2)`, `fsconfig(2)` and relatives. `detail[0]` is the mount flags; `other_path` is the device or source.
+    Mount = 13,
+    /// `move_mount(2)`.
+    MoveMount = 14,
+    /// `umount(2)`.
+    Umount = 15,
+    /// `pivot_root(2)`.
+    PivotRoot = 16,
+    /// A destructive `ioctl(2)`. `detail[0]` is the command.
+    Ioctl = 17,
+    /// `kill(2)` and relatives at a process outside the agent. `detail[0]` is the signal, `detail[1]` the target's pid.
+    Signal = 18,
+    /// `ptrace(2)`, `process_vm_writev(2)`, `/proc/PID/mem` and relatives. `detail[1]` is the target's pid.
+    Ptrace = 19,
+    /// `io_uring_setup(2)`.
+    IoUring = 20,
+    /// A program that became something else between judgement and its first instruction.
+    ExecVerify = 21,
+}
+
+impl Op {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 22] = [
+        Self::Unlink,
+        Self::Rmdir,
+        Self::Rename,
+        Self::Link,
+        Self::Symlink,
+        Self::Mknod,
+        Self::Chmod,
+        Self::Chown,
+        Self::Truncate,
+        Self::OpenWrite,
+        Self::OpenRead,
+        Self::Exec,
+        Self::Connect,
+        Self::Mount,
+        Self::MoveMount,
+        Self::Umount,
+        Self::PivotRoot,
+        Self::Ioctl,
+        Self::Signal,
+        Self::Ptrace,
+        Self::IoUring,
+        Self::ExecVerify,
+    ];
+
+    /// The name used in rules, the API, the log and on screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unlink => "unlink",
+            Self::Rmdir => "rmdir",
+            Self::Rename => "rename",
+            Self::Link => "link",
+            Self::Symlink => "symlink",
+            Self::Mknod => "mknod",
+            Self::Chmod => "chmod",
+            Self::Chown => "chown",
+            Self::Truncate => "truncate",
+            Self::OpenWrite => "open_write",
+            Self::OpenRead => "open_read",
+            Self::Exec => "exec",
+            Self::Connect => "connect",
+            Self::Mount => "mount",
+            Self::MoveMount => "move_mount",
+            Self::Umount => "umount",
+            Self::PivotRoot => "pivot_root",
+            Self::Ioctl => "ioctl",
+            Self::Signal => "signal",
+            Self::Ptrace => "ptrace",
+            Self::IoUring => "io_uring",
+            Self::ExecVerify => "exec_verify",
+        }
+    }
+
+    /// The set that holds this kind alone.
+    #[must_use]
+    pub const fn set(self) -> OpSet {
+        OpSet(1 << self as u32)
+    }
+}
+
+impl TryFrom<u32> for Op {
+    type Error = u32;
+
+    fn try_from(number: u32) -> Result<Self, u32> {
+        Self::ALL.get(number as usize).copied().ok_or(number)
+    }
+}
+
+/// A set of [`Op`], one bit each.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpSet(pub u64);
+
+impl OpSet {
+    pub const EMPTY: Self = Self(0);
+    /// Every kind there is, and every kind there may be later.
+    pub const ALL: Self = Self(u64::MAX);
+
+    #[must_use]
+    pub const fn contains(self, op: Op) -> bool {
+        self.0 & op.set().0 != 0
+    }
+
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What a rename does beyond giving a thing another name; bits of [`crate::record::HoldRecord::flags`].
+pub mod rename {
+    /// Something stood at the new name and would be destroyed.
+    pub const OVERWRITE: u32 = 1;
+    /// `RENAME_EXCHANGE`.
+    pub const EXCHANGE: u32 = 2;
+    /// `RENAME_WHITEOUT`.
+    pub const WHITEOUT: u32 = 4;
+    /// The new name is in another directory.
+    pub const ELSEWHERE: u32 = 8;
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < Op::ALL.len() {
+        assert!(Op::ALL[index] as usize == index, "Op::ALL is in the order of its numbers");
+        index += 1;
+    }
+};

