@@ -1,0 +1,284 @@
+//! The kernel's tables of a policy, and the kernel's check as a pure mirror. May only err towards "candidate".
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv6Addr,
+    os::unix::ffi::OsStrExt as _,
+};
+
+use guard_common::{
+    op::{Op, OpSet},
+    record::doubt,
+    table::{NameValue, PREFIX_MAX},
+};
+
+use super::{
+    act::{Act, O_TRUNC},
+    compile::{Fitted, Places, Policy, is_below},
+    network::{Network, mapped},
+    pattern::Name,
+    syntax::ObjectType,
+};
+use crate::operation::{Address, Operation};
+
+const AF_UNSPEC: u16 = 0;
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// What the daemon writes for the kernel; see [`guard_common::table`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    pub ops: OpSet,
+    pub always: OpSet,
+    pub block: OpSet,
+    /// Directories with their trailing slash. Each says what it inherits; the longest alone counts.
+    pub paths: Vec<(Vec<u8>, OpSet)>,
+    pub names: Vec<(Vec<u8>, NameValue)>,
+    /// Family, and port or 0 for every one.
+    pub ports: Vec<(u16, u16)>,
+    /// IPv4 is mapped into IPv6; bits of the prefix.
+    pub addresses: Vec<(Ipv6Addr, u8)>,
+}
+
+/// Where one clause may match, in directories without trailing slashes.
+struct Reach {
+    ops: OpSet,
+    below: Vec<Vec<u8>>,
+    not_below: Vec<Vec<u8>>,
+}
+
+/// Collects the tables.
+#[derive(Default)]
+struct Lowering {
+    tables: Tables,
+    names: BTreeMap<Vec<u8>, NameValue>,
+    ports: BTreeSet<(u16, u16)>,
+    addresses: BTreeSet<(Ipv6Addr, u8)>,
+    reaches: Vec<Reach>,
+}
+
+impl Policy {
+    /// The kernel's tables.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        let mut lowering = Lowering::default();
+        // An exception is for the daemon to judge.
+        for fitted in self.clauses.iter().filter(|fitted| fitted.except.is_none()) {
+            lowering.add(fitted);
+        }
+        let Lowering { mut tables, names, ports, addresses, reaches } = lowering;
+        tables.paths = paths(&reaches);
+        tables.names = names.into_iter().collect();
+        tables.ports = ports.into_iter().collect();
+        tables.addresses = addresses.into_iter().collect();
+        tables
+    }
+}
+
+impl Lowering {
+    fn add(&mut self, fitted: &Fitted) {
+        let mut on_paths = OpSet::EMPTY;
+        for act in fitted.clause.acts.iter() {
+            let ops = act.table_ops();
+            self.tables.ops = self.tables.ops.union(ops);
+            match act {
+                Act::Connect => self.connect(fitted),
+                Act::Exec if !fitted.clause.program.is_empty() => self.programs(fitted, ops),
+                // The kernel asks by command or by target; the kind alone is in the tables.
+                Act::Ioctl | Act::Signal | Act::Ptrace | Act::IoUring => {
+                    self.tables.always = self.tables.always.union(ops);
+                }
+                Act::OpenWrite | Act::OpenRead | Act::Mknod | Act::Truncate
+                    if fitted.clause.object == [ObjectType::BlockDevice] =>
+                {
+                    self.tables.block = self.tables.block.union(ops);
+                }
+                Act::Unlink
+                | Act::Rmdir
+                | Act::Rename
+                | Act::MoveAway
+                | Act::RenameOver
+                | Act::RenameTo
+                | Act::Link
+                | Act::LinkTo
+                | Act::Symlink
+                | Act::Mknod
+                | Act::Chmod
+                | Act::Chown
+                | Act::Truncate
+                | Act::OpenWrite
+                | Act::OpenRead
+                | Act::Exec
+                | Act::Mount
+                | Act::MoveMount
+                | Act::Umount
+                | Act::PivotRoot => on_paths = on_paths.union(ops),
+            }
+        }
+        if !on_paths.is_empty() {
+            self.places(fitted, on_paths);
+        }
+    }
+
+    fn places(&mut self, fitted: &Fitted, ops: OpSet) {
+        let names = &fitted.clause.name;
+        if fitted.path.is_none() && names.is_empty() && fitted.not_path.below.is_empty() {
+            self.tables.always = self.tables.always.union(ops);
+            return;
+        }
+        let everywhere = Places { below: vec![Vec::new()], ..Places::default() };
+        let places = fitted.path.as_ref().unwrap_or(&everywhere);
+        // Both must match, so either may stand for the pair; near the root the names are fewer.
+        let is_wide = places.below.iter().any(|directory| directory.iter().filter(|byte| **byte == b'/').count() < 2);
+        if !names.is_empty() && (fitted.path.is_none() || is_wide) {
+            for name in names {
+                self.name(name, OpSet::EMPTY, ops);
+            }
+            return;
+        }
+        let mut below: Vec<Vec<u8>> = places.below.iter().chain(&places.exact).cloned().collect();
+        for (wide, _) in &places.globs {
+            match &wide.name {
+                Some(Name::Last(name)) if wide.globs.len() == 1 => self.name(name, ops, OpSet::EMPTY),
+                Some(Name::Last(name) | Name::Any(name)) => self.name(name, OpSet::EMPTY, ops),
+                None => below.push(wide.below.clone()),
+            }
+        }
+        self.reaches.push(Reach { ops, below, not_below: fitted.not_path.below.clone() });
+    }
+
+    fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
+        for program in &fitted.clause.program {
+            self.name(program.as_bytes(), ops, OpSet::EMPTY);
+            for word in fitted.clause.argv.iter().flat_map(super::argv::Matcher::first_words) {
+                self.name(format!("{program}-{word}").as_bytes(), ops, OpSet::EMPTY);
+            }
+        }
+    }
+
+    fn name(&mut self, name: &[u8], last: OpSet, any: OpSet) {
+        let value = self.names.entry(name.to_vec()).or_default();
+        value.last = value.last.union(last);
+        value.any = value.any.union(any);
+    }
+
+    fn connect(&mut self, fitted: &Fitted) {
+        let clause = &fitted.clause;
+        if !clause.socket.is_empty() {
+            // A program names a socket file as it likes; only the daemon compares names.
+            self.ports.insert((AF_UNIX, 0));
+        } else if !clause.address.is_empty() {
+            self.addresses.extend(clause.address.iter().flat_map(Network::entries));
+        } else if !clause.port.is_empty() {
+            self.ports.extend(clause.port.iter().flat_map(|port| [(AF_INET, *port), (AF_INET6, *port)]));
+        } else {
+            self.tables.always = self.tables.always.union(Act::Connect.table_ops());
+        }
+    }
+}
+
+/// One entry per directory that any clause names, with what holds there.
+fn paths(reaches: &[Reach]) -> Vec<(Vec<u8>, OpSet)> {
+    let mut directories: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let cut: Vec<Reach> = reaches
+        .iter()
+        .map(|reach| Reach {
+            ops: reach.ops,
+            below: reach.below.iter().map(|directory| shortened(directory)).collect(),
+            // What is left out must be left out exactly, or not at all.
+            not_below: reach.not_below.iter().filter(|directory| directory.len() < PREFIX_MAX).cloned().collect(),
+        })
+        .collect();
+    for reach in &cut {
+        directories.extend(reach.below.iter().cloned());
+        directories.extend(reach.not_below.iter().cloned());
+    }
+    let holds = |reach: &Reach, at: &[u8]| {
+        reach.below.iter().any(|directory| is_below(at, directory))
+            && !reach.not_below.iter().any(|directory| is_below(at, directory))
+    };
+    let ops_at = |at: &[u8]| {
+        cut.iter().filter(|reach| holds(reach, at)).fold(OpSet::EMPTY, |ops, reach| ops.union(reach.ops))
+    };
+    directories.iter().map(|directory| ([directory, &b"/"[..]].concat(), ops_at(directory))).collect()
+}
+
+/// A directory that fits into the kernel's key with its slash: itself, or the nearest one above that does.
+fn shortened(directory: &[u8]) -> Vec<u8> {
+    let mut directory = directory;
+    while directory.len() >= PREFIX_MAX {
+        let end = directory.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        directory = &directory[..end];
+    }
+    directory.to_vec()
+}
+
+impl Tables {
+    /// What the kernel's prefilter answers, in the order it asks.
+    #[must_use]
+    pub fn candidate(&self, operation: &Operation) -> bool {
+        let truncates = operation.op == Op::OpenWrite && operation.detail[0] & O_TRUNC != 0;
+        let also = if truncates { Op::Truncate.set() } else { OpSet::EMPTY };
+        let ops = operation.op.set().union(also);
+        let any = |set: OpSet| set.0 & ops.0 != 0;
+        if !any(self.ops) {
+            return false;
+        }
+        let by_path = || {
+            any(self.always)
+                || operation.doubt & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0
+                || any(self.path_ops(operation.path.as_os_str().as_bytes()))
+        };
+        let by_other = || any(self.path_ops(operation.other_path.as_os_str().as_bytes()));
+        match operation.op {
+            Op::Ioctl | Op::Signal | Op::Ptrace | Op::IoUring => true,
+            Op::Connect => any(self.always) || self.reaches(operation.address.as_ref()),
+            Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot => by_path() || by_other(),
+            Op::OpenWrite | Op::OpenRead => by_path() || (any(self.block) && operation.is_block_device()),
+            Op::Mknod => by_path() || (any(self.block) && operation.detail[0] & 0o170_000 == 0o060_000),
+            Op::Unlink
+            | Op::Rmdir
+            | Op::Symlink
+            | Op::Chmod
+            | Op::Chown
+            | Op::Truncate
+            | Op::Exec
+            | Op::ExecVerify
+            | Op::Mount
+            | Op::Umount => by_path(),
+        }
+    }
+
+    /// What the longest directory and the names in `path` say.
+    fn path_ops(&self, path: &[u8]) -> OpSet {
+        let walked = [path, b"/"].concat();
+        let longest = self.paths.iter().filter(|(prefix, _)| walked.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
+        let mut ops = longest.map_or(OpSet::EMPTY, |(_, ops)| *ops);
+        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).rev().enumerate();
+        parts.by_ref().for_each(|(depth, part)| {
+            for (_, value) in self.names.iter().filter(|(name, _)| name == part) {
+                ops = ops.union(value.any);
+                if depth == 0 {
+                    ops = ops.union(value.last);
+                }
+            }
+        });
+        ops
+    }
+
+    fn reaches(&self, address: Option<&Address>) -> bool {
+        let port = |family, port| self.ports.contains(&(family, port)) || self.ports.contains(&(family, 0));
+        match address {
+            None => false,
+            Some(Address::UnixPath(_) | Address::UnixAbstract(_)) => port(AF_UNIX, 0),
+            Some(Address::Other(family, _)) => *family != AF_UNSPEC && port(*family, 0),
+            Some(Address::Inet(address)) => {
+                let ip = mapped(address.ip());
+                let family = if ip.to_ipv4_mapped().is_some() { AF_INET } else { AF_INET6 };
+                let within = |(network, bits): &(Ipv6Addr, u8)| Network { address: *network, bits: *bits }.holds(ip);
+                port(family, address.port()) || self.addresses.iter().any(within)
+            }
+        }
+    }
+}
