@@ -109,7 +109,12 @@ impl Matcher {
 }
 
 /// Sorts arguments into words and options. Bundles are taken apart: `-rf` is `-r` and `-f`.
-fn split<'a>(argv: &'a [OsString], dashed: Option<&'a [u8]>, tool: &Tool, whole: bool) -> (Vec<Word<'a>>, Vec<Vec<u8>>) {
+fn split<'a>(
+    argv: &'a [OsString],
+    dashed: Option<&'a [u8]>,
+    tool: &Tool,
+    whole: bool,
+) -> (Vec<Word<'a>>, Vec<Vec<u8>>) {
     let mut words: Vec<Word<'a>> = Vec::new();
     let mut options = Vec::new();
     words.extend(dashed.map(|text| Word { text, may_be_value: false, may_be_cut: false }));
@@ -151,7 +156,8 @@ fn option_names(text: &[u8], tool: &Tool) -> (Vec<Vec<u8>>, bool) {
     }
     // A bundle may also be one letter with its value (`-C/dir`). Reading letters out of a value only adds options.
     let letters: Vec<Vec<u8>> = text[1..].iter().map(|letter| vec![b'-', *letter]).collect();
-    let takes = letters.iter().position(|name| tool.value_options.iter().any(|known| known.as_bytes() == name.as_slice()));
+    let takes =
+        letters.iter().position(|name| tool.value_options.iter().any(|known| known.as_bytes() == name.as_slice()));
     let has_value = equals.is_some() || takes.is_some_and(|index| index + 1 < letters.len());
     (letters, has_value)
 }

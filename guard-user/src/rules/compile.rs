@@ -13,7 +13,7 @@ use super::{
     error::{Place, RulesError, unknown},
     network::{Network, Socket},
     pattern::{Pattern, Template, Wide},
-    syntax::{Component, Entry, File, Match, Mode, ObjectType, OneOrMany, Signal},
+    syntax::{Component, Entry, File, Match, Mode, ObjectType, OneOrMany, Port, Signal},
     tool::Tools,
 };
 use crate::api::{Action, Reversibility};
@@ -151,8 +151,8 @@ impl Rules {
             merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
         };
-        let file: File = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| Place::of_yaml(origin, text, &error))?;
+        let file: File =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| Place::of_yaml(origin, text, &error))?;
         let mut rules = self.clone();
         for entry in file.rules {
             let (line, column) = (entry.name.referenced.line(), entry.name.referenced.column());
@@ -334,7 +334,7 @@ impl Clause {
             argv: entry.argv.map(|arguments| Matcher::new(&arguments)).transpose()?,
             program,
             address: list(entry.address),
-            port: list(entry.port),
+            port: list(entry.port).into_iter().map(|Port(port)| port).collect(),
             socket: list(entry.socket),
             signal: list(entry.signal),
         })
@@ -349,7 +349,10 @@ impl Rule {
         let name = entry.name.value.0;
         let (named, matched) = (entry.name.referenced, entry.matches.referenced);
         if entry.text.value.trim().is_empty() {
-            return Err(at(entry.text.referenced, "`text` says why, in one sentence, to the person who decides".to_owned()));
+            return Err(at(
+                entry.text.referenced,
+                "`text` says why, in one sentence, to the person who decides".to_owned(),
+            ));
         }
         let is_allow = match entry.action {
             Action::Allow => true,

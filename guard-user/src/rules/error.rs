@@ -110,7 +110,14 @@ fn sentence(error: &serde_saphyr::Error) -> String {
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("word", variant, expected),
         Error::SerdeMissingField { field, .. } => format!("`{field}` is missing here"),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("`{key}` stands here twice"),
-        Error::UnknownAnchor { .. } => "`*` begins an alias in YAML: put quotes around a glob that starts with it".to_owned(),
+        Error::UnknownAnchor { .. } => {
+            "`*` begins an alias in YAML: put quotes around a glob that starts with it".to_owned()
+        }
+        Error::MultipleDocuments { .. } => "a rules file is one YAML document: this begins a second".to_owned(),
+        Error::Eof { .. } => "the file ends here: expected `rules:`, a list of rules".to_owned(),
+        Error::Unexpected { expected: "mapping start", .. } => {
+            "expected keys with values here; a rules file begins with `rules:`".to_owned()
+        }
         Error::Message { msg, .. } => msg.clone(),
         other => {
             let options = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
@@ -126,6 +133,9 @@ fn sentence(error: &serde_saphyr::Error) -> String {
 pub fn unknown<S: AsRef<str>>(what: &str, found: &str, expected: &[S]) -> String {
     let hint = nearest(found, expected).map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
     let names: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
+    if names.is_empty() {
+        return format!("unknown {what} `{found}`: there is none");
+    }
     format!("unknown {what} `{found}`:{hint} expected one of {}", names.join(", "))
 }
 

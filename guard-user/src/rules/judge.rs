@@ -111,7 +111,9 @@ impl<'a> Known<'a> {
             return Answer::No;
         }
         let acts = self.touches.iter().filter(|touch| clause.acts.contains(touch.act));
-        acts.map(|touch| self.place(fitted, touch).min(self.object(clause, touch)).min(rest)).max().unwrap_or(Answer::No)
+        acts.map(|touch| self.place(fitted, touch).min(self.object(clause, touch)).min(rest))
+            .max()
+            .unwrap_or(Answer::No)
     }
 
     fn place(&self, fitted: &Fitted, touch: &Touch<'_>) -> Answer {

@@ -198,9 +198,8 @@ fn paths(reaches: &[Reach]) -> Vec<(Vec<u8>, OpSet)> {
         reach.below.iter().any(|directory| is_below(at, directory))
             && !reach.not_below.iter().any(|directory| is_below(at, directory))
     };
-    let ops_at = |at: &[u8]| {
-        cut.iter().filter(|reach| holds(reach, at)).fold(OpSet::EMPTY, |ops, reach| ops.union(reach.ops))
-    };
+    let ops_at =
+        |at: &[u8]| cut.iter().filter(|reach| holds(reach, at)).fold(OpSet::EMPTY, |ops, reach| ops.union(reach.ops));
     directories.iter().map(|directory| ([directory, &b"/"[..]].concat(), ops_at(directory))).collect()
 }
 
@@ -227,7 +226,7 @@ impl Tables {
         }
         let by_path = || {
             any(self.always)
-                || operation.doubt & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0
+                || operation.doubt & !doubt::ARGV != 0
                 || any(self.path_ops(operation.path.as_os_str().as_bytes()))
         };
         let by_other = || any(self.path_ops(operation.other_path.as_os_str().as_bytes()));
@@ -253,7 +252,8 @@ impl Tables {
     /// What the longest directory and the names in `path` say.
     fn path_ops(&self, path: &[u8]) -> OpSet {
         let walked = [path, b"/"].concat();
-        let longest = self.paths.iter().filter(|(prefix, _)| walked.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
+        let longest =
+            self.paths.iter().filter(|(prefix, _)| walked.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
         let mut ops = longest.map_or(OpSet::EMPTY, |(_, ops)| *ops);
         let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).rev().enumerate();
         parts.by_ref().for_each(|(depth, part)| {

@@ -14,6 +14,8 @@ pub mod network;
 #[cfg(test)]
 mod pack;
 pub mod pattern;
+#[cfg(test)]
+mod soundness;
 pub mod syntax;
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ pub(crate) struct Match {
     pub(crate) program: Option<OneOrMany<Component>>,
     pub(crate) argv: Option<Arguments>,
     pub(crate) address: Option<OneOrMany<Network>>,
-    pub(crate) port: Option<OneOrMany<u16>>,
+    pub(crate) port: Option<OneOrMany<Port>>,
     pub(crate) socket: Option<OneOrMany<Socket>>,
     pub(crate) signal: Option<OneOrMany<Signal>>,
 }
@@ -74,6 +74,10 @@ pub(crate) struct Arguments {
     pub(crate) any_argument: Option<OneOrMany<String>>,
     pub(crate) contains_sql: Option<OneOrMany<Keyword>>,
 }
+
+/// A port one can connect to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Port(pub(crate) u16);
 
 /// A rule's name: for typing, for logs.
 #[derive(Clone, Debug)]
@@ -163,7 +167,9 @@ impl<'de, T: Deserialize<'de>> de::Visitor<'de> for OneOrManyVisitor<T> {
             many.push(one);
         }
         if many.is_empty() {
-            return Err(A::Error::custom("this list is empty and would never match: name something, or leave the key out"));
+            return Err(A::Error::custom(
+                "this list is empty and would never match: name something, or leave the key out",
+            ));
         }
         Ok(OneOrMany(many))
     }
@@ -202,6 +208,16 @@ impl<'de> Deserialize<'de> for Component {
             (1..=255).contains(&text.len()) && !text.contains(['/', '*', '?', '\0']) && !matches!(text, "." | "..")
         })
         .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        match u16::try_from(number) {
+            Ok(port) if port != 0 => Ok(Self(port)),
+            _ => Err(D::Error::custom(format!("{number} is not a port: expected 1 to 65535"))),
+        }
     }
 }
 
