@@ -184,7 +184,7 @@ fn same_option(found: &[u8], wanted: &str, tool: &Tool) -> bool {
         return true;
     }
     if tool.single_dash {
-        let plain = |name: &[u8]| name.iter().position(|byte| *byte != b'-').map_or(0, |dashes| dashes);
+        let plain = |name: &[u8]| name.iter().position(|byte| *byte != b'-').unwrap_or(0);
         return found[plain(found)..] == wanted[plain(wanted)..];
     }
     found.len() > 2 && found.starts_with(b"--") && wanted.starts_with(found)

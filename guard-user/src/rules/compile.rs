@@ -3,17 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use globset::{GlobSet, GlobSetBuilder};
-use guard_common::op::{Op, OpSet};
+use guard_common::op::Op;
 use serde::Serialize;
-use serde_saphyr::Spanned;
 
 use super::{
-    act::{Act, ActSet},
-    argv::Matcher,
-    error::{Place, RulesError, unknown},
-    network::{Network, Socket},
-    pattern::{Pattern, Template, Wide},
-    syntax::{Component, Entry, File, Match, Mode, ObjectType, OneOrMany, Port, Signal},
+    clause::{Clause, Rule},
+    error::{Mistake, RulesError, unknown},
+    place::{Globs, Places},
+    syntax::{File, Mode},
     tool::Tools,
 };
 use crate::api::{Action, Reversibility};
@@ -52,29 +49,6 @@ pub struct Rules {
     tools: Arc<Tools>,
 }
 
-#[derive(Debug)]
-struct Rule {
-    info: Arc<RuleInfo>,
-    except: Option<Spanned<String>>,
-    clauses: Vec<Arc<Clause>>,
-}
-
-/// One match of a rule, not yet fitted to an agent.
-#[derive(Debug)]
-pub(crate) struct Clause {
-    pub(crate) acts: ActSet,
-    path: Option<Vec<Template>>,
-    not_path: Vec<Template>,
-    pub(crate) name: Vec<Vec<u8>>,
-    pub(crate) object: Vec<ObjectType>,
-    pub(crate) program: Vec<String>,
-    pub(crate) argv: Option<Matcher>,
-    pub(crate) address: Vec<Network>,
-    pub(crate) port: Vec<u16>,
-    pub(crate) socket: Vec<Socket>,
-    pub(crate) signal: Vec<Signal>,
-}
-
 /// The directories of one agent, absolute and without symbolic links; an empty one is not known, and what names
 /// it never matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,16 +82,6 @@ pub(crate) struct Fitted {
     pub(crate) not_path: Places,
 }
 
-/// Paths, in the forms that compare fast.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
-    /// Directories without a trailing slash, meaning themselves and all below.
-    pub(crate) below: Vec<Vec<u8>>,
-    pub(crate) exact: Vec<Vec<u8>>,
-    /// With their indices in [`Policy::globs`].
-    pub(crate) globs: Vec<(Wide, Vec<usize>)>,
-}
-
 impl Rules {
     /// No rules yet.
     ///
@@ -137,7 +101,7 @@ impl Rules {
         if let Some(except) = allow {
             let (line, column) = (except.referenced.line(), except.referenced.column());
             let message = "an agent's own rules only add: they cannot allow what another rule stops";
-            return Err(Place::new(origin, text, line, column, message).into());
+            return Err(Mistake::new(origin, text, line, column, message).into());
         }
         own.check_exceptions(text, origin)?;
         Ok(own)
@@ -151,15 +115,15 @@ impl Rules {
             merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
         };
-        let file: File =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| Place::of_yaml(origin, text, &error))?;
+        let file: File = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
         let mut rules = self.clone();
         for entry in file.rules {
             let (line, column) = (entry.name.referenced.line(), entry.name.referenced.column());
             let rule = Rule::new(entry, text, origin)?;
             if let Some(first) = rules.rules.iter().find(|other| other.info.name == rule.info.name) {
                 let message = format!("there is another rule `{}`", rule.info.name);
-                let second = Box::new(Place::new(origin, text, line, column, message));
+                let second = Box::new(Mistake::new(origin, text, line, column, message));
                 return Err(RulesError::Duplicate { first: first.info.origin.clone(), second });
             }
             rules.rules.push(Arc::new(rule));
@@ -174,7 +138,7 @@ impl Rules {
         for rule in self.rules.iter().filter(|rule| rule.info.origin == origin) {
             if let Some(except) = rule.except.as_ref().filter(|except| !names.contains(&except.value.as_str())) {
                 let (line, column) = (except.referenced.line(), except.referenced.column());
-                return Err(Place::new(origin, text, line, column, unknown("rule", &except.value, &names)).into());
+                return Err(Mistake::new(origin, text, line, column, unknown("rule", &except.value, &names)).into());
             }
         }
         Ok(())
@@ -241,149 +205,5 @@ impl Rules {
                 origin: "built in".to_owned(),
             }),
         }
-    }
-}
-
-/// Collects the globs of a policy into one set.
-struct Globs {
-    builder: GlobSetBuilder,
-    count: usize,
-}
-
-impl Globs {
-    fn fit(&mut self, templates: &[Template], scope: &Scope, excludes: bool) -> Places {
-        let mut places = Places::default();
-        for pattern in templates.iter().filter_map(|template| template.pattern(scope, excludes)) {
-            match pattern {
-                Pattern::Below(directory) => places.below.push(directory),
-                Pattern::Exact(path) => places.exact.push(path),
-                Pattern::Glob(wide) => {
-                    let first = self.count;
-                    for glob in &wide.globs {
-                        self.builder.add(glob.clone());
-                        self.count += 1;
-                    }
-                    places.globs.push((wide, (first..self.count).collect()));
-                }
-            }
-        }
-        places
-    }
-}
-
-impl Places {
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.below.is_empty() && self.exact.is_empty() && self.globs.is_empty()
-    }
-
-    /// `globs` are the indices that match `path`, in order.
-    pub(crate) fn cover(&self, path: &[u8], globs: &[usize]) -> bool {
-        self.below.iter().any(|directory| is_below(path, directory))
-            || self.exact.iter().any(|exact| exact == path)
-            || self.globs.iter().any(|(_, indices)| indices.iter().any(|index| globs.binary_search(index).is_ok()))
-    }
-}
-
-/// Is `path` this directory or below it?
-pub(crate) fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-}
-
-impl Clause {
-    pub(crate) fn ops(&self) -> OpSet {
-        self.acts.iter().fold(OpSet::EMPTY, |ops, act| ops.union(act.ops()))
-    }
-
-    fn new(entry: Match) -> Result<Self, String> {
-        fn list<T>(many: Option<OneOrMany<T>>) -> Vec<T> {
-            many.map_or_else(Vec::new, |many| many.0)
-        }
-        let acts = ActSet::of(&entry.op.0);
-        let only = |key: &str, given: bool, fits: fn(Act) -> bool, about: &str| {
-            if given && !acts.iter().all(fits) {
-                return Err(format!("`{key}` is about {about}, and this match is about other operations too"));
-            }
-            Ok(())
-        };
-        let pathless = "operations on paths";
-        only("path", entry.path.is_some(), Act::has_path, pathless)?;
-        only("not_path", entry.not_path.is_some(), Act::has_path, pathless)?;
-        only("name", entry.name.is_some(), Act::has_path, pathless)?;
-        only("object", entry.object.is_some(), Act::has_path, pathless)?;
-        let is_exec = |act| matches!(act, Act::Exec);
-        only("program", entry.program.is_some(), is_exec, "`exec`")?;
-        only("argv", entry.argv.is_some(), is_exec, "`exec`")?;
-        let is_connect = |act| matches!(act, Act::Connect);
-        only("address", entry.address.is_some(), is_connect, "`connect`")?;
-        only("port", entry.port.is_some(), is_connect, "`connect`")?;
-        only("socket", entry.socket.is_some(), is_connect, "`connect`")?;
-        only("signal", entry.signal.is_some(), |act| matches!(act, Act::Signal), "`signal`")?;
-        if entry.argv.is_some() && entry.program.is_none() {
-            return Err("`argv` needs `program`: every program reads its arguments its own way".to_owned());
-        }
-        if entry.socket.is_some() && (entry.address.is_some() || entry.port.is_some()) {
-            return Err("a socket has neither address nor port: write two matches".to_owned());
-        }
-        let program: Vec<String> = list(entry.program).into_iter().map(|Component(name)| name).collect();
-        Ok(Self {
-            acts,
-            path: entry.path.map(|many| many.0),
-            not_path: list(entry.not_path),
-            name: list(entry.name).into_iter().map(|Component(name)| name.into_bytes()).collect(),
-            object: list(entry.object),
-            argv: entry.argv.map(|arguments| Matcher::new(&arguments)).transpose()?,
-            program,
-            address: list(entry.address),
-            port: list(entry.port).into_iter().map(|Port(port)| port).collect(),
-            socket: list(entry.socket),
-            signal: list(entry.signal),
-        })
-    }
-}
-
-impl Rule {
-    fn new(entry: Entry, text: &str, origin: &str) -> Result<Self, Place> {
-        let at = |place: serde_saphyr::Location, message: String| {
-            Place::new(origin, text, place.line(), place.column(), message)
-        };
-        let name = entry.name.value.0;
-        let (named, matched) = (entry.name.referenced, entry.matches.referenced);
-        if entry.text.value.trim().is_empty() {
-            return Err(at(
-                entry.text.referenced,
-                "`text` says why, in one sentence, to the person who decides".to_owned(),
-            ));
-        }
-        let is_allow = match entry.action {
-            Action::Allow => true,
-            Action::Hold | Action::Deny | Action::Kill => false,
-        };
-        if is_allow && entry.except.is_none() {
-            return Err(at(named, format!("`{name}` allows: `except` must name the rule it excepts from")));
-        }
-        if let Some(except) = entry.except.as_ref().filter(|_| !is_allow) {
-            return Err(at(except.referenced, "`except` belongs to a rule whose action is `allow`".to_owned()));
-        }
-        let reversibility = match (entry.reversibility, is_allow) {
-            (Some(reversibility), _) => reversibility,
-            (None, true) => Reversibility::Reversible,
-            (None, false) => {
-                let expected = "expected reversible, partial or irreversible";
-                return Err(at(named, format!("`{name}` lacks `reversibility`: {expected}")));
-            }
-        };
-        let mut clauses = Vec::new();
-        for entry in entry.matches.value.0 {
-            clauses.push(Arc::new(Clause::new(entry).map_err(|message| at(matched, message))?));
-        }
-        let info = RuleInfo {
-            name,
-            text: entry.text.value,
-            action: entry.action,
-            reversibility,
-            mode: entry.mode,
-            origin: origin.to_owned(),
-        };
-        Ok(Self { info: Arc::new(info), except: entry.except, clauses })
     }
 }

@@ -12,14 +12,14 @@ pub enum RulesError {
     /// It is not a regular file, or larger than rules are.
     NotRules { path: PathBuf, problem: String },
     /// The text says something that is not a rule.
-    Invalid(Box<Place>),
+    Invalid(Box<Mistake>),
     /// Two rules of one name.
-    Duplicate { first: String, second: Box<Place> },
+    Duplicate { first: String, second: Box<Mistake> },
 }
 
-/// A sentence about a place in a rules file.
+/// What is wrong at a place in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Mistake {
     /// Path of the file, or what stands for it.
     pub origin: String,
     /// From 1; 0 when the whole file is meant.
@@ -31,7 +31,7 @@ pub struct Place {
     pub source: String,
 }
 
-impl Place {
+impl Mistake {
     /// A place in `text`.
     #[must_use]
     pub fn new(origin: &str, text: &str, line: u64, column: u64, message: impl Into<String>) -> Self {
@@ -48,13 +48,13 @@ impl Place {
     }
 }
 
-impl From<Place> for RulesError {
-    fn from(place: Place) -> Self {
+impl From<Mistake> for RulesError {
+    fn from(place: Mistake) -> Self {
         Self::Invalid(Box::new(place))
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// A longer line is cut: a rules file may come from anybody.
         const SHOWN: usize = 160;

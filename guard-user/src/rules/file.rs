@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     compile::Rules,
-    error::{Place, RulesError},
+    error::{Mistake, RulesError},
 };
 
 /// The rules that are there without any file.
@@ -89,7 +89,7 @@ fn read(path: &Path) -> Result<String, RulesError> {
             let line = head.matches('\n').count() as u64 + 1;
             let column = head.rsplit('\n').next().unwrap_or("").chars().count() as u64 + 1;
             let message = "a byte here is not UTF-8";
-            Err(Place::new(&path.display().to_string(), &lossy, line, column, message).into())
+            Err(Mistake::new(&path.display().to_string(), &lossy, line, column, message).into())
         }
     }
 }

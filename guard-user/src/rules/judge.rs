@@ -5,10 +5,12 @@ use std::{net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
 use guard_common::{op::Op, record::doubt};
 
 use super::{
-    act::{Act, Touch, touches},
+    act::Act,
     argv::Answer,
-    compile::{Clause, Fitted, Policy, RuleInfo},
+    clause::Clause,
+    compile::{Fitted, Policy, RuleInfo},
     syntax::Mode,
+    touch::{Touch, touches},
 };
 use crate::{
     api::Action,
@@ -90,12 +92,15 @@ impl<'a> Known<'a> {
         let doubts = operation.doubt;
         // A bit this version has no name for says that anything may be wrong.
         let strange = doubts & !(doubt::PATH | doubt::ARGV | doubt::DETACHED) != 0;
-        let lost = doubts & (doubt::PATH | doubt::DETACHED) != 0 && !keeps_nothing(operation);
+        let touches = touches(operation);
+        // A path that does not begin at the root says nothing about where the object is.
+        let placeless = touches.iter().any(|touch| touch.act.has_path() && !touch.path.starts_with(b"/"));
+        let lost = (placeless || doubts & (doubt::PATH | doubt::DETACHED) != 0) && !keeps_nothing(operation);
         let globs = |path: &Path| policy.globs.as_ref().map_or_else(Vec::new, |globs| globs.matches(path));
         Self {
             policy,
             operation,
-            touches: touches(operation),
+            touches,
             path_globs: globs(&operation.path),
             other_globs: globs(&operation.other_path),
             paths_known: !strange && !lost && policy.globs.is_some(),
@@ -145,11 +150,9 @@ impl<'a> Known<'a> {
         if !self.facts_known {
             return Answer::Unknown;
         }
-        let mode = match touch.act {
-            // What is to be made is not there yet.
-            Act::Mknod => u32::try_from(self.operation.detail[0]).unwrap_or(0),
-            _ => touch.object.mode,
-        };
+        // What is to be made is not there yet.
+        let made = touch.act == Act::Mknod;
+        let mode = if made { u32::try_from(self.operation.detail[0]).unwrap_or(0) } else { touch.object.mode };
         Answer::of(clause.object.iter().any(|object| object.is(mode)))
     }
 

@@ -1,30 +1,27 @@
-//! The kernel's tables of a policy, and the kernel's check as a pure mirror. May only err towards "candidate".
+//! The kernel's tables of a policy. They may only err towards "candidate"; `candidate` is the kernel's check.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv6Addr,
-    os::unix::ffi::OsStrExt as _,
 };
 
 use guard_common::{
-    op::{Op, OpSet},
-    record::doubt,
+    op::OpSet,
     table::{NameValue, PREFIX_MAX},
 };
 
 use super::{
-    act::{Act, O_TRUNC},
-    compile::{Fitted, Places, Policy, is_below},
-    network::{Network, mapped},
+    act::Act,
+    compile::{Fitted, Policy},
+    network::Network,
     pattern::Name,
+    place::{Places, is_below},
     syntax::ObjectType,
 };
-use crate::operation::{Address, Operation};
 
-const AF_UNSPEC: u16 = 0;
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub(crate) const AF_UNIX: u16 = 1;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
 
 /// What the daemon writes for the kernel; see [`guard_common::table`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,74 +208,4 @@ fn shortened(directory: &[u8]) -> Vec<u8> {
         directory = &directory[..end];
     }
     directory.to_vec()
-}
-
-impl Tables {
-    /// What the kernel's prefilter answers, in the order it asks.
-    #[must_use]
-    pub fn candidate(&self, operation: &Operation) -> bool {
-        let truncates = operation.op == Op::OpenWrite && operation.detail[0] & O_TRUNC != 0;
-        let also = if truncates { Op::Truncate.set() } else { OpSet::EMPTY };
-        let ops = operation.op.set().union(also);
-        let any = |set: OpSet| set.0 & ops.0 != 0;
-        if !any(self.ops) {
-            return false;
-        }
-        let by_path = || {
-            any(self.always)
-                || operation.doubt & !doubt::ARGV != 0
-                || any(self.path_ops(operation.path.as_os_str().as_bytes()))
-        };
-        let by_other = || any(self.path_ops(operation.other_path.as_os_str().as_bytes()));
-        match operation.op {
-            Op::Ioctl | Op::Signal | Op::Ptrace | Op::IoUring => true,
-            Op::Connect => any(self.always) || self.reaches(operation.address.as_ref()),
-            Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot => by_path() || by_other(),
-            Op::OpenWrite | Op::OpenRead => by_path() || (any(self.block) && operation.is_block_device()),
-            Op::Mknod => by_path() || (any(self.block) && operation.detail[0] & 0o170_000 == 0o060_000),
-            Op::Unlink
-            | Op::Rmdir
-            | Op::Symlink
-            | Op::Chmod
-            | Op::Chown
-            | Op::Truncate
-            | Op::Exec
-            | Op::ExecVerify
-            | Op::Mount
-            | Op::Umount => by_path(),
-        }
-    }
-
-    /// What the longest directory and the names in `path` say.
-    fn path_ops(&self, path: &[u8]) -> OpSet {
-        let walked = [path, b"/"].concat();
-        let longest =
-            self.paths.iter().filter(|(prefix, _)| walked.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
-        let mut ops = longest.map_or(OpSet::EMPTY, |(_, ops)| *ops);
-        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).rev().enumerate();
-        parts.by_ref().for_each(|(depth, part)| {
-            for (_, value) in self.names.iter().filter(|(name, _)| name == part) {
-                ops = ops.union(value.any);
-                if depth == 0 {
-                    ops = ops.union(value.last);
-                }
-            }
-        });
-        ops
-    }
-
-    fn reaches(&self, address: Option<&Address>) -> bool {
-        let port = |family, port| self.ports.contains(&(family, port)) || self.ports.contains(&(family, 0));
-        match address {
-            None => false,
-            Some(Address::UnixPath(_) | Address::UnixAbstract(_)) => port(AF_UNIX, 0),
-            Some(Address::Other(family, _)) => *family != AF_UNSPEC && port(*family, 0),
-            Some(Address::Inet(address)) => {
-                let ip = mapped(address.ip());
-                let family = if ip.to_ipv4_mapped().is_some() { AF_INET } else { AF_INET6 };
-                let within = |(network, bits): &(Ipv6Addr, u8)| Network { address: *network, bits: *bits }.holds(ip);
-                port(family, address.port()) || self.addresses.iter().any(within)
-            }
-        }
-    }
 }

@@ -268,6 +268,17 @@ fn a_glob_covers_what_it_says_byte_by_byte() {
 }
 
 #[test]
+fn a_directory_too_deep_for_the_kernels_key_is_never_left_out() {
+    let deep = format!("/{}", vec!["a"; 130].join("/"));
+    let policy = hold(&format!("{{op: unlink, not_path: {deep}/x/**}}")).policy(&scope());
+    let beside = on(Op::Unlink, &format!("{deep}/y"));
+    assert!(!judge(&policy, &beside).is_clear());
+    assert!(policy.tables().candidate(&beside));
+    let policy = hold(&format!("{{op: unlink, path: {deep}/x/**}}")).policy(&scope());
+    assert!(policy.tables().candidate(&on(Op::Unlink, &format!("{deep}/x/y"))));
+}
+
+#[test]
 fn the_tables_of_a_rule_say_no_more_than_needed() {
     let policy = hold("{op: delete, not_path: [\"${WORKSPACE}/**\", \"**/*.lock\"]}").policy(&scope());
     let deletes = Op::Unlink.set().union(Op::Rmdir.set()).union(Op::Rename.set());

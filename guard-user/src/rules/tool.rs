@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::error::{Place, RulesError};
+use super::error::{Mistake, RulesError};
 
 const ORIGIN: &str = "tools.yaml (built in)";
 const TEXT: &str = include_str!("tools.yaml");
@@ -40,7 +40,7 @@ impl Tools {
     /// # Errors
     /// When the built-in descriptions are not what this program reads.
     pub fn built_in() -> Result<Self, RulesError> {
-        serde_saphyr::from_str(TEXT).map_err(|error| Place::of_yaml(ORIGIN, TEXT, &error).into())
+        serde_saphyr::from_str(TEXT).map_err(|error| Mistake::of_yaml(ORIGIN, TEXT, &error).into())
     }
 
     /// The description of a program by its file name.
