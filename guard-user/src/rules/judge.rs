@@ -6,7 +6,7 @@ use guard_common::{op::Op, record::doubt};
 
 use super::{
     act::Act,
-    argv::Answer,
+    argv::{Answer, Matcher},
     clause::Clause,
     compile::{Fitted, Policy, RuleInfo},
     syntax::Mode,
@@ -173,7 +173,10 @@ impl<'a> Known<'a> {
                 let rest = name.strip_prefix(program.as_bytes())?.strip_prefix(b"-")?;
                 tool.dashed.then(|| rest.to_vec())
             };
-            let own = after_dash(file.as_bytes());
+            let is_wanted = |word: &Vec<u8>| {
+                clause.argv.iter().flat_map(Matcher::first_words).any(|first| first.as_bytes() == word)
+            };
+            let own = after_dash(file.as_bytes()).filter(is_wanted);
             if *file != **program && own.is_none() {
                 continue;
             }

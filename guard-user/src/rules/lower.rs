@@ -17,6 +17,7 @@ use super::{
     pattern::Name,
     place::{Places, is_below},
     syntax::ObjectType,
+    tool::Tools,
 };
 
 pub(crate) const AF_UNIX: u16 = 1;
@@ -42,12 +43,14 @@ pub struct Tables {
 struct Reach {
     ops: OpSet,
     below: Vec<Vec<u8>>,
+    /// Single objects. The kernel's tables know directories alone, so one stands for all below it.
+    exact: Vec<Vec<u8>>,
     not_below: Vec<Vec<u8>>,
 }
 
 /// Collects the tables.
-#[derive(Default)]
-struct Lowering {
+struct Lowering<'a> {
+    tools: &'a Tools,
     tables: Tables,
     names: BTreeMap<Vec<u8>, NameValue>,
     ports: BTreeSet<(u16, u16)>,
@@ -59,12 +62,20 @@ impl Policy {
     /// The kernel's tables.
     #[must_use]
     pub fn tables(&self) -> Tables {
-        let mut lowering = Lowering::default();
+        let mut lowering = Lowering {
+            tools: &self.tools,
+            tables: Tables::default(),
+            names: BTreeMap::new(),
+            ports: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            reaches: Vec::new(),
+        };
         // An exception is for the daemon to judge.
         for fitted in self.clauses.iter().filter(|fitted| fitted.except.is_none()) {
             lowering.add(fitted);
         }
-        let Lowering { mut tables, names, ports, addresses, reaches } = lowering;
+        lowering.drop_named();
+        let Lowering { mut tables, names, ports, addresses, reaches, .. } = lowering;
         tables.paths = paths(&reaches);
         tables.names = names.into_iter().collect();
         tables.ports = ports.into_iter().collect();
@@ -73,7 +84,7 @@ impl Policy {
     }
 }
 
-impl Lowering {
+impl Lowering<'_> {
     fn add(&mut self, fitted: &Fitted) {
         let mut on_paths = OpSet::EMPTY;
         for act in fitted.clause.acts.iter() {
@@ -134,7 +145,7 @@ impl Lowering {
             }
             return;
         }
-        let mut below: Vec<Vec<u8>> = places.below.iter().chain(&places.exact).cloned().collect();
+        let mut below = places.below.clone();
         for (wide, _) in &places.globs {
             match &wide.name {
                 Some(Name::Last(name)) if wide.globs.len() == 1 => self.name(name, ops, OpSet::EMPTY),
@@ -142,12 +153,27 @@ impl Lowering {
                 None => below.push(wide.below.clone()),
             }
         }
-        self.reaches.push(Reach { ops, below, not_below: fitted.not_path.below.clone() });
+        let (exact, not_below) = (places.exact.clone(), fitted.not_path.below.clone());
+        self.reaches.push(Reach { ops, below, exact, not_below });
+    }
+
+    /// Forgets single objects that a name makes candidates already: `/work/.git` would cover all of the repository.
+    fn drop_named(&mut self) {
+        for reach in &mut self.reaches {
+            let named = |path: &[u8]| {
+                let name = path.rsplit(|byte| *byte == b'/').next().and_then(|name| self.names.get(name));
+                name.is_some_and(|value| value.last.union(value.any).0 & reach.ops.0 == reach.ops.0)
+            };
+            reach.exact.retain(|path| !named(path));
+        }
     }
 
     fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
         for program in &fitted.clause.program {
             self.name(program.as_bytes(), ops, OpSet::EMPTY);
+            if !self.tools.get(program).dashed {
+                continue;
+            }
             for word in fitted.clause.argv.iter().flat_map(super::argv::Matcher::first_words) {
                 self.name(format!("{program}-{word}").as_bytes(), ops, OpSet::EMPTY);
             }
@@ -182,7 +208,8 @@ fn paths(reaches: &[Reach]) -> Vec<(Vec<u8>, OpSet)> {
         .iter()
         .map(|reach| Reach {
             ops: reach.ops,
-            below: reach.below.iter().map(|directory| shortened(directory)).collect(),
+            below: reach.below.iter().chain(&reach.exact).map(|directory| shortened(directory)).collect(),
+            exact: Vec::new(),
             // What is left out must be left out exactly, or not at all.
             not_below: reach.not_below.iter().filter(|directory| directory.len() < PREFIX_MAX).cloned().collect(),
         })

@@ -267,8 +267,10 @@ fn work_in_the_workspace_is_no_candidate_at_all() {
         assert!(!tables.candidate(&on(op, "/home/u/work/src/main.rs")), "{op:?}");
         assert!(!tables.candidate(&on(op, "/tmp/cc1.o")), "{op:?}");
     }
-    let rename = Operation { other_path: "/home/u/work/b".into(), ..on(Op::Rename, "/home/u/work/a") };
-    assert!(!tables.candidate(&rename));
+    let renamed = Operation { other_path: "/home/u/work/b".into(), ..on(Op::Rename, "/home/u/work/a") };
+    assert!(!tables.candidate(&renamed));
+    let commit = moved("/home/u/work/.git/index.lock", "/home/u/work/.git/index", rename::OVERWRITE);
+    assert!(!tables.candidate(&commit));
     for path in ["/usr/lib/libc.so.6", "/etc/ld.so.cache", "/home/u/.cargo/config.toml", "/usr/include/stdio.h"] {
         let read = on(Op::OpenRead, path);
         assert!(!tables.candidate(&read), "{path}");

@@ -73,6 +73,8 @@ fn clause() -> impl Strategy<Value = String> {
         &[
             "{op: exec, program: [a, HEAD]}",
             "{op: exec, program: git, argv: {subcommand: push, any_option: [-f]}}",
+            "{op: exec, program: git}",
+            "{op: exec, program: git, argv: {any_option: -f}}",
             "{op: exec, path: /a/**}",
             "{op: connect}",
             "{op: connect, port: [22, 443]}",
@@ -126,11 +128,12 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let what = (select(&Op::ALL[..]), path(), path(), prop::bool::ANY);
     // What the kernel may say of an operation, and what it may not know.
     let how = (0_u32..16, prop_oneof![6 => Just(0_u32), 1 => 1_u32..16], select(&[0_u64, 0o1000, 0o060_600, 15][..]));
-    let argv = prop::collection::vec(select(&["git", "push", "-f", "--", "x"][..]), 0..4);
+    let argv = prop::collection::vec(select(&["git", "git-push", "push", "-f", "--", "x"][..]), 0..4);
     (what, how, facts(), facts(), argv, address()).prop_map(
         |((op, path, other, git), (flags, doubt, detail), target, second, argv, address)| {
             let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
-            let path = if git && op == Op::Exec { "/usr/bin/git".to_owned() } else { path };
+            let program = ["/usr/bin/git", "/usr/bin/git-push", "/usr/bin/git-lfs"][flags as usize % 3];
+            let path = if git && op == Op::Exec { program.to_owned() } else { path };
             let two = matches!(op, Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot);
             Operation {
                 path: path.into(),

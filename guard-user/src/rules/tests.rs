@@ -292,5 +292,7 @@ fn the_tables_of_a_rule_say_no_more_than_needed() {
     let unlink = Op::Unlink.set();
     let expected = [("/a/", unlink), ("/a/b/", OpSet::EMPTY), ("/a/b/c/", unlink)];
     assert_eq!(tables.paths, expected.map(|(path, ops)| (path.as_bytes().to_vec(), ops)));
+    let of_name = hold("[{op: unlink, path: \"**/x\"}, {op: unlink, path: [/a/x, /a/y]}]").policy(&scope()).tables();
+    assert_eq!(of_name.paths, [(b"/a/y/".to_vec(), unlink)]);
     assert_eq!(tables.names, [(b"x".to_vec(), NameValue { last: Op::Rmdir.set(), any: OpSet::EMPTY })]);
 }
