@@ -157,7 +157,7 @@ impl Lowering<'_> {
         self.reaches.push(Reach { ops, below, exact, not_below });
     }
 
-    /// Forgets single objects that a name makes candidates already: `/work/.git` would cover all of the repository.
+    /// Forgets single objects that a name makes candidates already: one `.git` would cover all of its repository.
     fn drop_named(&mut self) {
         for reach in &mut self.reaches {
             let named = |path: &[u8]| {
