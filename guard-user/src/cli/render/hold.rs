@@ -1,0 +1,328 @@
+//! One hold, so that a person can decide in one look: what, how much, how, why, who, since when, and what to type.
+//!
+//! Labels stand in the first columns and text from the agent never does: it is escaped and wrapped here, so no name
+//! however long or strange can look like another line of ours.
+
+use unicode_width::UnicodeWidthChar as _;
+
+use super::{Look, Tone, list::reversibility_tone, words};
+use crate::{
+    api::{Hold, HoldContext, HoldState, Process},
+    text::{command_line, shown},
+};
+
+/// Column of the values.
+const LABEL: usize = 14;
+
+/// An argument list longer than this is cut: the head names the program, `-o json` has all of it.
+const LONGEST: usize = 6_000;
+
+pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
+    let mut page = Page {
+        look,
+        text: String::new(),
+    };
+    headline(&mut page, hold);
+    page.blank();
+    what(&mut page, hold);
+    page.field("how", how(hold));
+    page.field(
+        "why",
+        &format!(
+            "rule {}, {}",
+            look.paint(Tone::Strong, &shown(&hold.rule)),
+            look.paint(
+                reversibility_tone(hold.reversibility),
+                words::reversibility(hold.reversibility)
+            ),
+        ),
+    );
+    page.more(&shown(&hold.rule_text));
+    who(&mut page, hold);
+    let stops = if hold.stops > 1 {
+        format!("; stopped {} times", hold.stops)
+    } else {
+        String::new()
+    };
+    page.field(
+        "since",
+        &format!(
+            "{} ({} ago){stops}",
+            shown(&hold.since),
+            words::age(&hold.since, look.now)
+        ),
+    );
+    if !hold.scope.is_empty() {
+        page.field("covers", &shown(&hold.scope));
+    }
+    page.blank();
+    match hold.state {
+        HoldState::Pending => commands(&mut page, hold),
+        HoldState::Deciding | HoldState::Done => decision(&mut page, hold),
+    }
+    page.text
+}
+
+fn headline(page: &mut Page<'_>, hold: &Hold) {
+    let look = page.look;
+    let state = match (hold.state, &hold.decision) {
+        (HoldState::Pending, _) => look.paint(Tone::Careful, "waits for a decision"),
+        (HoldState::Deciding, _) => "is being decided".to_owned(),
+        (HoldState::Done, Some(decision)) => words::verdict(decision.verdict).to_owned(),
+        (HoldState::Done, None) => "is over".to_owned(),
+    };
+    let who = hold.processes.first().map_or_else(
+        || "a process".to_owned(),
+        |process| format!("{} (pid {})", words::quoted(&process.comm), process.pid),
+    );
+    let phrase = words::phrase(&hold.operation.op);
+    let act = match hold.context {
+        HoldContext::Held => format!("{who} wants to {phrase}"),
+        HoldContext::Denied => format!("{who} wanted to {phrase} and was refused"),
+        HoldContext::Tripped => format!("{who} was stopped by trip: {phrase}"),
+    };
+    page.line(&format!(
+        "{} {state}: {act}",
+        look.paint(Tone::Strong, &shown(&hold.id))
+    ));
+}
+
+fn what(page: &mut Page<'_>, hold: &Hold) {
+    let view = &hold.operation;
+    let mut object = words::object(view);
+    if object.chars().count() > LONGEST {
+        let rest = object.chars().count() - LONGEST;
+        object = object.chars().take(LONGEST).collect();
+        object.push_str(&format!(
+            "… and {rest} more characters: `guardctl show {} -o json`",
+            shown(&hold.id)
+        ));
+    }
+    page.field("what", &format!("{} {object}", shown(&view.op)));
+    let mut facts = Vec::new();
+    if !view.object_type.is_empty() {
+        facts.push(shown(&view.object_type));
+        if view.object_type == "file" {
+            facts.push(words::bytes(view.size));
+        }
+    }
+    if !view.detail.is_empty() {
+        facts.push(shown(&view.detail));
+    }
+    if !view.argv.is_empty() && !view.path.is_empty() {
+        facts.push(format!("program {}", words::quoted(&view.path)));
+    }
+    if !facts.is_empty() {
+        page.more(&facts.join(", "));
+    }
+    if !view.doubt.is_empty() {
+        let doubt = format!("guard does not know all of it: {}", shown(&view.doubt));
+        page.more(&page.look.paint(Tone::Bad, &doubt));
+    }
+    let (label, much) = match &hold.blast {
+        Some(blast) => (
+            "how much",
+            format!(
+                "{} below {}",
+                words::blast(blast),
+                words::quoted(&blast.root)
+            ),
+        ),
+        None => (
+            "how much",
+            "cannot be counted for this operation".to_owned(),
+        ),
+    };
+    page.field(label, &much);
+}
+
+/// How it was stopped. Trip never sounds like prevention.
+fn how(hold: &Hold) -> &'static str {
+    let exec = hold.operation.op.starts_with("exec");
+    match (hold.context, hold.state) {
+        (HoldContext::Held, HoldState::Pending) => {
+            "held before it took effect; the process is suspended"
+        }
+        (HoldContext::Held, HoldState::Deciding | HoldState::Done) => "held before it took effect",
+        (HoldContext::Denied, _) => {
+            "denied at once, since this call cannot wait; approval lets one try of the same through"
+        }
+        (HoldContext::Tripped, _) if exec => {
+            "trip: stopped before the first instruction of the new program"
+        }
+        (HoldContext::Tripped, _) => {
+            "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it"
+        }
+    }
+}
+
+fn who(page: &mut Page<'_>, hold: &Hold) {
+    let mut agent = format!("agent {}", shown(&hold.agent));
+    if !hold.agent_name.is_empty() {
+        agent.push_str(&format!(" {}", words::quoted(&hold.agent_name)));
+    }
+    if let Some(process) = hold.processes.first() {
+        agent.push_str(&format!(", user {}", user(process)));
+    }
+    page.field("who", &agent);
+    let last = hold.processes.len().saturating_sub(1);
+    // The chain comes innermost first; a tree is drawn from its root.
+    for (depth, process) in hold.processes.iter().rev().enumerate() {
+        let branch = if depth == 0 {
+            String::new()
+        } else {
+            format!("{}└─ ", "   ".repeat(depth - 1))
+        };
+        let mut line = format!("{branch}{} {}", process.pid, words::quoted(&process.comm));
+        if !process.exe.is_empty() {
+            line.push_str(&format!(" {}", words::quoted(&process.exe)));
+        }
+        if hold
+            .processes
+            .first()
+            .is_some_and(|first| first.uid != process.uid)
+        {
+            line.push_str(&format!(" user {}", user(process)));
+        }
+        if !process.argv.is_empty() {
+            line.push_str(&format!(
+                " says: {}",
+                words::shorten(&command_line(&process.argv), 160)
+            ));
+        }
+        if depth == last {
+            line.push_str(&page.look.paint(Tone::Careful, "  ← stopped"));
+        }
+        page.more(&line);
+    }
+    if let Some(process) = hold.processes.first()
+        && !process.cwd.is_empty()
+    {
+        page.field("in", &words::quoted(&process.cwd));
+    }
+}
+
+fn user(process: &Process) -> String {
+    if process.user.is_empty() {
+        format!("uid {}", process.uid)
+    } else {
+        format!("{} (uid {})", words::quoted(&process.user), process.uid)
+    }
+}
+
+fn decision(page: &mut Page<'_>, hold: &Hold) {
+    if let Some(decision) = &hold.decision {
+        page.field(
+            "decision",
+            &format!(
+                "{} ({}) by {} at {}",
+                words::verdict(decision.verdict),
+                words::scope(decision.scope),
+                shown(&decision.by),
+                shown(&decision.at)
+            ),
+        );
+        if !decision.note.is_empty() {
+            page.field("note", &shown(&decision.note));
+        }
+    }
+    match hold.outcome {
+        Some(outcome) => page.field("outcome", words::outcome(outcome, hold.context)),
+        None => page.field("outcome", "none yet"),
+    }
+}
+
+fn commands(page: &mut Page<'_>, hold: &Hold) {
+    let (id, agent) = (shown(&hold.id), shown(&hold.agent));
+    let approve = match hold.context {
+        HoldContext::Held => "let it go on, and what `covers` says",
+        HoldContext::Denied => "let the next try through, and what `covers` says",
+        HoldContext::Tripped => "let the process go on, and what `covers` says",
+    };
+    let deny = match hold.context {
+        HoldContext::Held => "it fails with EPERM, the agent goes on",
+        HoldContext::Denied => "it stays refused, the agent goes on",
+        HoldContext::Tripped => "the process is killed; what happened is not undone",
+    };
+    let rows = [
+        (format!("guardctl approve {id}"), approve),
+        (
+            format!("guardctl approve {id} --once"),
+            "only this one operation",
+        ),
+        (format!("guardctl deny {id} -m REASON"), deny),
+        (format!("guardctl kill {id}"), "end the process"),
+        (format!("guardctl kill {agent}"), "end the whole agent"),
+    ];
+    let width = rows
+        .iter()
+        .map(|(command, _)| command.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (command, meaning) in rows {
+        let padding = " ".repeat(width - command.chars().count());
+        page.line(&format!(
+            "  {}{padding}  {meaning}",
+            page.look.paint(Tone::Strong, &command)
+        ));
+    }
+}
+
+/// The page as it grows.
+struct Page<'a> {
+    look: &'a Look,
+    text: String,
+}
+
+impl Page<'_> {
+    fn field(&mut self, label: &str, value: &str) {
+        let width = LABEL - 2;
+        self.text
+            .push_str(&self.look.paint(Tone::Faint, &format!("  {label:<width$}")));
+        self.wrapped(value);
+    }
+
+    /// Another line of the field before.
+    fn more(&mut self, value: &str) {
+        if !value.is_empty() {
+            self.text.push_str(&" ".repeat(LABEL));
+            self.wrapped(value);
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Breaks at the terminal's edge ourselves: the terminal would go on in the column of the labels.
+    fn wrapped(&mut self, value: &str) {
+        let room = self
+            .look
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(LABEL).max(20));
+        let (mut used, mut in_colour) = (0, false);
+        for character in value.chars() {
+            // Only our own colours contain an escape: everything else is escaped text.
+            in_colour |= character == '\x1b';
+            let columns = if in_colour {
+                0
+            } else {
+                character.width().unwrap_or(0)
+            };
+            in_colour &= character != 'm';
+            if used + columns > room {
+                self.text.push('\n');
+                self.text.push_str(&" ".repeat(LABEL));
+                used = 0;
+            }
+            used += columns;
+            self.text.push(character);
+        }
+        self.text.push('\n');
+    }
+}

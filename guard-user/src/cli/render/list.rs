@@ -1,0 +1,223 @@
+//! The tables of holds and agents, and a hold or a decision on one line.
+
+use super::{
+    Look, Tone,
+    table::{Field, table},
+    words,
+};
+use crate::{
+    api::{Agent, AgentState, Event, Hold, HoldContext, HoldState, Reversibility},
+    text::shown,
+};
+
+pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
+    let mut header = vec![
+        "ID",
+        "AGE",
+        "AGENT",
+        "OP",
+        "OBJECT",
+        "RULE",
+        "REVERSIBILITY",
+        "BLAST",
+    ];
+    if look.wide {
+        header.extend(["HOW", "STATE", "STOPS", "PROCESS"]);
+    }
+    let rows = holds
+        .iter()
+        .map(|hold| {
+            let mut row = vec![
+                Field::toned(shown(&hold.id), Tone::Strong),
+                Field::new(words::age(&hold.since, look.now)),
+                Field::new(agent_name(hold)),
+                Field::new(shown(&hold.operation.op)),
+                Field::new(words::object(&hold.operation)),
+                Field::new(shown(&hold.rule)),
+                Field::toned(
+                    words::reversibility(hold.reversibility),
+                    reversibility_tone(hold.reversibility),
+                ),
+                Field::new(
+                    hold.blast
+                        .as_ref()
+                        .map_or("-".to_owned(), words::blast_short),
+                ),
+            ];
+            if look.wide {
+                row.extend([
+                    Field::new(context(hold.context)),
+                    Field::new(state(hold.state)),
+                    Field::new(hold.stops.to_string()),
+                    Field::new(hold.processes.first().map_or("-".to_owned(), |process| {
+                        format!("{} ({})", words::quoted(&process.comm), process.pid)
+                    })),
+                ]);
+            }
+            row
+        })
+        .collect();
+    table(look, &header, rows, 4)
+}
+
+pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
+    let mut header = vec![
+        "ID",
+        "NAME",
+        "STATE",
+        "PROCESSES",
+        "PENDING",
+        "AGE",
+        "WORKSPACE",
+    ];
+    if look.wide {
+        header.extend(["CGROUP", "CGROUP ID"]);
+    }
+    let rows = agents
+        .iter()
+        .map(|agent| {
+            let tone = match agent.state {
+                AgentState::Running => Tone::Good,
+                AgentState::Suspended => Tone::Careful,
+                AgentState::Empty => Tone::Faint,
+            };
+            let pending = agent.pending.to_string();
+            let mut row = vec![
+                Field::toned(shown(&agent.id), Tone::Strong),
+                Field::new(dash(words::quoted(&agent.name))),
+                Field::toned(words::agent_state(agent.state), tone),
+                Field::new(agent.processes.to_string()),
+                if agent.pending > 0 {
+                    Field::toned(pending, Tone::Careful)
+                } else {
+                    Field::new(pending)
+                },
+                Field::new(words::age(&agent.since, look.now)),
+                Field::new(dash(words::quoted(&agent.workspace))),
+            ];
+            if look.wide {
+                row.extend([
+                    Field::new(words::quoted(&agent.cgroup)),
+                    Field::new(agent.cgroup_id.to_string()),
+                ]);
+            }
+            row
+        })
+        .collect();
+    table(look, &header, rows, 6)
+}
+
+/// `approved h3 (for the process): unlink /srv/data/a`
+pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
+    let object = object(look, hold);
+    match &hold.decision {
+        Some(decision) => format!(
+            "{} {} ({}): {} {object}",
+            words::verdict(decision.verdict),
+            shown(&hold.id),
+            words::scope(decision.scope),
+            shown(&hold.operation.op),
+        ),
+        None => format!(
+            "{} is not decided: {} {object}",
+            shown(&hold.id),
+            shown(&hold.operation.op)
+        ),
+    }
+}
+
+/// What became of it, or why nothing did yet.
+pub(crate) fn outcome(hold: &Hold) -> String {
+    let id = shown(&hold.id);
+    match (hold.outcome, hold.context, &hold.decision) {
+        (Some(outcome), context, _) => format!("{id} {}", words::outcome(outcome, context)),
+        (None, HoldContext::Denied, Some(_)) => {
+            format!(
+                "{id} was refused when it was tried; the decision waits for the agent to try again"
+            )
+        }
+        (None, HoldContext::Held | HoldContext::Tripped, Some(_)) => {
+            format!("{id} has no outcome yet; `guardctl wait {id}` waits for it")
+        }
+        (None, _, None) => format!("{id} waits for a decision"),
+    }
+}
+
+/// One event of `pending --watch` where nobody can redraw.
+pub(crate) fn event(look: &Look, event: &Event) -> String {
+    match event {
+        Event::Held { hold } => format!(
+            "held {} {}: {} {} [{}, {}]{}",
+            shown(&hold.id),
+            agent_name(hold),
+            shown(&hold.operation.op),
+            object(look, hold),
+            shown(&hold.rule),
+            words::reversibility(hold.reversibility),
+            hold.blast.as_ref().map_or(String::new(), |blast| format!(
+                " {}",
+                words::blast_short(blast)
+            )),
+        ),
+        Event::Decided { hold } => {
+            let by = hold
+                .decision
+                .as_ref()
+                .map_or(String::new(), |decision| shown(&decision.by));
+            format!("{}, by {by}", decided(look, hold))
+        }
+        Event::Finished { hold } => outcome(hold),
+        Event::Agent { agent } => format!(
+            "agent {} is {}",
+            shown(&agent.id),
+            words::agent_state(agent.state)
+        ),
+        Event::Status { status } => format!("status: {}", shown(&status.summary)),
+        Event::Ping => "ping".to_owned(),
+    }
+}
+
+fn object(look: &Look, hold: &Hold) -> String {
+    let object = words::object(&hold.operation);
+    match look.width {
+        Some(width) if !look.wide => words::shorten(&object, width.saturating_sub(40).max(40)),
+        _ => object,
+    }
+}
+
+fn agent_name(hold: &Hold) -> String {
+    if hold.agent_name.is_empty() {
+        shown(&hold.agent)
+    } else {
+        words::quoted(&hold.agent_name)
+    }
+}
+
+/// The quotes around nothing say less than a dash.
+fn dash(text: String) -> String {
+    if text == "''" { "-".to_owned() } else { text }
+}
+
+pub(crate) fn context(context: HoldContext) -> &'static str {
+    match context {
+        HoldContext::Held => "held",
+        HoldContext::Denied => "denied",
+        HoldContext::Tripped => "trip",
+    }
+}
+
+fn state(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Pending => "pending",
+        HoldState::Deciding => "deciding",
+        HoldState::Done => "done",
+    }
+}
+
+pub(crate) fn reversibility_tone(reversibility: Reversibility) -> Tone {
+    match reversibility {
+        Reversibility::Reversible => Tone::Good,
+        Reversibility::Partial => Tone::Careful,
+        Reversibility::Irreversible => Tone::Bad,
+    }
+}
