@@ -39,7 +39,7 @@ pub(super) async fn all(
         outcomes(events, &mut holds, Instant::now() + OUTCOME_WITHIN).await;
     }
     for hold in &holds {
-        screen.say(|look| format!("{}; {}", list::decided(look, hold), list::outcome(hold)))?;
+        screen.say(|look| list::decided_and_outcome(look, hold))?;
         worst = worst.max(exit_of(decide.verdict, hold));
     }
     if !screen.is_text() {

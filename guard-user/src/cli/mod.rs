@@ -43,21 +43,27 @@ use render::{Format, Screen};
 /// is held, takes the decision, and starts, suspends and kills agents. It talks to guardd over a Unix socket; deciding
 /// belongs to root and group `guard`.
 #[derive(Debug, Parser)]
-#[command(name = "guardctl", version, max_term_width = 100, after_long_help = AFTER, arg_required_else_help = true)]
+#[command(name = "guardctl", version, max_term_width = 100, after_long_help = AFTER)]
 struct Cli {
-    /// How the answer is written
+    /// How the answer is written: for a person, the same with every column and nothing shortened, or for a program
     #[arg(
         short,
         long,
         global = true,
         value_enum,
-        value_name = "FORMAT",
-        default_value = "table"
+        value_name = "table|wide|json|yaml",
+        default_value = "table",
+        hide_possible_values = true,
+        help_heading = "Options of every verb",
+        display_order = 100
     )]
     output: Format,
 
     /// Socket of guardd
-    #[arg(long, global = true, env = "GUARD_SOCKET", value_name = "PATH", default_value = client::DEFAULT_SOCKET, hide_env_values = true)]
+    #[arg(
+        long, global = true, env = "GUARD_SOCKET", value_name = "PATH", default_value = client::DEFAULT_SOCKET,
+        hide_env_values = true, help_heading = "Options of every verb", display_order = 101
+    )]
     socket: PathBuf,
 
     #[command(subcommand)]
@@ -119,6 +125,10 @@ enum OtherVerb {
 #[must_use]
 pub fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(command).complete();
+    if std::env::args_os().len() <= 1 {
+        render::note(&command().render_help().to_string());
+        return Exit::Usage.into();
+    }
     let cli = Cli::parse();
     match start(cli) {
         Ok(exit) => exit.into(),
@@ -174,3 +184,6 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Man(arguments) => man::run(&arguments, screen),
     }
 }
+
+#[cfg(test)]
+mod tests;

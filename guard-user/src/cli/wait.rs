@@ -68,10 +68,7 @@ pub(super) async fn run(
         deadline.map_or(outcome_by, |deadline| outcome_by.min(deadline)),
     )
     .await;
-    screen.answer(&hold, |look| match &hold.decision {
-        Some(_) => format!("{}; {}", list::decided(look, &hold), list::outcome(&hold)),
-        None => list::outcome(&hold),
-    })?;
+    screen.answer(&hold, |look| list::decided_and_outcome(look, &hold))?;
     Ok(
         match hold.decision.as_ref().map(|decision| decision.verdict) {
             Some(Verdict::Approve) => Exit::Success,

@@ -3,6 +3,7 @@
 //! Labels stand in the first columns and text from the agent never does: it is escaped and wrapped here, so no name
 //! however long or strange can look like another line of ours.
 
+use guard_common::op::Op;
 use unicode_width::UnicodeWidthChar as _;
 
 use super::{Look, Tone, list::reversibility_tone, words};
@@ -79,7 +80,8 @@ fn headline(page: &mut Page<'_>, hold: &Hold) {
     let act = match hold.context {
         HoldContext::Held => format!("{who} wants to {phrase}"),
         HoldContext::Denied => format!("{who} wanted to {phrase} and was refused"),
-        HoldContext::Tripped => format!("{who} was stopped by trip: {phrase}"),
+        HoldContext::Tripped if is_exec(hold) => format!("trip: {who} wants to {phrase}"),
+        HoldContext::Tripped => format!("trip: {who} has done this already: {phrase}"),
     };
     page.line(&format!(
         "{} {state}: {act}",
@@ -106,7 +108,8 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
             facts.push(words::bytes(view.size));
         }
     }
-    if !view.detail.is_empty() {
+    // Where nothing else names the object, the detail stands there already.
+    if !view.detail.is_empty() && object != shown(&view.detail) {
         facts.push(shown(&view.detail));
     }
     if !view.argv.is_empty() && !view.path.is_empty() {
@@ -138,7 +141,6 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
 
 /// How it was stopped. Trip never sounds like prevention.
 fn how(hold: &Hold) -> &'static str {
-    let exec = hold.operation.op.starts_with("exec");
     match (hold.context, hold.state) {
         (HoldContext::Held, HoldState::Pending) => {
             "held before it took effect; the process is suspended"
@@ -147,13 +149,17 @@ fn how(hold: &Hold) -> &'static str {
         (HoldContext::Denied, _) => {
             "denied at once, since this call cannot wait; approval lets one try of the same through"
         }
-        (HoldContext::Tripped, _) if exec => {
+        (HoldContext::Tripped, _) if is_exec(hold) => {
             "trip: stopped before the first instruction of the new program"
         }
         (HoldContext::Tripped, _) => {
             "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it"
         }
     }
+}
+
+fn is_exec(hold: &Hold) -> bool {
+    [Op::Exec.name(), Op::ExecVerify.name()].contains(&hold.operation.op.as_str())
 }
 
 fn who(page: &mut Page<'_>, hold: &Hold) {

@@ -6,7 +6,7 @@ use super::{
     words,
 };
 use crate::{
-    api::{Agent, AgentState, Event, Hold, HoldContext, HoldState, Reversibility},
+    api::{Agent, AgentState, Event, Hold, HoldContext, HoldState, Reversibility, Verdict},
     text::shown,
 };
 
@@ -30,10 +30,10 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
             let mut row = vec![
                 Field::toned(shown(&hold.id), Tone::Strong),
                 Field::new(words::age(&hold.since, look.now)),
-                Field::new(agent_name(hold)),
+                Field::new(narrow(look, agent_name(hold), 12)),
                 Field::new(shown(&hold.operation.op)),
                 Field::new(words::object(&hold.operation)),
-                Field::new(shown(&hold.rule)),
+                Field::new(narrow(look, shown(&hold.rule), 16)),
                 Field::toned(
                     words::reversibility(hold.reversibility),
                     reversibility_tone(hold.reversibility),
@@ -109,20 +109,17 @@ pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
 
 /// `approved h3 (for the process): unlink /srv/data/a`
 pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
-    let object = object(look, hold);
+    let what = format!("{} {}", shown(&hold.operation.op), object(look, hold));
+    let id = shown(&hold.id);
     match &hold.decision {
-        Some(decision) => format!(
-            "{} {} ({}): {} {object}",
-            words::verdict(decision.verdict),
-            shown(&hold.id),
-            words::scope(decision.scope),
-            shown(&hold.operation.op),
-        ),
-        None => format!(
-            "{} is not decided: {} {object}",
-            shown(&hold.id),
-            shown(&hold.operation.op)
-        ),
+        Some(decision) => {
+            let scope = match decision.verdict {
+                Verdict::Approve | Verdict::Deny => format!(" ({})", words::scope(decision.scope)),
+                Verdict::Kill => String::new(),
+            };
+            format!("{} {id}{scope}: {what}", words::verdict(decision.verdict))
+        }
+        None => format!("{id} was not decided: {what}"),
     }
 }
 
@@ -130,17 +127,21 @@ pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
 pub(crate) fn outcome(hold: &Hold) -> String {
     let id = shown(&hold.id);
     match (hold.outcome, hold.context, &hold.decision) {
-        (Some(outcome), context, _) => format!("{id} {}", words::outcome(outcome, context)),
+        (Some(outcome), context, _) => words::outcome(outcome, context).to_owned(),
         (None, HoldContext::Denied, Some(_)) => {
-            format!(
-                "{id} was refused when it was tried; the decision waits for the agent to try again"
-            )
+            "it was refused when it was tried; the decision waits for the agent to try again"
+                .to_owned()
         }
         (None, HoldContext::Held | HoldContext::Tripped, Some(_)) => {
-            format!("{id} has no outcome yet; `guardctl wait {id}` waits for it")
+            format!("no outcome yet, `guardctl show {id}` will say it")
         }
-        (None, _, None) => format!("{id} waits for a decision"),
+        (None, _, None) => "it waits for a decision".to_owned(),
     }
+}
+
+/// Both on one line.
+pub(crate) fn decided_and_outcome(look: &Look, hold: &Hold) -> String {
+    format!("{}; {}", decided(look, hold), outcome(hold))
 }
 
 /// One event of `pending --watch` where nobody can redraw.
@@ -166,7 +167,7 @@ pub(crate) fn event(look: &Look, event: &Event) -> String {
                 .map_or(String::new(), |decision| shown(&decision.by));
             format!("{}, by {by}", decided(look, hold))
         }
-        Event::Finished { hold } => outcome(hold),
+        Event::Finished { hold } => format!("{} {}", shown(&hold.id), outcome(hold)),
         Event::Agent { agent } => format!(
             "agent {} is {}",
             shown(&agent.id),
@@ -190,6 +191,15 @@ fn agent_name(hold: &Hold) -> String {
         shown(&hold.agent)
     } else {
         words::quoted(&hold.agent_name)
+    }
+}
+
+/// Leaves the room on a terminal to the object.
+fn narrow(look: &Look, text: String, width: usize) -> String {
+    if look.width.is_some() && !look.wide {
+        words::shorten(&text, width)
+    } else {
+        text
     }
 }
 
