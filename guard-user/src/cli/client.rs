@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
-use super::{error::Error, events::Events};
+use super::{error::Error, events::Events, select};
 use crate::api::{self, Agent, Command, Decide, Hold, Problem, ProblemKind, SetState, Status, Tag};
 
 /// guardd gives up on a request after 30 s; a little more than that means that it hangs.
@@ -57,12 +57,16 @@ impl Client {
     }
 
     pub(crate) async fn hold(&self, id: &str) -> Result<Hold, Error> {
-        self.get(&format!("/v1/holds/{}", segment(id)?)).await
+        self.get(&format!("/v1/holds/{}", select::segment(id)?))
+            .await
     }
 
     pub(crate) async fn decide(&self, id: &str, decide: &Decide) -> Result<Hold, Error> {
-        self.post(&format!("/v1/holds/{}/decision", segment(id)?), decide)
-            .await
+        self.post(
+            &format!("/v1/holds/{}/decision", select::segment(id)?),
+            decide,
+        )
+        .await
     }
 
     pub(crate) async fn tag(&self, tag: &Tag) -> Result<Agent, Error> {
@@ -72,7 +76,7 @@ impl Client {
     pub(crate) async fn untag(&self, agent: &str) -> Result<(), Error> {
         self.call::<()>(
             Method::DELETE,
-            &format!("/v1/agents/{}", segment(agent)?),
+            &format!("/v1/agents/{}", select::segment(agent)?),
             None,
         )
         .await
@@ -86,7 +90,7 @@ impl Client {
             if agent == "*" {
                 "*".to_owned()
             } else {
-                segment(agent)?
+                select::segment(agent)?
             }
         );
         self.call(Method::POST, &path, Some(&SetState { state }))
@@ -225,41 +229,5 @@ fn api_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// An id as one path segment. What was typed must not choose another route.
-fn segment(id: &str) -> Result<String, Error> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if !id.is_empty() && id.bytes().all(plain) && id.bytes().any(|byte| byte != b'.') {
-        Ok(id.to_owned())
-    } else {
-        Err(Error::NotFound(format!(
-            "there is nothing with the id {:?}",
-            crate::text::shown(id)
-        )))
-    }
-}
-
 /// Where to find the daemon when nobody says.
 pub(crate) const DEFAULT_SOCKET: &str = api::SOCKET;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_never_chooses_another_route() {
-        for id in [
-            "",
-            ".",
-            "..",
-            "h1/decision",
-            "h1?x",
-            "h 1",
-            "h1%2f",
-            "\u{202e}h1",
-            "*",
-        ] {
-            assert!(matches!(segment(id), Err(Error::NotFound(_))), "{id:?}");
-        }
-        assert_eq!(segment("h12").expect("an ordinary id"), "h12");
-    }
-}

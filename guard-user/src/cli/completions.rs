@@ -9,7 +9,7 @@ use clap_complete::{CompletionCandidate, env};
 use super::{
     client::{Client, DEFAULT_SOCKET},
     error::{Error, Exit},
-    render::{Screen, words},
+    render::{Screen, names, words},
 };
 use crate::text::shown;
 
@@ -79,7 +79,7 @@ pub(super) fn agents() -> Vec<CompletionCandidate> {
         let help = format!(
             "{} {}",
             words::quoted(&agent.name),
-            words::agent_state(agent.state)
+            names::agent_state(agent.state)
         );
         CompletionCandidate::new(agent.id).help(Some(help.into()))
     };

@@ -6,6 +6,8 @@ pub(crate) mod hold;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod names;
+mod page;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod words;

@@ -57,6 +57,19 @@ pub(super) fn below_root(typed: &str) -> String {
     format!("/{}", below.trim_matches('/'))
 }
 
+/// An id as one path segment. What was typed must not choose another route.
+pub(super) fn segment(id: &str) -> Result<String, Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !id.is_empty() && id.bytes().all(plain) && id.bytes().any(|byte| byte != b'.') {
+        Ok(id.to_owned())
+    } else {
+        Err(Error::NotFound(format!(
+            "there is nothing with the id {:?}",
+            crate::text::shown(id)
+        )))
+    }
+}
+
 fn numbered(typed: &str, letter: char) -> bool {
     typed.strip_prefix(letter).is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
@@ -84,5 +97,23 @@ mod tests {
         ] {
             assert_eq!(below_root(typed), "/guard-agents/a1");
         }
+    }
+
+    #[test]
+    fn an_id_never_chooses_another_route() {
+        for id in [
+            "",
+            ".",
+            "..",
+            "h1/decision",
+            "h1?x",
+            "h 1",
+            "h1%2f",
+            "\u{202e}h1",
+            "*",
+        ] {
+            assert!(matches!(segment(id), Err(Error::NotFound(_))), "{id:?}");
+        }
+        assert_eq!(segment("h12").expect("an ordinary id"), "h12");
     }
 }

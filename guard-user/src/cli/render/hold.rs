@@ -1,28 +1,20 @@
 //! One hold, so that a person can decide in one look: what, how much, how, why, who, since when, and what to type.
 //!
-//! Labels stand in the first columns and text from the agent never does: it is escaped and wrapped here, so no name
-//! however long or strange can look like another line of ours.
+//! All text of the agent is escaped before it goes on the page.
 
 use guard_common::op::Op;
-use unicode_width::UnicodeWidthChar as _;
 
-use super::{Look, Tone, list::reversibility_tone, words};
+use super::{Look, Tone, list::reversibility_tone, names, page::Page, words};
 use crate::{
     api::{Hold, HoldContext, HoldState, Process},
     text::{command_line, shown},
 };
 
-/// Column of the values.
-const LABEL: usize = 14;
-
 /// An argument list longer than this is cut: the head names the program, `-o json` has all of it.
 const LONGEST: usize = 6_000;
 
 pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
-    let mut page = Page {
-        look,
-        text: String::new(),
-    };
+    let mut page = Page::new(look);
     headline(&mut page, hold);
     page.blank();
     what(&mut page, hold);
@@ -34,7 +26,7 @@ pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
             look.paint(Tone::Strong, &shown(&hold.rule)),
             look.paint(
                 reversibility_tone(hold.reversibility),
-                words::reversibility(hold.reversibility)
+                names::reversibility(hold.reversibility)
             ),
         ),
     );
@@ -69,14 +61,14 @@ fn headline(page: &mut Page<'_>, hold: &Hold) {
     let state = match (hold.state, &hold.decision) {
         (HoldState::Pending, _) => look.paint(Tone::Careful, "waits for a decision"),
         (HoldState::Deciding, _) => "is being decided".to_owned(),
-        (HoldState::Done, Some(decision)) => words::verdict(decision.verdict).to_owned(),
+        (HoldState::Done, Some(decision)) => names::verdict(decision.verdict).to_owned(),
         (HoldState::Done, None) => "is over".to_owned(),
     };
     let who = hold.processes.first().map_or_else(
         || "a process".to_owned(),
         |process| format!("{} (pid {})", words::quoted(&process.comm), process.pid),
     );
-    let phrase = words::phrase(&hold.operation.op);
+    let phrase = names::phrase(&hold.operation.op);
     let act = match hold.context {
         HoldContext::Held => format!("{who} wants to {phrase}"),
         HoldContext::Denied => format!("{who} wanted to {phrase} and was refused"),
@@ -222,8 +214,8 @@ fn decision(page: &mut Page<'_>, hold: &Hold) {
             "decision",
             &format!(
                 "{} ({}) by {} at {}",
-                words::verdict(decision.verdict),
-                words::scope(decision.scope),
+                names::verdict(decision.verdict),
+                names::scope(decision.scope),
                 shown(&decision.by),
                 shown(&decision.at)
             ),
@@ -233,7 +225,7 @@ fn decision(page: &mut Page<'_>, hold: &Hold) {
         }
     }
     match hold.outcome {
-        Some(outcome) => page.field("outcome", words::outcome(outcome, hold.context)),
+        Some(outcome) => page.field("outcome", names::outcome(outcome, hold.context)),
         None => page.field("outcome", "none yet"),
     }
 }
@@ -271,64 +263,5 @@ fn commands(page: &mut Page<'_>, hold: &Hold) {
             "  {}{padding}  {meaning}",
             page.look.paint(Tone::Strong, &command)
         ));
-    }
-}
-
-/// The page as it grows.
-struct Page<'a> {
-    look: &'a Look,
-    text: String,
-}
-
-impl Page<'_> {
-    fn field(&mut self, label: &str, value: &str) {
-        let width = LABEL - 2;
-        self.text
-            .push_str(&self.look.paint(Tone::Faint, &format!("  {label:<width$}")));
-        self.wrapped(value);
-    }
-
-    /// Another line of the field before.
-    fn more(&mut self, value: &str) {
-        if !value.is_empty() {
-            self.text.push_str(&" ".repeat(LABEL));
-            self.wrapped(value);
-        }
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    /// Breaks at the terminal's edge ourselves: the terminal would go on in the column of the labels.
-    fn wrapped(&mut self, value: &str) {
-        let room = self
-            .look
-            .width
-            .map_or(usize::MAX, |width| width.saturating_sub(LABEL).max(20));
-        let (mut used, mut in_colour) = (0, false);
-        for character in value.chars() {
-            // Only our own colours contain an escape: everything else is escaped text.
-            in_colour |= character == '\x1b';
-            let columns = if in_colour {
-                0
-            } else {
-                character.width().unwrap_or(0)
-            };
-            in_colour &= character != 'm';
-            if used + columns > room {
-                self.text.push('\n');
-                self.text.push_str(&" ".repeat(LABEL));
-                used = 0;
-            }
-            used += columns;
-            self.text.push(character);
-        }
-        self.text.push('\n');
     }
 }

@@ -1,12 +1,12 @@
 //! The tables of holds and agents, and a hold or a decision on one line.
 
 use super::{
-    Look, Tone,
+    Look, Tone, names,
     table::{Field, table},
     words,
 };
 use crate::{
-    api::{Agent, AgentState, Event, Hold, HoldContext, HoldState, Reversibility, Verdict},
+    api::{Agent, AgentState, Event, Hold, HoldContext, Reversibility, Verdict},
     text::shown,
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
                 Field::new(words::object(&hold.operation)),
                 Field::new(narrow(look, shown(&hold.rule), 16)),
                 Field::toned(
-                    words::reversibility(hold.reversibility),
+                    names::reversibility(hold.reversibility),
                     reversibility_tone(hold.reversibility),
                 ),
                 Field::new(
@@ -46,8 +46,8 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
             ];
             if look.wide {
                 row.extend([
-                    Field::new(context(hold.context)),
-                    Field::new(state(hold.state)),
+                    Field::new(names::context(hold.context)),
+                    Field::new(names::hold_state(hold.state)),
                     Field::new(hold.stops.to_string()),
                     Field::new(hold.processes.first().map_or("-".to_owned(), |process| {
                         format!("{} ({})", words::quoted(&process.comm), process.pid)
@@ -85,7 +85,7 @@ pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
             let mut row = vec![
                 Field::toned(shown(&agent.id), Tone::Strong),
                 Field::new(dash(words::quoted(&agent.name))),
-                Field::toned(words::agent_state(agent.state), tone),
+                Field::toned(names::agent_state(agent.state), tone),
                 Field::new(agent.processes.to_string()),
                 if agent.pending > 0 {
                     Field::toned(pending, Tone::Careful)
@@ -114,10 +114,10 @@ pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
     match &hold.decision {
         Some(decision) => {
             let scope = match decision.verdict {
-                Verdict::Approve | Verdict::Deny => format!(" ({})", words::scope(decision.scope)),
+                Verdict::Approve | Verdict::Deny => format!(" ({})", names::scope(decision.scope)),
                 Verdict::Kill => String::new(),
             };
-            format!("{} {id}{scope}: {what}", words::verdict(decision.verdict))
+            format!("{} {id}{scope}: {what}", names::verdict(decision.verdict))
         }
         None => format!("{id} was not decided: {what}"),
     }
@@ -127,7 +127,7 @@ pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
 pub(crate) fn outcome(hold: &Hold) -> String {
     let id = shown(&hold.id);
     match (hold.outcome, hold.context, &hold.decision) {
-        (Some(outcome), context, _) => words::outcome(outcome, context).to_owned(),
+        (Some(outcome), context, _) => names::outcome(outcome, context).to_owned(),
         (None, HoldContext::Denied, Some(_)) => {
             "it was refused when it was tried; the decision waits for the agent to try again"
                 .to_owned()
@@ -154,7 +154,7 @@ pub(crate) fn event(look: &Look, event: &Event) -> String {
             shown(&hold.operation.op),
             object(look, hold),
             shown(&hold.rule),
-            words::reversibility(hold.reversibility),
+            names::reversibility(hold.reversibility),
             hold.blast.as_ref().map_or(String::new(), |blast| format!(
                 " {}",
                 words::blast_short(blast)
@@ -171,7 +171,7 @@ pub(crate) fn event(look: &Look, event: &Event) -> String {
         Event::Agent { agent } => format!(
             "agent {} is {}",
             shown(&agent.id),
-            words::agent_state(agent.state)
+            names::agent_state(agent.state)
         ),
         Event::Status { status } => format!("status: {}", shown(&status.summary)),
         Event::Ping => "ping".to_owned(),
@@ -206,22 +206,6 @@ fn narrow(look: &Look, text: String, width: usize) -> String {
 /// The quotes around nothing say less than a dash.
 fn dash(text: String) -> String {
     if text == "''" { "-".to_owned() } else { text }
-}
-
-pub(crate) fn context(context: HoldContext) -> &'static str {
-    match context {
-        HoldContext::Held => "held",
-        HoldContext::Denied => "denied",
-        HoldContext::Tripped => "trip",
-    }
-}
-
-fn state(state: HoldState) -> &'static str {
-    match state {
-        HoldState::Pending => "pending",
-        HoldState::Deciding => "deciding",
-        HoldState::Done => "done",
-    }
 }
 
 pub(crate) fn reversibility_tone(reversibility: Reversibility) -> Tone {

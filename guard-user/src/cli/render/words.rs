@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::{
-    api::{AgentState, Blast, HoldContext, OperationView, Outcome, Reversibility, Scope, Verdict},
+    api::{Blast, OperationView},
     text::{command_line, shown},
 };
 
@@ -122,87 +122,6 @@ pub(crate) fn object(view: &OperationView) -> String {
     }
 }
 
-/// What the operation does, to follow "wants to".
-pub(crate) fn phrase(op: &str) -> String {
-    let Some(op) = Op::ALL.into_iter().find(|known| known.name() == op) else {
-        return format!("do `{}`", shown(op));
-    };
-    match op {
-        Op::Unlink => "delete a file",
-        Op::Rmdir => "delete a directory",
-        Op::Rename => "rename or move",
-        Op::Link => "give a file another name",
-        Op::Symlink => "make a symbolic link",
-        Op::Mknod => "create a file",
-        Op::Chmod => "change permissions",
-        Op::Chown => "change the owner",
-        Op::Truncate => "cut off a file's contents",
-        Op::OpenWrite => "open a file for writing",
-        Op::OpenRead => "read a file",
-        Op::Exec => "run a program",
-        Op::Connect => "connect",
-        Op::Mount => "mount a file system",
-        Op::MoveMount => "move a mount",
-        Op::Umount => "unmount a file system",
-        Op::PivotRoot => "change the root file system",
-        Op::Ioctl => "send a command to a device",
-        Op::Signal => "send a signal to a process outside the agent",
-        Op::Ptrace => "look into or change another process",
-        Op::IoUring => "set up io_uring",
-        Op::ExecVerify => "run a program whose arguments changed after they were judged",
-    }
-    .to_owned()
-}
-
-pub(crate) fn reversibility(reversibility: Reversibility) -> &'static str {
-    match reversibility {
-        Reversibility::Reversible => "reversible",
-        Reversibility::Partial => "partly",
-        Reversibility::Irreversible => "irreversible",
-    }
-}
-
-pub(crate) fn agent_state(state: AgentState) -> &'static str {
-    match state {
-        AgentState::Running => "running",
-        AgentState::Suspended => "suspended",
-        AgentState::Empty => "empty",
-    }
-}
-
-pub(crate) fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "approved",
-        Verdict::Deny => "denied",
-        Verdict::Kill => "killed",
-    }
-}
-
-pub(crate) fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Once => "once",
-        Scope::Process => "for the process",
-    }
-}
-
-/// What became of the operation, as a sentence that tells the two tiers apart.
-pub(crate) fn outcome(outcome: Outcome, context: HoldContext) -> &'static str {
-    match (outcome, context) {
-        (Outcome::Released, HoldContext::Held) => "released: the operation went on",
-        (Outcome::Released, HoldContext::Denied) => {
-            "released: the agent tried again and it went through"
-        }
-        (Outcome::Released, HoldContext::Tripped) => "released: the process goes on",
-        (Outcome::Refused, HoldContext::Held | HoldContext::Denied) => {
-            "refused: the program got \"Operation not permitted\""
-        }
-        (Outcome::Refused, HoldContext::Tripped) => "refused",
-        (Outcome::Killed, _) => "killed: the process was ended by this decision",
-        (Outcome::Died, _) => "died: the process ended before the decision reached it",
-        (Outcome::Expired, _) => "expired: the permission was not used in time and is void",
-    }
-}
-
 /// At most `width` columns: the middle is left out, since both ends of a path tell most.
 pub(crate) fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -259,12 +178,5 @@ mod tests {
         let short = shorten(&path, 30);
         assert_eq!(short, "/srv/xxxx…xxxxxxx/customers.db");
         assert!(shorten(&"文".repeat(50), 11).width() <= 11);
-    }
-
-    #[test]
-    fn every_operation_has_its_own_phrase() {
-        let phrases: std::collections::BTreeSet<String> =
-            Op::ALL.iter().map(|op| phrase(op.name())).collect();
-        assert_eq!(phrases.len(), Op::ALL.len());
     }
 }
