@@ -139,9 +139,25 @@ impl Screen {
         }
     }
 
-    /// Clears the terminal and draws on it.
+    /// Draws over what was drawn before, as far as the terminal is high. What was on the terminal before stays in its
+    /// history.
     pub(crate) fn redraw(&self, text: impl FnOnce(&Look) -> String) -> Result<(), Error> {
-        self.write(&format!("\x1b[H\x1b[2J\x1b[3J{}", text(&self.look())))
+        let text = text(&self.look());
+        let room = terminal_size().map_or(usize::MAX, |(_, rows)| rows.saturating_sub(2).max(1));
+        let count = text.lines().count();
+        let mut frame = String::from("\x1b[H");
+        for line in text.lines().take(room) {
+            frame.push_str(line);
+            frame.push_str("\x1b[K\n");
+        }
+        if count > room {
+            frame.push_str(&format!(
+                "… and {} more lines: `guardctl pending`\x1b[K\n",
+                count - room
+            ));
+        }
+        frame.push_str("\x1b[J");
+        self.raw(frame.as_bytes())
     }
 
     /// Bytes that somebody else made: a completion script or a man page.
@@ -164,7 +180,11 @@ impl Screen {
     fn look(&self) -> Look {
         Look {
             colour: self.colour,
-            width: self.terminal.then(terminal_width).flatten(),
+            width: self
+                .terminal
+                .then(terminal_size)
+                .flatten()
+                .map(|(columns, _)| columns),
             wide: self.format == Format::Wide,
             now: Timestamp::now(),
         }
@@ -193,9 +213,10 @@ pub(crate) fn error_about(subject: &str, error: &Error) {
     ));
 }
 
-#[expect(clippy::print_stderr, reason = "this is the one place that prints")]
 fn complain(text: &str) {
-    eprintln!("{text}");
+    if writeln!(io::stderr(), "{text}").is_err() {
+        // Nobody is there to be told; the exit code still says it.
+    }
 }
 
 /// A message of guardd may have several lines (a rules file's snippet) and may quote an agent.
@@ -203,9 +224,11 @@ fn safe_lines(text: &str) -> String {
     text.lines().map(text::shown).collect::<Vec<_>>().join("\n")
 }
 
-fn terminal_width() -> Option<usize> {
-    let columns = rustix::termios::tcgetwinsize(io::stdout()).ok()?.ws_col;
-    (columns > 0).then_some(usize::from(columns))
+/// Columns and rows.
+fn terminal_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0)
+        .then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 fn writing(error: io::Error) -> Error {

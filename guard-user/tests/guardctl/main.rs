@@ -8,4 +8,5 @@ mod fixture;
 mod decide;
 mod refused;
 mod run;
+mod terminal;
 mod watch;

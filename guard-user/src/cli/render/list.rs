@@ -24,6 +24,12 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
     if look.wide {
         header.extend(["HOW", "STATE", "STOPS", "PROCESS"]);
     }
+    // The object is worth more than the rest of the rule's name.
+    let rule_width = if look.width.is_some_and(|width| width < 120) {
+        10
+    } else {
+        24
+    };
     let rows = holds
         .iter()
         .map(|hold| {
@@ -33,7 +39,7 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
                 Field::new(narrow(look, agent_name(hold), 12)),
                 Field::new(shown(&hold.operation.op)),
                 Field::new(words::object(&hold.operation)),
-                Field::new(narrow(look, shown(&hold.rule), 16)),
+                Field::new(narrow(look, shown(&hold.rule), rule_width)),
                 Field::toned(
                     names::reversibility(hold.reversibility),
                     reversibility_tone(hold.reversibility),

@@ -4,32 +4,45 @@
 use serde_json::{Map, Value};
 
 use super::{Look, Tone, words};
-use crate::text::{command_line, shown};
+use crate::{
+    api::{Blast, OperationView, Process},
+    text::{command_line, shown},
+};
 
-/// Fields at the start of the line, or of no use to a reader.
-const AT_FRONT: [&str; 4] = ["seq", "time", "kind", "boottime_ns"];
+/// Fields at the start of the line.
+const AT_FRONT: [&str; 3] = ["seq", "time", "kind"];
+
+/// Fields that only an investigation needs.
+const WIDE_ONLY: [&str; 7] = [
+    "boottime_ns",
+    "cgroup",
+    "object",
+    "pid",
+    "tid",
+    "uid",
+    "reversibility",
+];
 
 pub(crate) fn record(look: &Look, record: &Value) -> String {
     let Value::Object(fields) = record else {
         return brief(record);
     };
     let text = |name: &str| fields.get(name).map(brief).unwrap_or_default();
-    let kind = text("kind");
     let mut line = format!(
         "{:>6} {} {}",
         text("seq"),
         look.paint(Tone::Faint, &text("time")),
-        look.paint(Tone::Strong, &kind)
+        look.paint(Tone::Strong, &text("kind"))
     );
     for (name, value) in fields {
-        if AT_FRONT.contains(&name.as_str()) || is_empty(value) {
+        let hidden = !look.wide && WIDE_ONLY.contains(&name.as_str());
+        if hidden || AT_FRONT.contains(&name.as_str()) || is_empty(value) {
             continue;
         }
-        let value = brief(value);
         let value = if look.wide {
-            value
+            brief(value)
         } else {
-            words::shorten(&value, 120)
+            words::shorten(&known(name, value), 120)
         };
         line.push_str(&format!(
             " {}={value}",
@@ -37,6 +50,28 @@ pub(crate) fn record(look: &Look, record: &Value) -> String {
         ));
     }
     line
+}
+
+/// The larger fields in the words of `show`; anything that has another shape stays as it is.
+fn known(name: &str, value: &Value) -> String {
+    let short = match name {
+        "operation" => serde_json::from_value::<OperationView>(value.clone())
+            .ok()
+            .map(|view| format!("{} {}", shown(&view.op), words::object(&view))),
+        "blast" => serde_json::from_value::<Blast>(value.clone())
+            .ok()
+            .map(|blast| words::blast_short(&blast)),
+        "processes" => serde_json::from_value::<Vec<Process>>(value.clone())
+            .ok()
+            .map(|processes| {
+                let names = processes
+                    .iter()
+                    .map(|process| format!("{}({})", words::quoted(&process.comm), process.pid));
+                names.collect::<Vec<_>>().join("<")
+            }),
+        _ => None,
+    };
+    short.unwrap_or_else(|| brief(value))
 }
 
 /// A value without the punctuation of JSON.

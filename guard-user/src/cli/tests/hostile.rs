@@ -103,7 +103,7 @@ fn a_path_of_4096_bytes_is_whole_in_show_and_shortened_in_the_list() {
     assert!(page.lines().all(|line| line.width() <= 100), "{page}");
     let table = list::holds(&look, &[long]);
     assert!(
-        table.contains("…") && table.contains("ctory//end"),
+        table.contains("…") && table.contains("rectory//end"),
         "{table}"
     );
     assert_eq!(table.lines().count(), 2);

@@ -247,5 +247,16 @@ fn a_record_of_the_log_is_one_line() {
         "seq": 17, "time": "2026-03-02T12:00:00.000Z", "boottime_ns": 12, "kind": "decision", "id": "h12",
         "processes": [{ "pid": 42, "argv": ["rm", "-rf", "a b"] }], "rule": "delete\u{1b}[2J", "note": "", "by": null
     });
-    insta::assert_snapshot!("log_record", render::log::record(&piped(), &record));
+    let hold = json!({
+        "seq": 18, "time": "2026-03-02T12:00:01.000Z", "boottime_ns": 13, "kind": "hold", "agent": "a1", "hold": "h12",
+        "operation": fixture::hold()["operation"], "processes": fixture::hold()["processes"], "uid": 1000,
+        "blast": fixture::hold()["blast"]
+    });
+    let lines = [
+        render::log::record(&piped(), &record),
+        render::log::record(&piped(), &hold),
+    ];
+    assert!(lines.iter().all(|line| !line.contains('\n')));
+    insta::assert_snapshot!("log_record", lines.join("\n"));
+    insta::assert_snapshot!("log_record_wide", render::log::record(&wide(), &hold));
 }
