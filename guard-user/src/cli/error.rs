@@ -92,9 +92,9 @@ impl Error {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Problem(problem) => match problem.kind {
-                ProblemKind::NotPermitted => {
-                    Some("deciding and listing belong to root and group `guard`; try with `sudo`")
-                }
+                ProblemKind::NotPermitted => Some(
+                    "deciding and listing belong to root and group `guard` (try `sudo`), never to an agent",
+                ),
                 ProblemKind::NotFound => {
                     Some("`guardctl pending` and `guardctl agents` list what there is")
                 }

@@ -10,6 +10,7 @@ pub(crate) mod names;
 mod page;
 pub(crate) mod status;
 pub(crate) mod table;
+mod tree;
 pub(crate) mod words;
 
 use std::io::{self, IsTerminal as _, Write};

@@ -6,6 +6,8 @@ mod fake;
 mod fixture;
 
 mod decide;
+mod output;
+mod pages;
 mod refused;
 mod run;
 mod terminal;

@@ -4,10 +4,10 @@
 
 use guard_common::op::Op;
 
-use super::{Look, Tone, list::reversibility_tone, names, page::Page, words};
+use super::{Look, Tone, list::reversibility_tone, names, page::Page, tree, words};
 use crate::{
-    api::{Hold, HoldContext, HoldState, Process},
-    text::{command_line, shown},
+    api::{Hold, HoldContext, HoldState},
+    text::shown,
 };
 
 /// An argument list longer than this is cut: the head names the program, `-o json` has all of it.
@@ -31,7 +31,7 @@ pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
         ),
     );
     page.more(&shown(&hold.rule_text));
-    who(&mut page, hold);
+    tree::who(&mut page, hold);
     let stops = if hold.stops > 1 {
         format!("; stopped {} times", hold.stops)
     } else {
@@ -152,60 +152,6 @@ fn how(hold: &Hold) -> &'static str {
 
 fn is_exec(hold: &Hold) -> bool {
     [Op::Exec.name(), Op::ExecVerify.name()].contains(&hold.operation.op.as_str())
-}
-
-fn who(page: &mut Page<'_>, hold: &Hold) {
-    let mut agent = format!("agent {}", shown(&hold.agent));
-    if !hold.agent_name.is_empty() {
-        agent.push_str(&format!(" {}", words::quoted(&hold.agent_name)));
-    }
-    if let Some(process) = hold.processes.first() {
-        agent.push_str(&format!(", user {}", user(process)));
-    }
-    page.field("who", &agent);
-    let last = hold.processes.len().saturating_sub(1);
-    // The chain comes innermost first; a tree is drawn from its root.
-    for (depth, process) in hold.processes.iter().rev().enumerate() {
-        let branch = if depth == 0 {
-            String::new()
-        } else {
-            format!("{}└─ ", "   ".repeat(depth - 1))
-        };
-        let mut line = format!("{branch}{} {}", process.pid, words::quoted(&process.comm));
-        if !process.exe.is_empty() {
-            line.push_str(&format!(" {}", words::quoted(&process.exe)));
-        }
-        if hold
-            .processes
-            .first()
-            .is_some_and(|first| first.uid != process.uid)
-        {
-            line.push_str(&format!(" user {}", user(process)));
-        }
-        if !process.argv.is_empty() {
-            line.push_str(&format!(
-                " says: {}",
-                words::shorten(&command_line(&process.argv), 160)
-            ));
-        }
-        if depth == last {
-            line.push_str(&page.look.paint(Tone::Careful, "  ← stopped"));
-        }
-        page.more(&line);
-    }
-    if let Some(process) = hold.processes.first()
-        && !process.cwd.is_empty()
-    {
-        page.field("in", &words::quoted(&process.cwd));
-    }
-}
-
-fn user(process: &Process) -> String {
-    if process.user.is_empty() {
-        format!("uid {}", process.uid)
-    } else {
-        format!("{} (uid {})", words::quoted(&process.user), process.uid)
-    }
 }
 
 fn decision(page: &mut Page<'_>, hold: &Hold) {

@@ -25,8 +25,8 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
         header.extend(["HOW", "STATE", "STOPS", "PROCESS"]);
     }
     // The object is worth more than the rest of the rule's name.
-    let rule_width = if look.width.is_some_and(|width| width < 120) {
-        10
+    let rule_width = if look.width.is_some_and(|width| width < 140) {
+        12
     } else {
         24
     };
