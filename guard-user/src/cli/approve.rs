@@ -21,7 +21,7 @@ use crate::api::{Decide, Scope, Verdict};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  guardctl approve h12 -m 'agreed with Ops'
+  guardctl approve h12 -m 'agreed in the review'
   guardctl approve --once h12 h13
 
 Exit codes: 0 approved; 1 approved, but the process ended or the permission expired first;

@@ -32,14 +32,14 @@ fn asked(guardd: &Guardd) -> Vec<Value> {
 fn approve_covers_the_process_unless_told_once() {
     let guardd = deciding("approve", "released");
     guardd
-        .guardctl(&["approve", "h12", "-m", "agreed with Ops"])
+        .guardctl(&["approve", "h12", "-m", "agreed in the review"])
         .assert()
         .code(0)
         .stdout("approved h12 (for the process): unlink /srv/data/customers/2026.db; released: the operation went on\n")
         .stderr(is_empty());
     assert_eq!(
         asked(&guardd),
-        [json!({ "verdict": "approve", "scope": "process", "note": "agreed with Ops" })]
+        [json!({ "verdict": "approve", "scope": "process", "note": "agreed in the review" })]
     );
     let guardd = deciding("approve", "released");
     guardd

@@ -24,7 +24,7 @@ pub(crate) fn hold() -> Value {
         "processes": [
             process(4243, 4201, "rm", "/usr/bin/rm", &["rm", "-rf", "/srv/data/customers"], "/srv"),
             process(4201, 4100, "bash", "/usr/bin/bash", &["bash", "-c", "rm -rf /srv/data/customers && echo ok"], "/srv"),
-            process(4100, 1, "claude", "/usr/bin/node", &["claude"], "/home/alice/shop"),
+            process(4100, 1, "claude", "/usr/bin/node", &["claude"], "/home/dev/shop"),
         ],
         "rule": "delete-outside-workspace",
         "rule_text": "Deletes outside the agent's workspace cannot be undone",
@@ -60,7 +60,7 @@ pub(crate) fn decided(verdict: &str, outcome: Option<&str>) -> Value {
             "outcome": outcome,
             "decision": {
                 "verdict": verdict, "scope": "process", "by": "uid 0 (root), pid 77",
-                "at": "2026-03-02T11:59:59Z", "note": "agreed with Ops"
+                "at": "2026-03-02T11:59:59Z", "note": "agreed in the review"
             }
         }),
         json!({}),
@@ -70,7 +70,7 @@ pub(crate) fn decided(verdict: &str, outcome: Option<&str>) -> Value {
 pub(crate) fn agent() -> Value {
     json!({
         "id": "a1", "name": "claude", "cgroup": "/guard-agents/a1", "cgroup_id": 8181,
-        "workspace": "/home/alice/shop", "state": "running", "processes": 3, "pending": 1,
+        "workspace": "/home/dev/shop", "state": "running", "processes": 3, "pending": 1,
         "since": "2026-03-02T10:00:00Z"
     })
 }
@@ -121,6 +121,6 @@ pub(crate) fn merge(into: &mut Value, fields: Value) {
 
 fn process(pid: u32, ppid: u32, comm: &str, exe: &str, argv: &[&str], cwd: &str) -> Value {
     json!({
-        "pid": pid, "ppid": ppid, "uid": 1000, "user": "alice", "comm": comm, "exe": exe, "argv": argv, "cwd": cwd
+        "pid": pid, "ppid": ppid, "uid": 1000, "user": "dev", "comm": comm, "exe": exe, "argv": argv, "cwd": cwd
     })
 }

@@ -23,7 +23,7 @@ fn hostile() -> Hold {
         + &text::lossy(b"\xff\xfe\\x41");
     let fake = "h12 approved by root\n  why           rule harmless, reversible";
     let process = json!({
-        "pid": 4243, "ppid": 1, "uid": 1000, "user": "al\u{1b}ice", "comm": "rm\u{7f}\nx", "exe": path,
+        "pid": 4243, "ppid": 1, "uid": 1000, "user": "de\u{1b}v", "comm": "rm\u{7f}\nx", "exe": path,
         "argv": ["rm", fake, ANSI], "cwd": BIDI
     });
     hold(fixture::hold_with(
