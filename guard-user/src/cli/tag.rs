@@ -19,7 +19,7 @@ use crate::api::Tag;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  guardctl tag --unit claude.service --workspace /srv/work
+  guardctl tag --unit claude.service --workspace /srv/shop
   guardctl tag --pid 4242 --name helper
   guardctl tag --cgroup /user.slice/agents.slice")]
 pub(crate) struct Arguments {
