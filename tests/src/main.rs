@@ -1,3 +1,24 @@
-//! The program that runs inside the test VM.
+//! The program that runs inside a test machine: as PID 1 it boots it; otherwise it is the command it is called with.
+//! Arguments are parsed here; the commands live in their files.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "results are lines on standard output")]
 
-fn main() {}
+mod init;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = if std::process::id() == 1 {
+        init::run().map(|()| ExitCode::FAILURE)
+    } else {
+        match arguments.split_first() {
+            Some((command, rest)) if command == "drain" && rest.is_empty() => init::drain().map(|()| ExitCode::SUCCESS),
+            Some(_) | None => Err(anyhow::anyhow!("usage: guard-tests COMMAND")),
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("guard-tests: {error:#}");
+        ExitCode::FAILURE
+    })
+}

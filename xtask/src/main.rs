@@ -1,3 +1,46 @@
-//! `cargo xtask`: parses the command and calls its file.
+//! `cargo xtask`: parses the command and calls its file. One command per file; nothing is built or run here.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a build tool talks to the person who started it")]
 
-fn main() {}
+mod build;
+mod ebpf;
+mod program;
+mod setup;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests, measures and shows guard.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and testing need and this machine lacks; silent when nothing is missing.
+    Setup,
+    /// Build guardd and guardctl, static, with the eBPF object inside.
+    Build(build::Arguments),
+    /// Build the eBPF object.
+    Ebpf(ebpf::Arguments),
+    /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
+    Vm(vm::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Ebpf(arguments) => ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Vm(arguments) => vm::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

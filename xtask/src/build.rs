@@ -1,0 +1,56 @@
+//! `cargo xtask build`: the eBPF object, then the static binaries with it inside.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{ebpf, program, setup};
+
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Optimised and small, as it is shipped.
+    #[arg(long)]
+    release: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    setup::build_tools()?;
+    binaries(arguments.release)?;
+    for name in ["guardd", "guardctl"] {
+        println!("{}", output(arguments.release).join(name).display());
+    }
+    Ok(())
+}
+
+/// Builds guardd and guardctl with the eBPF object embedded.
+pub(crate) fn binaries(release: bool) -> Result<()> {
+    let object = ebpf::build()?;
+    let mut command = program::program("cargo");
+    command.args(["build", "--quiet", "--package", "guard-user", "--bins", "--target", TARGET]);
+    if release {
+        command.arg("--release");
+    }
+    program::run(command.env("GUARD_EBPF_OBJECT", object))
+}
+
+/// The program that runs inside the machines.
+pub(crate) fn guard_tests() -> Result<PathBuf> {
+    program::run(program::program("cargo").args(["build", "--quiet", "--package", "guard-tests", "--target", TARGET]))?;
+    Ok(output(false).join("guard-tests"))
+}
+
+/// What goes into a machine: guard-tests, guardd and guardctl.
+pub(crate) fn for_vm(build: bool) -> Result<Vec<PathBuf>> {
+    if build {
+        setup::build_tools()?;
+        binaries(false)?;
+        guard_tests()?;
+    }
+    Ok(["guard-tests", "guardd", "guardctl"].iter().map(|name| output(false).join(name)).collect())
+}
+
+fn output(release: bool) -> PathBuf {
+    program::target().join(TARGET).join(if release { "release" } else { "debug" })
+}

@@ -1,0 +1,60 @@
+//! The Debian system the machines run on: made once as an ext4 image, never written to by a machine (they boot with
+//! QEMU's `snapshot=on`). Nothing of guard is in it; that arrives with each boot.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::apt;
+use crate::program::{self, as_root, is_root, run_quiet};
+
+/// What agents and scenarios use. Part of the image's key: a change makes a new image.
+const PACKAGES: &[&str] = &[
+    "bash", "ca-certificates", "coreutils", "curl", "e2fsprogs", "git", "iproute2", "nodejs", "passwd", "procps", "psmisc",
+    "python3-minimal", "strace", "util-linux",
+];
+
+/// Raised when the image is made differently.
+const EDITION: u32 = 1;
+
+/// Makes the image unless it is there already, and returns its path.
+pub(crate) fn image() -> Result<PathBuf> {
+    let directory = program::target().join("vm");
+    let image = directory.join("root.ext4");
+    let key_file = directory.join("root.key");
+    let key = format!("{EDITION} {}\n", PACKAGES.join(" "));
+    if image.exists() && fs::read_to_string(&key_file).is_ok_and(|found| found == key) {
+        return Ok(image);
+    }
+    let mirror = apt::mirror()?;
+    println!("vm: making a {} {} system; this takes a minute or two, once", mirror.distribution, mirror.suite);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let tree = directory.join("root.tree");
+    let partial = directory.join("root.partial");
+    run_quiet(as_root("rm").args(["-rf", "--"]).arg(&tree).arg(&partial))?;
+    // A person to be the agent; /srv is where demos keep their data.
+    let user = "chroot \"$1\" useradd --create-home --shell /bin/bash --uid 1000 dev";
+    run_quiet(
+        as_root("mmdebstrap")
+            .args(["--quiet", "--mode=root", "--variant=minbase", "--format=directory"])
+            .arg(format!("--include={}", PACKAGES.join(",")))
+            .args(["--aptopt=Acquire::Retries \"3\"", "--dpkgopt=path-exclude=/usr/share/doc/*"])
+            .args(["--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*"])
+            .arg(format!("--customize-hook={user}"))
+            .args(["--customize-hook=echo guard-vm > \"$1/etc/hostname\""])
+            .arg(&mirror.suite)
+            .arg(&tree)
+            .arg(mirror.source(&mirror.suite)),
+    )
+    .context("cannot make the Debian system")?;
+    // `-d` fills the file system without mounting anything, which a container may not.
+    run_quiet(as_root("mke2fs").args(["-q", "-t", "ext4", "-L", "guard-root", "-m", "0", "-d"]).arg(&tree).arg(&partial).arg("2G"))?;
+    run_quiet(as_root("rm").args(["-rf", "--"]).arg(&tree))?;
+    if !is_root() {
+        let owner = program::read(program::program("id").arg("-u"))?;
+        run_quiet(as_root("chown").arg(owner.trim()).arg(&partial))?;
+    }
+    fs::rename(&partial, &image).with_context(|| format!("cannot rename {}", partial.display()))?;
+    fs::write(&key_file, key).with_context(|| format!("cannot write {}", key_file.display()))?;
+    Ok(image)
+}
