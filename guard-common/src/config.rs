@@ -69,6 +69,5 @@ offsets! {
     bprm_argc = "linux_binprm"."argc",
     bprm_filename = "linux_binprm"."filename",
     bprm_interp = "linux_binprm"."interp",
-    socket_type = "socket"."type",
     qstr_name = "qstr"."name",
 }

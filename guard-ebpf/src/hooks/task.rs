@@ -32,7 +32,13 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
 /// `void security_task_free(struct task_struct *task)`
 #[lsm(hook = "task_free")]
 pub fn task_free(ctx: LsmContext) -> i32 {
-    let task = ctx.arg::<u64>(0);
+    end(ctx.arg(0));
+    ALLOW
+}
+
+/// Forgets a task that is gone, and closes what waited for it.
+#[inline(always)]
+pub fn end(task: Addr) {
     if agent_of(task) != 0 {
         close(task);
         if EXECS.remove(&task).is_err() {
@@ -40,7 +46,6 @@ pub fn task_free(ctx: LsmContext) -> i32 {
         }
     }
     forget(task);
-    ALLOW
 }
 
 /// Closes what waited for a task that is gone.

@@ -45,6 +45,8 @@ pub struct Btf<'a> {
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_FUNC: u32 = 12;
+/// TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG: another name or quality of the type they refer to.
+const MODIFIERS: [u32; 5] = [8, 9, 10, 11, 18];
 
 impl<'a> Btf<'a> {
     /// Indexes a blob.
@@ -114,6 +116,9 @@ impl<'a> Btf<'a> {
         let at = *self.offsets.get(of as usize)? as usize;
         let info = word(self.types, at + 4).ok()?;
         let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
+        if of != 0 && MODIFIERS.contains(&kind) {
+            return self.member(word(self.types, at + 8).ok()?, name, depth + 1);
+        }
         if of == 0 || (kind != KIND_STRUCT && kind != KIND_UNION) {
             return None;
         }

@@ -112,6 +112,16 @@ pub const TRIP: &[Hook] = &[
         attach: Attach::RawTracepoint("sys_enter"),
         cost: "nothing but exec is stopped",
         instead: None,
-        ops: &[Op::Unlink, Op::Rmdir, Op::Rename, Op::Truncate, Op::OpenWrite, Op::OpenRead, Op::Connect],
+        ops: &[
+            Op::Unlink,
+            Op::Rmdir,
+            Op::Rename,
+            Op::Truncate,
+            Op::OpenWrite,
+            Op::Chmod,
+            Op::Chown,
+            Op::Mount,
+            Op::Umount,
+        ],
     },
 ];

@@ -8,10 +8,7 @@ use aya::{
     maps::RingBuf,
     programs::{Lsm, RawTracePoint, links::FdLink},
 };
-use guard_common::{
-    ABI_VERSION,
-    config::{ABSENT, Offsets},
-};
+use guard_common::{ABI_VERSION, config::Offsets};
 
 use crate::{
     api::{Feature, Tier},
@@ -84,17 +81,10 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     let blob = std::fs::read(VMLINUX).with_context(|| format!("cannot read {VMLINUX}"))?;
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
-    let (offsets, missing) = resolve(&btf)?;
+    let offsets = resolve(&btf)?;
     let pin = options.pin.as_deref().map(|directory| directory.join(format!("v{ABI_VERSION}")));
     let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref())?;
     let mut features = support::probe();
-    features.extend(missing.into_iter().map(|member| Feature {
-        name: format!("btf/{member}"),
-        ok: false,
-        problem: "this kernel has no such member".to_owned(),
-        cost: "what it would tell is treated as a doubt".to_owned(),
-        fix: String::new(),
-    }));
     let hooks = match tier {
         Tier::Gate => GATE,
         Tier::Trip => TRIP,
@@ -132,20 +122,13 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     Ok(Loaded { kernel, notices, tier, reason, features, summary, attached: Attached { _ebpf: ebpf } })
 }
 
-/// Resolves the members guard reads; those this kernel lacks are named.
-fn resolve(btf: &Btf<'_>) -> anyhow::Result<(Offsets, Vec<String>)> {
-    let mut missing = Vec::new();
-    let values: Vec<u32> = Offsets::MEMBERS
-        .iter()
-        .map(|(of, path)| {
-            btf.offset(of, path).unwrap_or_else(|| {
-                missing.push(format!("{of}.{path}"));
-                ABSENT
-            })
-        })
-        .collect();
-    let offsets = Offsets::from_slice(&values).context("the list of members is shorter than the struct")?;
-    Ok((offsets, missing))
+/// Resolves the members guard reads. A kernel that lacks one is one guard does not understand.
+fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
+    let member = |(of, path): &(&str, &str)| {
+        btf.offset(of, path).with_context(|| format!("this kernel has no `{of}.{path}`: guard cannot read its structs"))
+    };
+    let values = Offsets::MEMBERS.iter().map(member).collect::<anyhow::Result<Vec<u32>>>()?;
+    Offsets::from_slice(&values).context("the list of members is shorter than the struct")
 }
 
 fn load_object(
@@ -163,7 +146,7 @@ fn load_object(
     let mut loader = EbpfLoader::new();
     loader
         .btf(btf)
-        .verifier_log_level(if std::env::var_os("GUARD_VERIFIER_LOG").is_some() { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE })
+        .verifier_log_level(VerifierLogLevel::DISABLE)
         .override_global("OFFSETS", &offsets, true)
         .override_global("TRIP", &trip, true)
         .map_max_entries("HOLDS", max_holds)
@@ -270,11 +253,11 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     let blob = std::fs::read(VMLINUX).with_context(|| format!("cannot read {VMLINUX}"))?;
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs()?;
-    let (offsets, _missing) = resolve(&btf)?;
+    let offsets = resolve(&btf)?;
     let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None)?;
     let mut stats: Vec<ProgramStats> = Vec::new();
     for hook in GATE.iter().chain(TRIP) {
-        if stats.iter().any(|seen| seen.program == hook.program) || std::env::var("ONLY").is_ok_and(|o| o != hook.program) {
+        if stats.iter().any(|seen| seen.program == hook.program) {
             continue;
         }
         let mut entry = ProgramStats {

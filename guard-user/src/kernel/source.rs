@@ -1,6 +1,6 @@
 //! The doorbell: waits for notices from the kernel programs. State is in the maps; a notice only says where.
 
-use std::{io, os::fd::AsRawFd as _};
+use std::io;
 
 use aya::maps::{MapData, RingBuf};
 use guard_common::{notice::Notice, record::HoldKey};
@@ -8,9 +8,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// The ring buffer as a stream of notices.
 pub struct Doorbell {
-    // The descriptor is the ring's own; it is registered apart so that the ring can be read mutably.
-    ready: AsyncFd<std::os::fd::RawFd>,
-    ring: RingBuf<MapData>,
+    ring: AsyncFd<RingBuf<MapData>>,
 }
 
 impl Doorbell {
@@ -19,8 +17,9 @@ impl Doorbell {
     /// # Errors
     /// When there is no runtime, or it refuses the descriptor.
     pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        let ready = AsyncFd::with_interest(ring.as_raw_fd(), Interest::READABLE)?;
-        Ok(Self { ready, ring })
+        // SAFETY: a `RingBuf` owns its descriptor and names the same one for as long as it lives.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }?;
+        Ok(Self { ring })
     }
 
     /// Waits until there is at least one notice and takes all there are, up to a bound.
@@ -29,10 +28,10 @@ impl Doorbell {
     /// When waiting fails.
     pub async fn next(&mut self) -> io::Result<Vec<Notice>> {
         loop {
-            let mut guard = self.ready.readable().await?;
+            let mut guard = self.ring.readable_mut().await?;
             let mut notices = Vec::new();
             while notices.len() < 1024 {
-                let Some(item) = self.ring.next() else {
+                let Some(item) = guard.get_inner_mut().next() else {
                     break;
                 };
                 notices.extend(decode(&item));
