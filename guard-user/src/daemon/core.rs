@@ -1,0 +1,317 @@
+//! The core: one input in, the effects it has out. No IO, no clock, no async; the time comes with the input.
+//!
+//! Nothing that was approved is released before the line that says so is on the disk: an approval waits in
+//! `queue` until [`Input::AuditFlushed`], and goes back to pending on [`Input::AuditFailed`].
+#![forbid(unsafe_code)]
+
+mod agent;
+mod answer;
+mod candidate;
+mod decide;
+mod follow;
+mod log;
+mod view;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+
+use guard_common::{grant::Grant, record::HoldKey};
+
+use crate::{
+    agents::Agents,
+    api,
+    daemon::{clock::Now, record::Record, rulebook::{Places, Rulebook}, scope, state::Saved},
+    holds::{Facts, Holds},
+    operation::{HoldName, Operation},
+    rules::lower::Tables,
+};
+
+pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
+
+/// How long an approval may take to be used by a call that waits, and by a retry.
+pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;
+pub const RETRY_LIFE: u64 = 600 * crate::daemon::clock::SECOND;
+/// How often `SIGCONT` is repeated: another thread of the group may have been stopped again meanwhile.
+pub const CONTINUE_EVERY: u64 = 20 * crate::daemon::clock::MILLISECOND;
+
+/// Everything that can happen.
+pub enum Input {
+    /// The kernel stopped an operation.
+    Candidate(Box<Operation>),
+    /// A record nobody understands: it stays stopped.
+    Undecodable { key: HoldKey, error: String },
+    HeldAgain(HoldName),
+    /// The grant of this hold was used.
+    Consumed { name: HoldName, approved: bool },
+    /// The task of this hold is gone.
+    Gone(HoldName),
+    ProcessGone { tgid: u32 },
+    /// Answer to [`Effect::Gather`], always before [`Input::Blast`].
+    Facts { name: HoldName, facts: Box<Facts> },
+    /// Second answer to [`Effect::Gather`].
+    Blast { name: HoldName, blast: Option<api::Blast> },
+    /// Somebody who may asks for something.
+    Request { token: Token, by: String, request: Request },
+    /// Somebody who may not was turned away.
+    RefusedPeer { by: String, note: String },
+    /// Answer to [`Effect::Tag`]: path below the cgroup root and cgroup id.
+    Tagged { agent: u64, token: Token, by: String, result: Result<(String, u64), String> },
+    /// An agent of an earlier guardd whose cgroup still stands.
+    Restored(Box<crate::daemon::state::SavedAgent>),
+    /// Answer to [`Effect::Act`].
+    Acted { agent: u64, act: Act, token: Option<Token>, by: String, result: Result<(), String> },
+    Reloaded { token: Option<Token>, by: String, result: Result<Box<dyn Rulebook>, String> },
+    /// A grant could not be written.
+    GrantFailed { name: HoldName, error: String },
+    /// Something else the daemon needed from the kernel did not work.
+    Trouble(String),
+    AuditFlushed(u64),
+    AuditFailed(String),
+    AuditRecovered,
+    Started,
+    Stopping,
+    Tick,
+}
+
+/// Everything the core can ask for. The edge executes them in order.
+#[derive(Debug)]
+pub enum Effect {
+    Grant { name: HoldName, grant: Grant },
+    Continue { tgid: u32 },
+    KillProcess { tgid: u32 },
+    RemoveHold(HoldName),
+    /// Tell when this process ends.
+    Watch { tgid: u32 },
+    /// Find out about the process and what it would destroy; answers with facts, then blast.
+    Gather(Box<Gather>),
+    Act { agent: u64, cgroup: String, act: Act, token: Option<Token>, by: String },
+    Tag(Box<Tag>),
+    Untag { cgroup: String, cgroup_id: u64, policy: u32 },
+    /// Write the tables, then point the agent at them, then drop the old ones.
+    SetPolicy { cgroup_id: u64, policy: u32, tables: Box<Tables>, old: Option<u32> },
+    Save(Box<Saved>),
+    Audit { record: Box<Record>, flush: bool },
+    /// Try the audit log again.
+    ProbeAudit,
+    Reload { token: Token, by: String },
+    Reply { token: Token, answer: Answer },
+    Publish(Box<api::Event>),
+}
+
+/// What is done to a whole agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Freeze,
+    Thaw,
+    Kill,
+}
+
+/// What [`Effect::Gather`] needs to know.
+#[derive(Debug)]
+pub struct Gather {
+    pub operation: Operation,
+    /// Below the cgroup root; empty when the agent is unknown. The chain ends at its first process.
+    pub cgroup: String,
+}
+
+/// What [`Effect::Tag`] does, in this order: cgroup, policy, agent, processes.
+#[derive(Debug)]
+pub struct Tag {
+    pub agent: u64,
+    pub target: Target,
+    pub policy: u32,
+    pub tables: Tables,
+    pub token: Token,
+    pub by: String,
+}
+
+/// What never changes while guardd runs, for the status.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub pid: u32,
+    pub kernel: String,
+    pub tier: api::Tier,
+    pub reason: String,
+    pub summary: String,
+    pub features: Vec<api::Feature>,
+    pub audit_path: String,
+}
+
+/// The whole state of the daemon.
+pub struct Core {
+    about: About,
+    started: Now,
+    rulebook: Box<dyn Rulebook>,
+    agents: Agents,
+    holds: Holds,
+    /// Cleared operations on their way back, by key.
+    cleared: HashMap<HoldKey, Cleared>,
+    /// What a process may (or may not) go on doing without asking again. Oldest first.
+    allowances: VecDeque<Allowance>,
+    seq: u64,
+    /// Why the audit log cannot be written.
+    audit_failed: Option<String>,
+    queue: VecDeque<Queued>,
+    counts: Counts,
+    trouble: Option<String>,
+    next_probe: u64,
+    now: Now,
+    effects: Vec<Effect>,
+}
+
+/// An operation the rules cleared, until the kernel says it went on.
+struct Cleared {
+    hold: u64,
+    tgid: u32,
+    deadline: u64,
+    next: Option<u64>,
+}
+
+/// A decision that covers what comes after it.
+struct Allowance {
+    decision: api::Decision,
+    /// Id of the hold that was decided.
+    hold: String,
+    agent: Option<u64>,
+    tgid: u32,
+    start_ticks: Option<u64>,
+    /// Threads known to belong to that very process: thread id and start.
+    threads: Vec<(u32, u64)>,
+    rule: String,
+    root: Option<std::path::PathBuf>,
+    sample: Box<Operation>,
+}
+
+/// Something that waits for a line to be on the disk.
+struct Queued {
+    seq: u64,
+    then: Then,
+}
+
+enum Then {
+    Release(u64),
+    Reply(Token, Answer),
+    /// The hold as it is when the line is on the disk.
+    ReplyHold(Token, u64),
+}
+
+/// What the core counts itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    cleared: u64,
+    covered: u64,
+    undecodable: u64,
+    unknown_agent: u64,
+    refused_peers: u64,
+    grant_failed: u64,
+}
+
+impl Core {
+    /// `seq` and `hold` are the last numbers an earlier guardd gave out.
+    #[must_use]
+    pub fn new(about: About, rulebook: Box<dyn Rulebook>, now: Now, seq: u64, hold: u64, agent: u64, policy: u32) -> Self {
+        let mut core = Self {
+            about,
+            started: now,
+            rulebook,
+            agents: Agents::default(),
+            holds: Holds::default(),
+            cleared: HashMap::new(),
+            allowances: VecDeque::new(),
+            seq,
+            audit_failed: None,
+            queue: VecDeque::new(),
+            counts: Counts::default(),
+            trouble: None,
+            next_probe: 0,
+            now,
+            effects: Vec::new(),
+        };
+        core.holds.continue_after(hold);
+        core.agents.continue_after(agent, policy);
+        core
+    }
+
+    /// The one entrance.
+    #[must_use]
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.now = now;
+        match input {
+            Input::Candidate(operation) => self.candidate(operation),
+            Input::Undecodable { key, error } => self.undecodable(key, &error),
+            Input::HeldAgain(name) => self.held_again(name),
+            Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Gone(name) => self.gone(name),
+            Input::ProcessGone { tgid } => self.process_gone(tgid),
+            Input::Facts { name, facts } => self.facts(name, facts),
+            Input::Blast { name, blast } => self.blast(name, blast),
+            Input::Request { token, by, request } => self.request(token, by, request),
+            Input::RefusedPeer { by, note } => self.refused_peer(by, note),
+            Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
+            Input::Restored(saved) => self.restored(*saved),
+            Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
+            Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
+            Input::GrantFailed { name, error } => self.grant_failed(name, &error),
+            Input::Trouble(trouble) => self.in_trouble(trouble),
+            Input::AuditFlushed(seq) => self.audit_flushed(seq),
+            Input::AuditFailed(reason) => self.audit_stopped(reason),
+            Input::AuditRecovered => self.audit_recovered(),
+            Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
+            Input::Stopping => self.note(crate::daemon::record::Kind::Stop, String::new()),
+            Input::Tick => self.tick(),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the next [`Input::Tick`] is due, on the boot clock; `None` when nothing is under way.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<u64> {
+        let granted = self.holds.live().filter_map(|hold| match hold.stage {
+            crate::holds::Stage::Granted { deadline, next } => Some(next.unwrap_or(deadline + follow::GRACE)),
+            crate::holds::Stage::Pending
+            | crate::holds::Stage::Recording { .. }
+            | crate::holds::Stage::Killing
+            | crate::holds::Stage::Done => None,
+        });
+        let cleared = self.cleared.values().map(|cleared| cleared.next.unwrap_or(cleared.deadline + follow::GRACE));
+        let probe = self.audit_failed.as_ref().map(|_| self.next_probe);
+        granted.chain(cleared).chain(probe).min()
+    }
+
+    /// Cgroups of all agents, below the cgroup root.
+    pub fn agent_cgroups(&self) -> impl Iterator<Item = &str> {
+        self.agents.iter().map(|agent| agent.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+impl Allowance {
+    /// Everything but the identity of the process: the same rule and place, or the same operation again.
+    fn matches(&self, operation: &Operation, agent: Option<u64>, rule: &str) -> bool {
+        self.tgid == operation.tgid
+            && self.agent == agent
+            && self.rule == rule
+            && operation.doubt == 0
+            && match &self.root {
+                Some(root) => scope::has_place(operation.op) && operation.path.starts_with(root),
+                None => scope::identical(&self.sample, operation),
+            }
+    }
+
+    fn knows(&self, operation: &Operation) -> bool {
+        self.threads.contains(&(operation.tid, operation.start_boottime))
+    }
+}
+
+/// Where a fresh agent's rules get their places from, until the edge says more.
+#[must_use]
+pub fn no_places() -> Places {
+    Places::default()
+}
