@@ -80,9 +80,13 @@ impl Judge for crate::rules::compile::Policy {
     fn judge(&self, operation: &Operation) -> Option<Ruling> {
         use crate::rules::judge::Judgement;
         match crate::rules::judge::judge(self, operation) {
-            Judgement::Clear => None,
-            Judgement::Match { action: Action::Allow, .. } => None,
-            Judgement::Match { action, rule, text, reversibility } => Some(Ruling { action, rule, text, reversibility }),
+            Judgement::Clear | Judgement::WouldHold(_) => None,
+            Judgement::Match(rule) => Some(Ruling {
+                action: rule.action,
+                rule: rule.name.clone(),
+                text: rule.text.clone(),
+                reversibility: rule.reversibility,
+            }),
         }
     }
 

@@ -24,3 +24,9 @@ impl Policy {
         Tables::default()
     }
 }
+pub struct RuleInfo {
+    pub name: String,
+    pub text: String,
+    pub action: crate::api::Action,
+    pub reversibility: crate::api::Reversibility,
+}

@@ -1,13 +1,23 @@
 //! STAND-IN.
-use super::compile::Policy;
-use crate::{api::{Action, Reversibility}, operation::Operation};
+use super::compile::{Policy, RuleInfo};
+use crate::{
+    api::{Action, Reversibility},
+    operation::Operation,
+};
+use std::sync::Arc;
 pub enum Judgement {
     Clear,
-    Match { action: Action, rule: String, text: String, reversibility: Reversibility },
+    WouldHold(Arc<RuleInfo>),
+    Match(Arc<RuleInfo>),
 }
 pub fn judge(_policy: &Policy, operation: &Operation) -> Judgement {
     if operation.path.starts_with("/srv") {
-        return Judgement::Match { action: Action::Hold, rule: "stand-in".into(), text: "stand-in".into(), reversibility: Reversibility::Irreversible };
+        return Judgement::Match(Arc::new(RuleInfo {
+            action: Action::Hold,
+            name: "stand-in".into(),
+            text: "stand-in".into(),
+            reversibility: Reversibility::Irreversible,
+        }));
     }
     Judgement::Clear
 }
