@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     io::Write as _,
-    os::unix::{ffi::OsStrExt as _, ffi::OsStringExt as _, fs::MetadataExt as _},
+    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -261,12 +261,6 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         }
     }
     plain
-}
-
-/// The name of a path below the root as bytes, for `/proc` comparison.
-#[must_use]
-pub fn bytes(cgroup: &Path) -> &[u8] {
-    cgroup.as_os_str().as_bytes()
 }
 
 #[cfg(test)]

@@ -24,12 +24,13 @@ use guard_common::{grant::Grant, record::HoldKey};
 use crate::{
     agents::Agents,
     api,
-    daemon::{clock::Now, record::Record, rulebook::{Places, Rulebook}, scope, state::Saved},
+    daemon::{clock::Now, record::Record, rulebook::Rulebook, scope, state::Saved},
     holds::{Facts, Holds},
     operation::{HoldName, Operation},
     rules::lower::Tables,
 };
 
+pub(crate) use agent::within;
 pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
@@ -308,10 +309,4 @@ impl Allowance {
     fn knows(&self, operation: &Operation) -> bool {
         self.threads.contains(&(operation.tid, operation.start_boottime))
     }
-}
-
-/// Where a fresh agent's rules get their places from, until the edge says more.
-#[must_use]
-pub fn no_places() -> Places {
-    Places::default()
 }

@@ -178,7 +178,7 @@ impl<K: Kernel> Edge<K> {
                 let found = facts::gather(&gather);
                 let blast_facts = found.clone();
                 let sent = answer.blocking_send(Input::Facts { name, facts: Box::new(found) });
-                drop(permit);
+                let _held_until_counted = permit;
                 sent.is_ok().then(|| facts::blast::count(&gather.operation, &blast_facts)).flatten()
             });
             let blast = done.await.unwrap_or(None);

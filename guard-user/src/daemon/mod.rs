@@ -1,6 +1,7 @@
 //! The daemon: one loop around a pure core.
 
 pub mod audit;
+pub mod begin;
 pub mod cgroup;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod lock;
 pub mod notify;
 pub mod process;
 pub mod record;
+pub mod rights;
 pub mod rulebook;
 pub mod run;
 pub mod scope;

@@ -30,6 +30,12 @@ impl Process {
         }
     }
 
+    /// From a descriptor the kernel gave for the very process.
+    #[must_use]
+    pub fn from_pidfd(pid: u32, fd: OwnedFd) -> Self {
+        Self { pid, fd: Arc::new(fd) }
+    }
+
     /// The process has not ended: what was read about its pid until now was about it.
     #[must_use]
     pub fn lives(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What becomes of a hold after it was decided, or without a decision: used, gone, expired, stopped again.
 
-use guard_common::grant::{APPROVE, DENY, Grant};
+use guard_common::grant::{DENY, Grant};
 
 use super::{CONTINUE_EVERY, Core, Effect, GRANT_LIFE};
 use crate::{
@@ -156,10 +156,4 @@ impl Core {
         self.emit(Effect::RemoveHold(hold.operation.name));
         self.finish(number, outcome, "");
     }
-}
-
-/// True for a grant that lets something through.
-#[must_use]
-pub fn approves(grant: &Grant) -> bool {
-    grant.verdict == APPROVE
 }

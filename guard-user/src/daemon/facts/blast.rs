@@ -4,14 +4,14 @@
 use std::{
     fs::File,
     os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use guard_common::op::Op;
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstatfs, openat, openat2, statx},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstatfs, openat, openat2, statx},
 };
 
 use crate::{api, holds::Facts, operation::Operation, text::lossy};
@@ -149,12 +149,6 @@ fn open(place: &OwnedFd) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOATIME;
     let plain = flags.difference(OFlags::NOATIME);
     openat(place.as_fd(), ".", flags, Mode::empty()).or_else(|_| openat(place.as_fd(), ".", plain, Mode::empty())).ok()
-}
-
-/// Opens a directory below `/` without following links, for callers that name places of their own.
-#[must_use]
-pub fn exists(path: &PathBuf) -> bool {
-    openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
 #[cfg(test)]
