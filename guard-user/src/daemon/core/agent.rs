@@ -49,7 +49,8 @@ impl Core {
         };
         if let Target::Adopt { cgroup } = &request.target {
             let nested = |agent: &&Agent| within(cgroup, &agent.cgroup) || within(&agent.cgroup, cgroup);
-            if let Some(agent) = self.agents.iter().find(nested).map(Agent::id) {
+            let other = self.agents.iter().find(nested).map(Agent::id);
+            if let Some(agent) = other {
                 let message = format!("{cgroup} is, holds or is inside the cgroup of {agent}; agents are not nested.");
                 return self.reply(token, problem(ProblemKind::BadRequest, message));
             }
