@@ -103,7 +103,7 @@ pub async fn run<K: Kernel, N: Notices>(
     };
     let mut daemon = Daemon { core, edge, last_token: 0 };
     daemon.start(saved, torn)?;
-    let server = tokio::task::spawn_local(server::serve(listener, asks, events, audit_path));
+    let server = tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
     ready();
     tokio::pin!(shutdown);
     loop {

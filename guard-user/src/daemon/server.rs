@@ -28,6 +28,7 @@ pub use listen::Peer;
 
 use super::{
     audit,
+    cgroup::Cgroups,
     core::{Answer, Request, problem},
 };
 use crate::api::{self, ProblemKind};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     asks: mpsc::Sender<Ask>,
     events: broadcast::Sender<api::Event>,
     audit: Arc<PathBuf>,
+    cgroups: Arc<Cgroups>,
 }
 
 /// Every route, with its method: the OpenAPI file is compared with this.
@@ -77,8 +79,9 @@ pub async fn serve(
     asks: mpsc::Sender<Ask>,
     events: broadcast::Sender<api::Event>,
     audit: PathBuf,
+    cgroups: Cgroups,
 ) {
-    let app = routes(Shared { asks, events, audit: Arc::new(audit) });
+    let app = routes(Shared { asks, events, audit: Arc::new(audit), cgroups: Arc::new(cgroups) });
     let service = app.into_make_service_with_connect_info::<listen::Caller>();
     if let Err(error) = axum::serve(listen::Listen::new(listener), service).await {
         tracing::error!("the socket no longer answers: {error}");

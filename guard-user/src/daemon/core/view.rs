@@ -91,7 +91,10 @@ impl Core {
             agent: hold.agent.map(|agent| format!("a{agent}")).unwrap_or_default(),
             agent_name: hold.agent_name.clone(),
             operation: self::operation(operation),
-            processes: hold.facts.as_ref().map_or_else(|| vec![actor(operation)], |facts| facts.processes.clone()),
+            processes: match &hold.facts {
+                Some(facts) if !facts.processes.is_empty() => facts.processes.clone(),
+                Some(_) | None => vec![actor(operation)],
+            },
             rule: hold.ruling.rule.clone(),
             rule_text: hold.ruling.text.clone(),
             reversibility: hold.ruling.reversibility,

@@ -29,8 +29,9 @@ pub(super) async fn tag(
     Body(tag): Body<Tag>,
 ) -> Response {
     let (pid, uid, privileged) = (peer.pid, peer.uid, peer.privileged);
+    let cgroups = Arc::clone(&shared.cgroups);
     // A path of the caller's may lie in a file system that never answers: only this request waits for it.
-    let resolved = tokio::task::spawn_blocking(move || resolve(tag, pid, uid, privileged));
+    let resolved = tokio::task::spawn_blocking(move || resolve(tag, &cgroups, pid, uid, privileged));
     let request = match tokio::time::timeout(super::PATIENCE, resolved).await {
         Ok(Ok(Ok(request))) => request,
         Ok(Ok(Err(message))) => return refusal(ProblemKind::BadRequest, message),
@@ -58,7 +59,7 @@ pub(super) async fn set_state(
 
 /// Checks a tag and finds what it names. Somebody without rights learns nothing about cgroups: the loop refuses
 /// whatever is not a tag of itself.
-fn resolve(tag: Tag, pid: u32, uid: u32, privileged: bool) -> Result<TagRequest, String> {
+fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) -> Result<TagRequest, String> {
     let Tag { name, workspace, cgroup, pid: other, unit, rules } = tag;
     if name.len() > 64 || name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err("A name is at most 64 letters, digits, dots, dashes and underscores.".to_owned());
@@ -67,12 +68,10 @@ fn resolve(tag: Tag, pid: u32, uid: u32, privileged: bool) -> Result<TagRequest,
     if looks_like_id {
         return Err(format!("{name} looks like an agent's id; choose another name."));
     }
-    let cgroups = || Cgroups::find().map_err(|error| format!("{error}."));
     let (target, owner) = match (cgroup, other, unit) {
         (None, None, None) => (Target::Fresh { pid }, uid),
         (_, _, _) if !privileged => (Target::Adopt { cgroup: String::new() }, uid),
         (Some(cgroup), None, None) => {
-            let cgroups = cgroups()?;
             let cgroup = cgroups.below_root(&cgroup);
             cgroups.id(&cgroup).map_err(|error| format!("{cgroup}: {error}."))?;
             (Target::Adopt { cgroup }, uid)
@@ -83,7 +82,10 @@ fn resolve(tag: Tag, pid: u32, uid: u32, privileged: bool) -> Result<TagRequest,
             let owner = facts::status_numbers(&status, "Uid:").first().copied().unwrap_or(uid);
             (Target::Fresh { pid: other }, owner)
         }
-        (None, None, Some(unit)) => (Target::Adopt { cgroup: cgroups()?.unit(&unit).map_err(|error| format!("{error}."))? }, uid),
+        (None, None, Some(unit)) => {
+            let cgroup = cgroups.unit(&unit).map_err(|error| format!("{error}."))?;
+            (Target::Adopt { cgroup }, uid)
+        }
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
             return Err("Give one of cgroup, pid and unit, or none of them.".to_owned());
         }

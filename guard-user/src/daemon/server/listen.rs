@@ -30,7 +30,7 @@ pub struct Peer {
     /// 0 when it is in a pid namespace that guardd cannot see.
     pub pid: u32,
     pub uid: u32,
-    /// Root, or a member of group `guard`.
+    /// Root, whoever guardd itself runs as (which is root but in tests), or a member of group `guard`.
     pub privileged: bool,
     process: Option<Process>,
 }
@@ -47,7 +47,8 @@ impl Peer {
         let guard = facts::group("guard");
         let member = guard.is_some_and(|guard| credentials.gid() == guard || groups().contains(&guard));
         let uid = credentials.uid();
-        let peer = Self { pid, uid, privileged: uid == 0 || member, process };
+        let own = uid == rustix::process::geteuid().as_raw();
+        let peer = Self { pid, uid, privileged: uid == 0 || own || member, process };
         // What was read of the groups was about the peer only if it still lives.
         Ok(Self { privileged: peer.privileged && peer.lives(), ..peer })
     }
