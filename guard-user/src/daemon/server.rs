@@ -7,6 +7,8 @@ mod events;
 mod holds;
 mod listen;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -100,7 +102,7 @@ fn routes(shared: Shared) -> Router {
         .route("/v1/log", get(log))
         .route("/v1/reload", post(reload))
         .route("/v1/events", get(events::stream))
-        .route("/v1/openapi.yaml", get(openapi))
+        .route("/v1/openapi.yaml", get(openapi_file))
         .fallback(|| async { refusal(ProblemKind::NotFound, "There is no such route; see /v1/openapi.yaml.") })
         .method_not_allowed_fallback(|| async {
             refusal(ProblemKind::BadRequest, "This route does not take this method; see /v1/openapi.yaml.")
@@ -127,7 +129,7 @@ async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Pee
     shared.respond(peer, Request::Reload).await
 }
 
-async fn openapi() -> &'static str {
+async fn openapi_file() -> &'static str {
     include_str!("../../openapi.yaml")
 }
 

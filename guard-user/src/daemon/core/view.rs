@@ -54,6 +54,16 @@ impl Core {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn status_for_tests(&self) -> api::Status {
+        self.status()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn agents_for_tests(&self) -> Option<api::Agent> {
+        self.agents.iter().next().map(|agent| agent.view(0))
+    }
+
     pub(super) fn publish_status(&mut self) {
         let status = Box::new(self.status());
         self.emit(Effect::Publish(Box::new(api::Event::Status { status })));

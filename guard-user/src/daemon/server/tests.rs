@@ -239,6 +239,17 @@ fn what_makes_no_sense_is_refused_with_a_problem() {
 }
 
 #[test]
+fn every_route_of_the_openapi_file_is_served() {
+    with_daemon(async |bench| {
+        for (method, route) in super::ROUTES.iter().filter(|(_, route)| *route != "/v1/events") {
+            let (_, answer) = bench.send(&method.to_uppercase(), &route.replace("{id}", "a9"), "").await;
+            let message = answer["message"].as_str().unwrap_or_default();
+            assert!(!message.contains("openapi"), "{method} {route}: {message}");
+        }
+    });
+}
+
+#[test]
 fn events_begin_with_the_status_and_tell_of_holds() {
     with_daemon(async |bench| {
         let agent = bench.tag().await;
