@@ -22,9 +22,14 @@ const REMEMBERED: usize = 1_000;
 pub enum Stage {
     Pending,
     /// Approved; the approval is on its way to the disk and nothing was released.
-    Recording { seq: u64 },
+    Recording {
+        seq: u64,
+    },
     /// A grant is in the kernel until `deadline`; `SIGCONT` is due at `next` (never for a retry).
-    Granted { deadline: u64, next: Option<u64> },
+    Granted {
+        deadline: u64,
+        next: Option<u64>,
+    },
     /// The process was sent SIGKILL.
     Killing,
     Done,

@@ -285,7 +285,8 @@ mod tests {
             let opened = open(&path).expect("it is made");
             assert_eq!((opened.last_seq, opened.torn), (0, false));
             let (sender, receiver) = channel();
-            let audit = Audit::start(opened, move |report| sender.send(report).expect("the test waits")).expect("a thread");
+            let audit =
+                Audit::start(opened, move |report| sender.send(report).expect("the test waits")).expect("a thread");
             audit.write(1, b"{\"seq\":1,\"hold\":\"h7\"}\n".to_vec(), false).expect("room");
             audit.write(2, b"{\"seq\":2}\n".to_vec(), true).expect("room");
             assert_eq!(receiver.recv_timeout(SOON), Ok(Report::Flushed(2)));

@@ -10,6 +10,7 @@ mod candidate;
 mod decide;
 mod follow;
 mod log;
+mod seam;
 mod view;
 
 #[cfg(test)]
@@ -19,128 +20,25 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use guard_common::{grant::Grant, record::HoldKey};
+use guard_common::record::HoldKey;
 
 use crate::{
     agents::Agents,
     api,
-    daemon::{clock::Now, record::Record, rulebook::Rulebook, scope, state::Saved},
-    holds::{Facts, Holds},
-    operation::{HoldName, Operation},
-    rules::lower::Tables,
+    daemon::{clock::Now, rulebook::Rulebook, scope},
+    holds::Holds,
+    operation::Operation,
 };
 
 pub(crate) use agent::within;
 pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
+pub use seam::{About, Act, Effect, Gather, Input, Tag};
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
 pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;
 pub const RETRY_LIFE: u64 = 600 * crate::daemon::clock::SECOND;
 /// How often `SIGCONT` is repeated: another thread of the group may have been stopped again meanwhile.
 pub const CONTINUE_EVERY: u64 = 20 * crate::daemon::clock::MILLISECOND;
-
-/// Everything that can happen.
-pub enum Input {
-    /// The kernel stopped an operation.
-    Candidate(Box<Operation>),
-    /// A record nobody understands: it stays stopped.
-    Undecodable { key: HoldKey, error: String },
-    HeldAgain(HoldName),
-    /// The grant of this hold was used.
-    Consumed { name: HoldName, approved: bool },
-    /// The task of this hold is gone.
-    Gone(HoldName),
-    ProcessGone { tgid: u32 },
-    /// Answer to [`Effect::Gather`], always before [`Input::Blast`].
-    Facts { name: HoldName, facts: Box<Facts> },
-    /// Second answer to [`Effect::Gather`].
-    Blast { name: HoldName, blast: Option<api::Blast> },
-    /// Somebody who may asks for something.
-    Request { token: Token, by: String, request: Request },
-    /// Somebody who may not was turned away.
-    RefusedPeer { by: String, note: String },
-    /// Answer to [`Effect::Tag`]: path below the cgroup root and cgroup id.
-    Tagged { agent: u64, token: Token, by: String, result: Result<(String, u64), String> },
-    /// An agent of an earlier guardd whose cgroup still stands.
-    Restored(Box<crate::daemon::state::SavedAgent>),
-    /// Answer to [`Effect::Act`].
-    Acted { agent: u64, act: Act, token: Option<Token>, by: String, result: Result<(), String> },
-    Reloaded { token: Option<Token>, by: String, result: Result<Box<dyn Rulebook>, String> },
-    /// A grant could not be written.
-    GrantFailed { name: HoldName, error: String },
-    /// Something else the daemon needed from the kernel did not work.
-    Trouble(String),
-    AuditFlushed(u64),
-    AuditFailed(String),
-    AuditRecovered,
-    Started,
-    Stopping,
-    Tick,
-}
-
-/// Everything the core can ask for. The edge executes them in order.
-#[derive(Debug)]
-pub enum Effect {
-    Grant { name: HoldName, grant: Grant },
-    Continue { tgid: u32 },
-    KillProcess { tgid: u32 },
-    RemoveHold(HoldName),
-    /// Tell when this process ends.
-    Watch { tgid: u32 },
-    /// Find out about the process and what it would destroy; answers with facts, then blast.
-    Gather(Box<Gather>),
-    Act { agent: u64, cgroup: String, act: Act, token: Option<Token>, by: String },
-    Tag(Box<Tag>),
-    Untag { cgroup: String, cgroup_id: u64, policy: u32 },
-    /// Write the tables, then point the agent at them, then drop the old ones.
-    SetPolicy { cgroup_id: u64, policy: u32, tables: Box<Tables>, old: Option<u32> },
-    Save(Box<Saved>),
-    Audit { record: Box<Record>, flush: bool },
-    /// Try the audit log again.
-    ProbeAudit,
-    Reload { token: Token, by: String },
-    Reply { token: Token, answer: Answer },
-    Publish(Box<api::Event>),
-}
-
-/// What is done to a whole agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    Freeze,
-    Thaw,
-    Kill,
-}
-
-/// What [`Effect::Gather`] needs to know.
-#[derive(Debug)]
-pub struct Gather {
-    pub operation: Operation,
-    /// Below the cgroup root; empty when the agent is unknown. The chain ends at its first process.
-    pub cgroup: String,
-}
-
-/// What [`Effect::Tag`] does, in this order: cgroup, policy, agent, processes.
-#[derive(Debug)]
-pub struct Tag {
-    pub agent: u64,
-    pub target: Target,
-    pub policy: u32,
-    pub tables: Tables,
-    pub token: Token,
-    pub by: String,
-}
-
-/// What never changes while guardd runs, for the status.
-#[derive(Clone, Debug)]
-pub struct About {
-    pub pid: u32,
-    pub kernel: String,
-    pub tier: api::Tier,
-    pub reason: String,
-    pub summary: String,
-    pub features: Vec<api::Feature>,
-    pub audit_path: String,
-}
 
 /// The whole state of the daemon.
 pub struct Core {
@@ -214,7 +112,15 @@ struct Counts {
 impl Core {
     /// `seq` and `hold` are the last numbers an earlier guardd gave out.
     #[must_use]
-    pub fn new(about: About, rulebook: Box<dyn Rulebook>, now: Now, seq: u64, hold: u64, agent: u64, policy: u32) -> Self {
+    pub fn new(
+        about: About,
+        rulebook: Box<dyn Rulebook>,
+        now: Now,
+        seq: u64,
+        hold: u64,
+        agent: u64,
+        policy: u32,
+    ) -> Self {
         let mut core = Self {
             about,
             started: now,

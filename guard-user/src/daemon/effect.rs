@@ -101,7 +101,9 @@ impl<K: Kernel> Edge<K> {
             Effect::SetPolicy { cgroup_id, policy, tables, old } => self.set_policy(cgroup_id, policy, &tables, old),
             Effect::Save(saved) => state::write(&self.state_file, &saved).err().map(|error| {
                 let file = self.state_file.display();
-                Input::Trouble(format!("the agents cannot be written to {file} and a restart would forget them: {error}"))
+                Input::Trouble(format!(
+                    "the agents cannot be written to {file} and a restart would forget them: {error}"
+                ))
             }),
             Effect::Audit { record, flush } => match serde_json::to_vec(&record) {
                 Ok(mut line) => {
@@ -237,7 +239,9 @@ impl<K: Kernel> Edge<K> {
         let agent = self.kernel.agent(policy, tables);
         let set = self.kernel.set_policy(policy, tables).and_then(|()| self.kernel.set_agent(cgroup_id, agent));
         if let Err(error) = set {
-            return Some(Input::Trouble(format!("new rules did not reach the kernel, which filters by old ones: {error}")));
+            return Some(Input::Trouble(format!(
+                "new rules did not reach the kernel, which filters by old ones: {error}"
+            )));
         }
         if let Some(old) = old.filter(|old| *old != policy) {
             self.kernel.remove_policy(old);

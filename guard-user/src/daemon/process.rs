@@ -68,7 +68,10 @@ impl Process {
     /// # Errors
     /// When the descriptor cannot be waited for.
     pub async fn ended(&self) -> io::Result<()> {
-        #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor; an `OwnedFd` cannot")]
+        #[expect(
+            deprecated,
+            reason = "its replacement is unsafe for the sake of types that may change their descriptor; an `OwnedFd` cannot"
+        )]
         let fd = tokio::io::unix::AsyncFd::with_interest(Arc::clone(&self.fd), tokio::io::Interest::READABLE)?;
         fd.readable().await?.retain_ready();
         Ok(())

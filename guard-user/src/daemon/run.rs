@@ -103,7 +103,8 @@ pub async fn run<K: Kernel, N: Notices>(
     };
     let mut daemon = Daemon { core, edge, last_token: 0 };
     daemon.start(saved, torn)?;
-    let server = tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
+    let server =
+        tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
     ready();
     tokio::pin!(shutdown);
     loop {
@@ -235,7 +236,10 @@ impl<K: Kernel> Daemon<K> {
         }
         for thread in std::fs::read_dir(format!("/proc/{}/task", peer.pid)).map_err(unsure)? {
             let name = thread.map_err(unsure)?.file_name();
-            let tid = name.to_str().and_then(|name| name.parse().ok()).ok_or_else(|| unsure(io::ErrorKind::InvalidData.into()))?;
+            let tid = name
+                .to_str()
+                .and_then(|name| name.parse().ok())
+                .ok_or_else(|| unsure(io::ErrorKind::InvalidData.into()))?;
             if self.edge.kernel.agent_of(tid).map_err(unsure)?.is_some() {
                 return Err(agent.to_owned());
             }

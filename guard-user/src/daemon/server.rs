@@ -172,7 +172,8 @@ impl Shared {
                 Err(_) => super::run::ending(),
             }
         };
-        let late = problem(ProblemKind::Internal, "guardd did not answer in time; look at the hold before you try again.");
+        let late =
+            problem(ProblemKind::Internal, "guardd did not answer in time; look at the hold before you try again.");
         tokio::time::timeout(PATIENCE, asked).await.unwrap_or(late)
     }
 

@@ -14,13 +14,21 @@ pub enum Request {
     Status,
     Agents,
     /// Those that wait, or all that are remembered.
-    Holds { all: bool },
+    Holds {
+        all: bool,
+    },
     Hold(String),
-    Decide { id: String, decide: api::Decide },
+    Decide {
+        id: String,
+        decide: api::Decide,
+    },
     Tag(Box<TagRequest>),
     Untag(String),
     /// `*` names every agent.
-    SetState { agent: String, command: api::Command },
+    SetState {
+        agent: String,
+        command: api::Command,
+    },
     Reload,
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Slot of the interpreter of a program that was a candidate itself: both grants must stand at once.
-const SLOT_INTERPRETER: u32 = 2;
+pub(super) const SLOT_INTERPRETER: u32 = 2;
 /// How long ago a program may have been let through and still count as the same call.
 const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 
@@ -149,9 +149,7 @@ impl Core {
             return self.cover(number, decision);
         }
         // In the trip tier the effect may be done already: nothing else of this agent runs until a human looked.
-        if tripped
-            && let Some(agent) = agent.and_then(|agent| self.agents.get_mut(agent))
-        {
+        if tripped && let Some(agent) = agent.and_then(|agent| self.agents.get_mut(agent)) {
             agent.trips.insert(number);
             let (agent, cgroup) = (agent.number, agent.cgroup.clone());
             self.act(agent, cgroup, super::Act::Freeze, None, "guardd".to_owned());
@@ -160,7 +158,7 @@ impl Core {
     }
 
     /// An interpreter's hold restarts the call, which needs the program's grant once more: that is one decision.
-    fn same_call(&self, operation: &Operation) -> Option<api::Decision> {
+    pub(super) fn same_call(&self, operation: &Operation) -> Option<api::Decision> {
         if operation.name.key.slot != SLOT_HELD {
             return None;
         }

@@ -2,11 +2,13 @@
 //!
 //! An approval waits for the disk; a denial and a kill take effect at once, because they release nothing.
 
-use guard_common::grant::{APPROVE, DENY, Grant};
-
-use super::{
-    Allowance, Answer, CONTINUE_EVERY, Core, Effect, GRANT_LIFE, Queued, RETRY_LIFE, Then, Token, problem,
+use guard_common::{
+    grant::{APPROVE, DENY, Grant},
+    record::{HoldKey, SLOT_HELD},
 };
+
+use super::candidate::SLOT_INTERPRETER;
+use super::{Allowance, Answer, CONTINUE_EVERY, Core, Effect, GRANT_LIFE, Queued, RETRY_LIFE, Then, Token, problem};
 use crate::{
     api::{self, Outcome, ProblemKind, Scope, Verdict},
     daemon::{clock::Now, record::Kind},
@@ -121,6 +123,20 @@ impl Core {
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
         if next.is_some() {
             self.emit(Effect::Continue { tgid });
+        }
+        self.join_call(name.key);
+    }
+
+    /// The program was stopped again while its interpreter waited: the decision on the program stands.
+    fn join_call(&mut self, key: HoldKey) {
+        let program = HoldKey { slot: SLOT_HELD, ..key };
+        let waits = self.holds.under(program).filter(|_| key.slot == SLOT_INTERPRETER);
+        let Some(hold) = waits.and_then(|number| self.holds.get(number)).filter(|hold| hold.stage == Stage::Pending)
+        else {
+            return;
+        };
+        if let Some(decision) = self.same_call(&hold.operation) {
+            self.cover(hold.number, decision);
         }
     }
 

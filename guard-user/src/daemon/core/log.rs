@@ -117,8 +117,7 @@ impl Core {
         record.reversibility = Some(hold.ruling.reversibility);
         record.operation = Some(super::view::operation(operation));
         let target = &operation.target;
-        record.object =
-            (target.ino != 0).then(|| [u64::from(target.dev), target.ino, u64::from(target.generation)]);
+        record.object = (target.ino != 0).then(|| [u64::from(target.dev), target.ino, u64::from(target.generation)]);
         record.pid = Some(operation.tgid);
         record.tid = Some(operation.tid);
         record.uid = Some(operation.uid);

@@ -13,18 +13,30 @@ use super::*;
 use crate::{
     api::{Decide, Scope, Verdict},
     daemon::testing::{Book, about, at, core, unlink},
+    operation::HoldName,
 };
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Task `pid` calls unlink on object `file`, or does it again.
-    Hook { pid: u32, file: u8 },
-    Decide { hold: u64, verdict: u8, process: bool },
+    Hook {
+        pid: u32,
+        file: u8,
+    },
+    Decide {
+        hold: u64,
+        verdict: u8,
+        process: bool,
+    },
     Flush,
     DiskFails,
     DiskWorks,
-    Wait { milliseconds: u64 },
-    Die { pid: u32 },
+    Wait {
+        milliseconds: u64,
+    },
+    Die {
+        pid: u32,
+    },
     Restart,
 }
 

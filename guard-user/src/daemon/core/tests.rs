@@ -1,6 +1,9 @@
 //! Inputs in, effects out: what the core does in each situation.
 
-use guard_common::grant::{APPROVE, DENY};
+use guard_common::{
+    grant::{APPROVE, DENY},
+    record::HoldKey,
+};
 
 use super::*;
 use crate::{
@@ -8,9 +11,10 @@ use crate::{
     daemon::{
         record::Kind,
         scope::Root,
-        testing::{about, at, core, unlink, Book},
+        testing::{Book, about, at, core, unlink},
     },
-    operation::Context,
+    holds::Facts,
+    operation::{Context, HoldName},
 };
 
 /// A core at work, and everything it asked for since the last look.
@@ -295,4 +299,31 @@ fn a_suspended_agent_is_resumed_before_its_holds_are_approved() {
     bench.decide("h1", Verdict::Approve, Scope::Once);
     assert_eq!(bench.problem(), Some(ProblemKind::BadRequest));
     assert_eq!(bench.core.holds.pending(None), 1);
+}
+
+#[test]
+fn a_script_and_its_interpreter_are_one_call_though_the_program_is_stopped_twice() {
+    let mut bench = Bench::new();
+    let mut program = unlink(7, "/hold/script");
+    program.op = guard_common::op::Op::Exec;
+    bench.candidate(&program);
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    bench.input(Input::Consumed { name: program.name, approved: true });
+    let mut interpreter = unlink(7, "/hold/python");
+    (interpreter.op, interpreter.name.key.slot) = (guard_common::op::Op::Exec, 2);
+    bench.candidate(&interpreter);
+    let mut again = program.clone();
+    again.name.hold = 2_000;
+    bench.candidate(&again);
+    bench.flush();
+    assert!(bench.grants().is_empty(), "while the interpreter waits the program does too");
+    bench.decide("h2", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "the interpreter first");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "then the program that was stopped again meanwhile");
+    let granted = HoldName { key: HoldKey { id: 7, slot: 0 }, hold: 2_000 };
+    bench.input(Input::Consumed { name: granted, approved: true });
+    assert_eq!(bench.outcome(3), Some(Outcome::Released));
 }

@@ -197,7 +197,8 @@ fn detail(operation: &Operation) -> String {
                 (rename::WHITEOUT, "leaves a whiteout"),
                 (rename::ELSEWHERE, "moves it to another directory"),
             ];
-            let said: Vec<_> = says.iter().filter(|(flag, _)| operation.flags & flag != 0).map(|(_, text)| *text).collect();
+            let said: Vec<_> =
+                says.iter().filter(|(flag, _)| operation.flags & flag != 0).map(|(_, text)| *text).collect();
             said.join(", ")
         }
         Op::Mknod | Op::Chmod => format!("mode {:o}", first & 0o7777),

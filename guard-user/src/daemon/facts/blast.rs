@@ -76,8 +76,14 @@ fn tree(operation: &Operation, root: &Path) -> Option<api::Blast> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let found = openat2(&top, below, flags, Mode::empty(), resolve).ok()?;
-    let mut walk = Walk { blast: api::Blast { root: lossy(root.as_os_str().as_bytes()), files: 0, directories: 0, bytes: 0, more: false }, device: device(&found)?, end: Instant::now() + TIME };
-    if FileType::from_raw_mode(statx(&found, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).ok()?.stx_mode.into()) != FileType::Directory {
+    let mut walk = Walk {
+        blast: api::Blast { root: lossy(root.as_os_str().as_bytes()), files: 0, directories: 0, bytes: 0, more: false },
+        device: device(&found)?,
+        end: Instant::now() + TIME,
+    };
+    if FileType::from_raw_mode(statx(&found, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).ok()?.stx_mode.into())
+        != FileType::Directory
+    {
         return None;
     }
     walk.directory(&found, 0);

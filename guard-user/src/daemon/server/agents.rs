@@ -64,7 +64,8 @@ fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) ->
     if name.len() > 64 || name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err("A name is at most 64 letters, digits, dots, dashes and underscores.".to_owned());
     }
-    let looks_like_id = name.strip_prefix('a').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()));
+    let looks_like_id =
+        name.strip_prefix('a').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()));
     if looks_like_id {
         return Err(format!("{name} looks like an agent's id; choose another name."));
     }
@@ -97,7 +98,8 @@ fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) ->
         if !given.is_absolute() {
             return Err("workspace must be an absolute path.".to_owned());
         }
-        let found = given.canonicalize().map_err(|error| format!("The workspace {workspace} cannot be used: {error}."))?;
+        let found =
+            given.canonicalize().map_err(|error| format!("The workspace {workspace} cannot be used: {error}."))?;
         if !found.is_dir() {
             return Err(format!("The workspace {workspace} is no directory."));
         }

@@ -27,22 +27,23 @@ pub(super) async fn stream(State(shared): State<Shared>, Extension(peer): Extens
         Answer::Problem(problem) => return failure(problem),
         Answer::Done | Answer::Agents(_) | Answer::Agent(_) | Answer::Holds(_) | Answer::Hold(_) => Event::Ping,
     };
-    let events = stream::unfold((receiver, Some(status), shared, peer), |(mut receiver, first, shared, peer)| async move {
-        let event = match first {
-            Some(event) => event,
-            None => match tokio::time::timeout(PING, receiver.recv()).await {
-                Err(_) => Event::Ping,
-                Ok(Ok(event)) => event,
-                // Too far behind: a fresh status tells the listener to look at everything again.
-                Ok(Err(RecvError::Lagged(_))) => match shared.ask(Arc::clone(&peer), Request::Status).await {
-                    Answer::Status(status) => Event::Status { status },
-                    _other => return None,
+    let events =
+        stream::unfold((receiver, Some(status), shared, peer), |(mut receiver, first, shared, peer)| async move {
+            let event = match first {
+                Some(event) => event,
+                None => match tokio::time::timeout(PING, receiver.recv()).await {
+                    Err(_) => Event::Ping,
+                    Ok(Ok(event)) => event,
+                    // Too far behind: a fresh status tells the listener to look at everything again.
+                    Ok(Err(RecvError::Lagged(_))) => match shared.ask(Arc::clone(&peer), Request::Status).await {
+                        Answer::Status(status) => Event::Status { status },
+                        _other => return None,
+                    },
+                    Ok(Err(RecvError::Closed)) => return None,
                 },
-                Ok(Err(RecvError::Closed)) => return None,
-            },
-        };
-        Some((Ok::<_, Infallible>(sse(&event)), (receiver, None, shared, peer)))
-    });
+            };
+            Some((Ok::<_, Infallible>(sse(&event)), (receiver, None, shared, peer)))
+        });
     Stream::new(events).into_response()
 }
 

@@ -18,7 +18,9 @@ fn the_routes_of_the_openapi_file_are_those_that_are_served() {
     let paths = file["paths"].as_object().expect("paths");
     let written: BTreeSet<(&str, &str)> = paths
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().expect("methods").keys().map(|method| (method.as_str(), path.as_str())))
+        .flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").keys().map(|method| (method.as_str(), path.as_str()))
+        })
         .collect();
     assert_eq!(written, ROUTES.into_iter().collect());
 }
@@ -42,8 +44,15 @@ fn samples() -> BTreeMap<&'static str, Value> {
     }))
     .expect("a hold");
     let core = crate::daemon::testing::core();
-    let feature = api::Feature { name: String::new(), ok: true, problem: String::new(), cost: String::new(), fix: String::new() };
-    let tag = api::Tag { cgroup: Some(String::new()), pid: Some(1), unit: Some(String::new()), rules: Some(String::new()), ..api::Tag::default() };
+    let feature =
+        api::Feature { name: String::new(), ok: true, problem: String::new(), cost: String::new(), fix: String::new() };
+    let tag = api::Tag {
+        cgroup: Some(String::new()),
+        pid: Some(1),
+        unit: Some(String::new()),
+        rules: Some(String::new()),
+        ..api::Tag::default()
+    };
     let decide = api::Decide { verdict: api::Verdict::Deny, scope: api::Scope::Once, note: String::new() };
     let problem = api::Problem { kind: api::ProblemKind::Internal, message: String::new() };
     let hold = json_of(hold);
