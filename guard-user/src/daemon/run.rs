@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use guard_common::{
+    count::Count,
     notice::{self, Notice},
     record::HoldKey,
 };
@@ -43,6 +44,9 @@ const WAITING: usize = 1_024;
 const EVENTS: usize = 1_024;
 /// Holds whose processes may be looked at at once.
 const GATHERERS: usize = 8;
+
+/// How often the kernel is asked whether it lost a notice.
+const SCAN_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop works with.
 pub struct Setup<K, N> {
@@ -101,12 +105,14 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0 };
+    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0 };
     daemon.start(saved, torn)?;
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
     ready();
     tokio::pin!(shutdown);
+    let mut scan = tokio::time::interval(SCAN_EVERY);
+    scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let tick = daemon.until_tick();
         tokio::select! {
@@ -119,6 +125,7 @@ pub async fn run<K: Kernel, N: Notices>(
             Some(input) = inputs_out.recv() => daemon.handle(input),
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
+            _ = scan.tick() => daemon.scan(),
             () = async { match tick { Some(wait) => tokio::time::sleep(wait).await, None => std::future::pending().await } } =>
                 daemon.handle(Input::Tick),
         }
@@ -134,6 +141,8 @@ struct Daemon<K> {
     core: Core,
     edge: Edge<K>,
     last_token: u64,
+    /// The kernel's counter when the maps were last gone through.
+    notices_lost: u64,
 }
 
 impl<K: Kernel> Daemon<K> {
@@ -186,6 +195,21 @@ impl<K: Kernel> Daemon<K> {
             notice::DENIED => self.handle(Input::Consumed { name, approved: false }),
             notice::GONE => self.handle(Input::Gone(name)),
             unknown => tracing::error!("unknown notice {unknown} about task {}", notice.key.id),
+        }
+    }
+
+    /// A full ring buffer loses notices, never holds: those are in the map and are looked for there.
+    fn scan(&mut self) {
+        let lost = match self.edge.kernel.counts() {
+            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map_or(0, |(_, lost)| *lost),
+            Err(error) => return tracing::warn!("the kernel's counters cannot be read: {error}"),
+        };
+        if std::mem::replace(&mut self.notices_lost, lost) == lost {
+            return;
+        }
+        match self.edge.kernel.records() {
+            Ok(keys) => keys.into_iter().for_each(|key| self.look(key)),
+            Err(error) => self.handle(Input::Trouble(format!("the kernel's holds cannot be read: {error}"))),
         }
     }
 

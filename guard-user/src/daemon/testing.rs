@@ -139,6 +139,7 @@ pub(crate) struct Maps {
     pub(crate) agents: BTreeMap<u64, table::Agent>,
     pub(crate) policies: BTreeSet<u32>,
     pub(crate) tags: HashMap<u32, u64>,
+    pub(crate) notices_lost: u64,
 }
 
 impl FakeKernel {
@@ -190,7 +191,7 @@ impl Kernel for FakeKernel {
         Ok(self.maps().tags.get(&tid).copied())
     }
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
-        Ok(vec![(Count::Held, 5)])
+        Ok(vec![(Count::NoticeLost, self.maps().notices_lost)])
     }
 }
 

@@ -212,6 +212,20 @@ fn a_denial_kills_nothing_and_a_kill_ends_the_process() {
 }
 
 #[test]
+fn a_hold_whose_notice_was_lost_is_found() {
+    with_daemon(async |bench| {
+        let agent = bench.tag().await;
+        let pid = std::process::id();
+        {
+            let mut maps = bench.kernel.maps();
+            maps.records.insert(HoldKey { id: pid, slot: 0 }, record(agent, pid, "/hold/a"));
+            maps.notices_lost = 1;
+        }
+        bench.until("/v1/holds", |holds| holds[0]["id"] == "h1").await;
+    });
+}
+
+#[test]
 fn an_agent_may_not_speak_and_this_is_logged() {
     with_daemon(async |bench| {
         let threads = std::fs::read_dir("/proc/self/task").expect("threads");
