@@ -18,7 +18,8 @@ pub struct Task {
     pub pass_until: u64,
     /// Device of `pass_ino`.
     pub pass_dev: u32,
-    pub pad: u32,
+    /// Its process, once it has been seen itself; 0 while only its parent was.
+    pub tgid: u32,
 }
 
 /// The only element of the `STATE` array.

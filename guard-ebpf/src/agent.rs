@@ -3,7 +3,10 @@
 //! One look-up answers for a task seen before in the same cgroup. A tag comes from the cgroup, is inherited by
 //! every child in `task_alloc`, and never leaves a task.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id},
+};
 use guard_common::{
     count::Count,
     op::OpSet,
@@ -93,7 +96,8 @@ fn find_agent(task: u64, cgroup: u64, generation: u64) -> u64 {
             level += 1;
         }
     }
-    let seen = Task { agent, cgroup, generation, ..EMPTY };
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let seen = Task { agent, cgroup, generation, tgid, ..EMPTY };
     if TASKS.insert(&task, &seen, 0).is_err() && agent != 0 {
         count(Count::TagFailed);
     }
@@ -136,4 +140,4 @@ fn generation() -> u64 {
     STATE.get(0).map_or(0, |state| state.generation)
 }
 
-const EMPTY: Task = Task { agent: 0, cgroup: 0, generation: 0, pass_ino: 0, pass_until: 0, pass_dev: 0, pad: 0 };
+const EMPTY: Task = Task { agent: 0, cgroup: 0, generation: 0, pass_ino: 0, pass_until: 0, pass_dev: 0, tgid: 0 };

@@ -1,8 +1,10 @@
 //! guardd and guardctl as a library; the binaries parse arguments and call it.
 
+pub mod agents;
 pub mod api;
 pub mod cli;
 pub mod daemon;
+pub mod holds;
 pub mod kernel;
 pub mod operation;
 pub mod rules;

@@ -1,1 +1,22 @@
 //! The daemon: one loop around a pure core.
+
+pub mod audit;
+pub mod begin;
+pub mod cgroup;
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod effect;
+pub mod facts;
+pub mod lock;
+pub mod notify;
+pub mod process;
+pub mod record;
+pub mod rights;
+pub mod rulebook;
+pub mod run;
+pub mod scope;
+pub mod server;
+pub mod state;
+#[cfg(test)]
+mod testing;

@@ -82,7 +82,8 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
     let offsets = resolve(&btf)?;
-    let pin = options.pin.as_deref().map(|directory| directory.join(format!("v{ABI_VERSION}")));
+    // Without bpffs nothing can be pinned; `support::probe` says what that costs.
+    let pin = options.pin.as_deref().filter(|_| support::is_bpffs()).map(|directory| directory.join(format!("v{ABI_VERSION}")));
     let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref())?;
     let mut features = support::probe();
     let hooks = match tier {

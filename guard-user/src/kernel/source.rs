@@ -6,6 +6,8 @@ use aya::maps::{MapData, RingBuf};
 use guard_common::{notice::Notice, record::HoldKey};
 use tokio::io::{Interest, unix::AsyncFd};
 
+use crate::daemon::effect::Notices;
+
 /// The ring buffer as a stream of notices.
 pub struct Doorbell {
     ring: AsyncFd<RingBuf<MapData>>,
@@ -21,12 +23,11 @@ impl Doorbell {
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }?;
         Ok(Self { ring })
     }
+}
 
+impl Notices for Doorbell {
     /// Waits until there is at least one notice and takes all there are, up to a bound.
-    ///
-    /// # Errors
-    /// When waiting fails.
-    pub async fn next(&mut self) -> io::Result<Vec<Notice>> {
+    async fn next(&mut self) -> io::Result<Vec<Notice>> {
         loop {
             let mut guard = self.ring.readable_mut().await?;
             let mut notices = Vec::new();

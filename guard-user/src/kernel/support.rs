@@ -31,7 +31,7 @@ pub fn probe() -> Vec<Feature> {
         ),
         feature(
             "bpffs",
-            Path::new("/sys/fs/bpf").exists() && is_bpffs(),
+            is_bpffs(),
             "no bpffs at /sys/fs/bpf",
             "held operations would not outlive guardd",
             "mount -t bpf bpf /sys/fs/bpf",
@@ -68,7 +68,9 @@ fn cgroup2_is_mounted() -> bool {
     fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.contains(" - cgroup2 "))
 }
 
-fn is_bpffs() -> bool {
+/// Is bpffs mounted where it belongs?
+#[must_use]
+pub fn is_bpffs() -> bool {
     const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
     rustix::fs::statfs("/sys/fs/bpf").is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC)
 }

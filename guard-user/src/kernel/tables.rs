@@ -22,7 +22,7 @@ use guard_common::{
     task::{State, Task},
 };
 
-use crate::rules::lower::Tables;
+use crate::{daemon::effect::Kernel, rules::lower::Tables};
 
 /// The maps of the loaded programs.
 pub struct Maps {
@@ -38,6 +38,8 @@ pub struct Maps {
     state: Array<MapData, State>,
     /// What was written for each policy, so that it can be taken back.
     written: StdHashMap<u32, Written>,
+    /// Added to every policy number: an earlier guardd's policies stay in force until its agents have new ones.
+    base: u32,
 }
 
 /// Keys in the tables that belong to one policy, and what its agents need.
@@ -56,11 +58,14 @@ impl Maps {
     /// # Errors
     /// When the object has no map of a name, or one of another type.
     pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+        let agents: HashMap<MapData, u64, Agent> = take(ebpf, "AGENTS")?;
+        let last = agents.iter().filter_map(Result::ok).map(|(_, agent)| agent.policy).max();
         Ok(Self {
+            base: last.map_or(0, |last| last + 1),
             holds: take(ebpf, "HOLDS")?,
             grants: take(ebpf, "GRANTS")?,
             tasks: take(ebpf, "TASKS")?,
-            agents: take(ebpf, "AGENTS")?,
+            agents,
             paths: take(ebpf, "PATHS")?,
             names: take(ebpf, "NAMES")?,
             ports: take(ebpf, "PORTS")?,
@@ -94,19 +99,29 @@ impl Maps {
         self.write_state(state)
     }
 
-    /// Answers a hold.
-    ///
-    /// # Errors
-    /// When the kernel refuses the write; nothing is released then.
-    pub fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()> {
+    fn remove_difference(&mut self, policy: u32, old: &Written, new: &Written) -> io::Result<()> {
+        for path in old.paths.iter().filter(|path| !new.paths.contains(path)) {
+            absent_is_fine(self.paths.remove(&path_key(policy, path)))?;
+        }
+        for name in old.names.iter().filter(|name| !new.names.contains(name)) {
+            absent_is_fine(self.names.remove(name))?;
+        }
+        for port in old.ports.iter().filter(|port| !new.ports.contains(port)) {
+            absent_is_fine(self.ports.remove(port))?;
+        }
+        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
+            absent_is_fine(self.addresses.remove(&address_key(policy, address.1, address.0)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for Maps {
+    fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()> {
         self.grants.insert(&key, &grant, 0).map_err(io_error)
     }
 
-    /// Removes a hold and its grant, if it is still the one named.
-    ///
-    /// # Errors
-    /// When the kernel refuses; a hold that is not there is no error.
-    pub fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()> {
+    fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()> {
         match self.record(key)? {
             Some(record) if record.hold == hold => {
                 absent_is_fine(self.grants.remove(&key))?;
@@ -116,11 +131,7 @@ impl Maps {
         }
     }
 
-    /// The record under a key.
-    ///
-    /// # Errors
-    /// When the kernel refuses the read.
-    pub fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
+    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
         match self.holds.get(&key, 0) {
             Ok(record) => Ok(Some(Box::new(record))),
             Err(MapError::KeyNotFound) => Ok(None),
@@ -128,29 +139,18 @@ impl Maps {
         }
     }
 
-    /// Keys of every hold there is.
-    ///
-    /// # Errors
-    /// When the kernel refuses the read.
-    pub fn records(&self) -> io::Result<Vec<HoldKey>> {
+    fn records(&self) -> io::Result<Vec<HoldKey>> {
         self.holds.keys().collect::<Result<_, _>>().map_err(io_error)
     }
 
-    /// Tags a cgroup. The policy must have been written before.
-    ///
-    /// # Errors
-    /// When the kernel refuses the write.
-    pub fn set_agent(&mut self, cgroup_id: u64, mut agent: Agent) -> io::Result<()> {
+    fn set_agent(&mut self, cgroup_id: u64, mut agent: Agent) -> io::Result<()> {
+        agent.policy += self.base;
         agent.name_bits = self.written.get(&agent.policy).map_or(0, |written| written.name_bits);
         self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
         self.forget()
     }
 
-    /// Ends the tag of a cgroup and of every task that has it.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+    fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
         absent_is_fine(self.agents.remove(&cgroup_id))?;
         let tagged: Vec<u64> = self
             .tasks
@@ -163,21 +163,9 @@ impl Maps {
         self.forget()
     }
 
-    /// Cgroup ids of the agents the kernel knows, with their tables.
-    ///
-    /// # Errors
-    /// When the kernel refuses the read.
-    pub fn agents(&self) -> io::Result<Vec<(u64, Agent)>> {
-        self.agents.iter().collect::<Result<_, _>>().map_err(io_error)
-    }
-
-    /// Writes the tables of a policy. What it held before and no longer holds is removed last, so that at every
-    /// moment at least one of the two is in force.
-    ///
-    /// # Errors
-    /// When the kernel refuses a write; the old tables may be partly overwritten then, and the caller makes
-    /// everything of the policy a candidate.
-    pub fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
+    /// What the policy held before and no longer holds is removed last: at every moment one of the two is in force.
+    fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
+        let policy = policy + self.base;
         let mut new = Written::default();
         for (path, value) in with_ancestors(&tables.paths) {
             self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
@@ -213,38 +201,34 @@ impl Maps {
         self.forget()
     }
 
-    /// Removes the tables of a policy no agent uses any more.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn remove_policy(&mut self, policy: u32) -> io::Result<()> {
-        match self.written.remove(&policy) {
-            Some(old) => self.remove_difference(policy, &old, &Written::default()),
-            None => Ok(()),
+    fn remove_policy(&mut self, policy: u32) {
+        let policy = policy + self.base;
+        if let Some(old) = self.written.remove(&policy)
+            && let Err(error) = self.remove_difference(policy, &old, &Written::default())
+        {
+            tracing::warn!("the tables of an ended agent could not be removed: {error}");
         }
     }
 
-    fn remove_difference(&mut self, policy: u32, old: &Written, new: &Written) -> io::Result<()> {
-        for path in old.paths.iter().filter(|path| !new.paths.contains(path)) {
-            absent_is_fine(self.paths.remove(&path_key(policy, path)))?;
-        }
-        for name in old.names.iter().filter(|name| !new.names.contains(name)) {
-            absent_is_fine(self.names.remove(name))?;
-        }
-        for port in old.ports.iter().filter(|port| !new.ports.contains(port)) {
-            absent_is_fine(self.ports.remove(port))?;
-        }
-        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
-            absent_is_fine(self.addresses.remove(&address_key(policy, address.1, address.0)))?;
-        }
+    /// The kernel programs tag every task they meet in an agent's cgroup, and its children; nothing is to be done.
+    fn tag_task(&mut self, _tid: u32, _agent: u64) -> io::Result<()> {
         Ok(())
     }
 
-    /// Every counter, summed over the CPUs.
-    ///
-    /// # Errors
-    /// When the kernel refuses the read.
-    pub fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
+    /// Looks through the tagged tasks for one of the process, wherever its cgroup is now.
+    fn agent_of(&self, tid: u32) -> io::Result<Option<u64>> {
+        for entry in self.tasks.iter() {
+            match entry {
+                Ok((_, task)) if task.agent != 0 && task.tgid == tid => return Ok(Some(task.agent)),
+                // An entry may go while the map is read.
+                Ok(_) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(io_error(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         let sum = |count: Count| -> io::Result<(Count, u64)> {
             let values = self.counts.get(&(count as u32), 0).map_err(io_error)?;
             Ok((count, values.iter().sum()))

@@ -1,0 +1,126 @@
+//! The daemon's own settings: the file, the command line over it, and the defaults under both. Rules are not here.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::api;
+
+/// Where the file is unless told otherwise; it need not exist there.
+pub const FILE: &str = "/etc/guard/guard.yaml";
+/// Rules that are read when no others are named, if the directory is there.
+pub const RULES: &str = "/etc/guard/rules.d";
+
+/// The file, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub socket: Option<PathBuf>,
+    pub audit: Option<PathBuf>,
+    pub rules: Option<PathBuf>,
+    /// Operations that may wait at once.
+    pub max_holds: Option<u32>,
+    /// Where the programs and maps are pinned.
+    pub pin: Option<PathBuf>,
+}
+
+/// What holds after everything is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub socket: PathBuf,
+    pub audit: PathBuf,
+    /// `None` means the built-in pack.
+    pub rules: Option<PathBuf>,
+    pub max_holds: u32,
+    pub pin: PathBuf,
+    pub run_dir: PathBuf,
+    /// `None` means the best there is.
+    pub tier: Option<api::Tier>,
+}
+
+/// What the command line says; it wins over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Over {
+    pub socket: Option<PathBuf>,
+    pub audit: Option<PathBuf>,
+    pub rules: Option<PathBuf>,
+    pub run_dir: Option<PathBuf>,
+    pub tier: Option<api::Tier>,
+}
+
+impl File {
+    #[must_use]
+    pub fn resolve(self, over: Over) -> Config {
+        let default = Config::default();
+        let shipped = Path::new(RULES).is_dir().then(|| PathBuf::from(RULES));
+        Config {
+            socket: over.socket.or(self.socket).unwrap_or(default.socket),
+            audit: over.audit.or(self.audit).unwrap_or(default.audit),
+            rules: over.rules.or(self.rules).or(shipped),
+            max_holds: self.max_holds.unwrap_or(default.max_holds),
+            pin: self.pin.unwrap_or(default.pin),
+            run_dir: over.run_dir.unwrap_or(default.run_dir),
+            tier: over.tier,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from(api::SOCKET),
+            audit: PathBuf::from("/var/log/guard/audit.jsonl"),
+            rules: None,
+            max_holds: 4_096,
+            pin: PathBuf::from("/sys/fs/bpf/guard"),
+            run_dir: PathBuf::from("/run/guard"),
+            tier: None,
+        }
+    }
+}
+
+/// Reads the file; a default one that is not there is empty.
+///
+/// # Errors
+/// The user's sentence, with the place in the file.
+pub fn read(path: Option<&Path>) -> Result<File, String> {
+    let place = path.unwrap_or(Path::new(FILE));
+    let bytes = match std::fs::read(place) {
+        Ok(bytes) => bytes,
+        Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(error) => return Err(format!("{}: {error}", place.display())),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{}:{line}: this is not UTF-8 text", place.display())
+    })?;
+    parse(&text).map_err(|error| format!("{}: {error}", place.display()))
+}
+
+fn parse(text: &str) -> Result<File, String> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(File::default());
+    }
+    let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    match file.max_holds {
+        Some(0) => Err("max_holds must be at least 1".to_owned()),
+        Some(more) if more > 65_536 => Err("max_holds must be at most 65536".to_owned()),
+        Some(_) | None => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_nobody_knows_is_an_error_with_its_place() {
+        let error = parse("socket: /a\nsokcet: /b\n").expect_err("a typo");
+        assert!(error.contains("sokcet") && error.contains('2'), "{error}");
+        assert!(parse("max_holds: 0\n").is_err());
+        assert!(parse("socket: /a\nsocket: /b\n").is_err(), "twice");
+        assert_eq!(parse("# nothing\n"), Ok(File::default()));
+    }
+}

@@ -1,0 +1,218 @@
+//! The core: one input in, the effects it has out. No IO, no clock, no async; the time comes with the input.
+//!
+//! Nothing that was approved is released before the line that says so is on the disk: an approval waits in
+//! `queue` until [`Input::AuditFlushed`], and goes back to pending on [`Input::AuditFailed`].
+#![forbid(unsafe_code)]
+
+mod agent;
+mod answer;
+mod candidate;
+mod decide;
+mod follow;
+mod log;
+mod seam;
+mod view;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+
+use guard_common::record::HoldKey;
+
+use crate::{
+    agents::Agents,
+    api,
+    daemon::{clock::Now, rulebook::Rulebook, scope},
+    holds::Holds,
+    operation::Operation,
+};
+
+pub(crate) use agent::within;
+pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
+pub use seam::{About, Act, Effect, Gather, Input, Tag};
+
+/// How long an approval may take to be used by a call that waits, and by a retry.
+pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;
+pub const RETRY_LIFE: u64 = 600 * crate::daemon::clock::SECOND;
+/// How often `SIGCONT` is repeated: another thread of the group may have been stopped again meanwhile.
+pub const CONTINUE_EVERY: u64 = 20 * crate::daemon::clock::MILLISECOND;
+
+/// The whole state of the daemon.
+pub struct Core {
+    about: About,
+    started: Now,
+    rulebook: Box<dyn Rulebook>,
+    agents: Agents,
+    holds: Holds,
+    /// Cleared operations on their way back, by key.
+    cleared: HashMap<HoldKey, Cleared>,
+    /// What a process may (or may not) go on doing without asking again. Oldest first.
+    allowances: VecDeque<Allowance>,
+    seq: u64,
+    /// Why the audit log cannot be written.
+    audit_failed: Option<String>,
+    queue: VecDeque<Queued>,
+    counts: Counts,
+    trouble: Option<String>,
+    next_probe: u64,
+    now: Now,
+    effects: Vec<Effect>,
+}
+
+/// An operation the rules cleared, until the kernel says it went on.
+struct Cleared {
+    hold: u64,
+    tgid: u32,
+    deadline: u64,
+    next: Option<u64>,
+}
+
+/// A decision that covers what comes after it.
+struct Allowance {
+    decision: api::Decision,
+    /// Id of the hold that was decided.
+    hold: String,
+    agent: Option<u64>,
+    tgid: u32,
+    start_ticks: Option<u64>,
+    /// Threads known to belong to that very process: thread id and start.
+    threads: Vec<(u32, u64)>,
+    rule: String,
+    root: Option<std::path::PathBuf>,
+    sample: Box<Operation>,
+}
+
+/// Something that waits for a line to be on the disk.
+struct Queued {
+    seq: u64,
+    then: Then,
+}
+
+enum Then {
+    Release(u64),
+    Reply(Token, Answer),
+    /// The hold as it is when the line is on the disk.
+    ReplyHold(Token, u64),
+}
+
+/// What the core counts itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    cleared: u64,
+    covered: u64,
+    undecodable: u64,
+    unknown_agent: u64,
+    refused_peers: u64,
+    grant_failed: u64,
+}
+
+impl Core {
+    /// `seq` and `hold` are the last numbers an earlier guardd gave out.
+    #[must_use]
+    pub fn new(
+        about: About,
+        rulebook: Box<dyn Rulebook>,
+        now: Now,
+        seq: u64,
+        hold: u64,
+        agent: u64,
+        policy: u32,
+    ) -> Self {
+        let mut core = Self {
+            about,
+            started: now,
+            rulebook,
+            agents: Agents::default(),
+            holds: Holds::default(),
+            cleared: HashMap::new(),
+            allowances: VecDeque::new(),
+            seq,
+            audit_failed: None,
+            queue: VecDeque::new(),
+            counts: Counts::default(),
+            trouble: None,
+            next_probe: 0,
+            now,
+            effects: Vec::new(),
+        };
+        core.holds.continue_after(hold);
+        core.agents.continue_after(agent, policy);
+        core
+    }
+
+    /// The one entrance.
+    #[must_use]
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.now = now;
+        match input {
+            Input::Candidate(operation) => self.candidate(operation),
+            Input::Undecodable { key, error } => self.undecodable(key, &error),
+            Input::HeldAgain(name) => self.held_again(name),
+            Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Gone(name) => self.gone(name),
+            Input::ProcessGone { tgid } => self.process_gone(tgid),
+            Input::Facts { name, facts } => self.facts(name, facts),
+            Input::Blast { name, blast } => self.blast(name, blast),
+            Input::Request { token, by, request } => self.request(token, by, request),
+            Input::RefusedPeer { by, note } => self.refused_peer(by, note),
+            Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
+            Input::Restored(saved) => self.restored(*saved),
+            Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
+            Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
+            Input::GrantFailed { name, error } => self.grant_failed(name, &error),
+            Input::Trouble(trouble) => self.in_trouble(trouble),
+            Input::AuditFlushed(seq) => self.audit_flushed(seq),
+            Input::AuditFailed(reason) => self.audit_stopped(reason),
+            Input::AuditRecovered => self.audit_recovered(),
+            Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
+            Input::Stopping => self.note(crate::daemon::record::Kind::Stop, String::new()),
+            Input::Tick => self.tick(),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the next [`Input::Tick`] is due, on the boot clock; `None` when nothing is under way.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<u64> {
+        let granted = self.holds.live().filter_map(|hold| match hold.stage {
+            crate::holds::Stage::Granted { deadline, next } => Some(next.unwrap_or(deadline + follow::GRACE)),
+            crate::holds::Stage::Pending
+            | crate::holds::Stage::Recording { .. }
+            | crate::holds::Stage::Killing
+            | crate::holds::Stage::Done => None,
+        });
+        let cleared = self.cleared.values().map(|cleared| cleared.next.unwrap_or(cleared.deadline + follow::GRACE));
+        let probe = self.audit_failed.as_ref().map(|_| self.next_probe);
+        granted.chain(cleared).chain(probe).min()
+    }
+
+    /// Cgroups of all agents, below the cgroup root.
+    pub fn agent_cgroups(&self) -> impl Iterator<Item = &str> {
+        self.agents.iter().map(|agent| agent.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+impl Allowance {
+    /// Everything but the identity of the process: the same rule and place, or the same operation again.
+    fn matches(&self, operation: &Operation, agent: Option<u64>, rule: &str) -> bool {
+        self.tgid == operation.tgid
+            && self.agent == agent
+            && self.rule == rule
+            && operation.doubt == 0
+            && match &self.root {
+                Some(root) => scope::has_place(operation.op) && operation.path.starts_with(root),
+                None => scope::identical(&self.sample, operation),
+            }
+    }
+
+    fn knows(&self, operation: &Operation) -> bool {
+        self.threads.contains(&(operation.tid, operation.start_boottime))
+    }
+}

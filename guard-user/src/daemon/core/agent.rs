@@ -1,0 +1,289 @@
+//! Agents as the core sees them: tagging, suspending, killing, new rules.
+
+use super::{Act, Answer, Core, Effect, Request, Tag, TagRequest, Target, Token, problem};
+use crate::{
+    agents::Agent,
+    api::{self, Command, ProblemKind},
+    daemon::{
+        record::{Kind, Record},
+        rulebook::Rulebook,
+        state::{Saved, SavedAgent},
+    },
+};
+
+impl Core {
+    pub(super) fn request(&mut self, token: Token, by: String, request: Request) {
+        match request {
+            Request::Status => {
+                let answer = Answer::Status(Box::new(self.status()));
+                self.reply(token, answer);
+            }
+            Request::Agents => {
+                let agents = self.agents.iter().map(|agent| agent.view(self.holds.pending(Some(agent.number))));
+                let answer = Answer::Agents(agents.collect());
+                self.reply(token, answer);
+            }
+            Request::Holds { all } => {
+                let answer = Answer::Holds(self.hold_views(all));
+                self.reply(token, answer);
+            }
+            Request::Hold(id) => {
+                let answer = match self.holds.find(&id) {
+                    Some(number) => self.hold_answer(number),
+                    None => problem(ProblemKind::NotFound, format!("There is no hold {id}.")),
+                };
+                self.reply(token, answer);
+            }
+            Request::Decide { id, decide } => self.decide(token, by, &id, decide),
+            Request::Tag(tag) => self.tag(token, by, *tag),
+            Request::Untag(agent) => self.untag(token, by, &agent),
+            Request::SetState { agent, command } => self.set_state(token, &by, &agent, command),
+            Request::Reload => self.emit(Effect::Reload { token, by }),
+        }
+    }
+
+    fn tag(&mut self, token: Token, by: String, request: TagRequest) {
+        let judge = match self.rulebook.policy(&request.places, request.extra.as_deref()) {
+            Ok(judge) => judge,
+            Err(message) => return self.reply(token, problem(ProblemKind::BadRequest, message)),
+        };
+        if let Target::Adopt { cgroup } = &request.target {
+            let nested = |agent: &&Agent| within(cgroup, &agent.cgroup) || within(&agent.cgroup, cgroup);
+            let other = self.agents.iter().find(nested).map(Agent::id);
+            if let Some(agent) = other {
+                let message = format!("{cgroup} is, holds or is inside the cgroup of {agent}; agents are not nested.");
+                return self.reply(token, problem(ProblemKind::BadRequest, message));
+            }
+        }
+        let (number, policy) = (self.agents.next_number(), self.agents.next_policy());
+        let tables = judge.tables();
+        self.agents.insert(Agent {
+            number,
+            name: if request.name.is_empty() { format!("a{number}") } else { request.name },
+            cgroup: String::new(),
+            cgroup_id: 0,
+            places: request.places,
+            extra: request.extra,
+            policy,
+            judge,
+            since: self.now,
+            suspended: false,
+            trips: std::collections::BTreeSet::new(),
+        });
+        self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
+    }
+
+    pub(super) fn tagged(&mut self, number: u64, token: Token, by: String, result: Result<(String, u64), String>) {
+        match result {
+            Err(error) => {
+                self.agents.remove(number);
+                self.reply(token, problem(ProblemKind::Internal, format!("Tagging failed: {error}.")));
+            }
+            Ok((cgroup, cgroup_id)) => {
+                let Some(agent) = self.agents.get_mut(number) else { return };
+                agent.cgroup = cgroup;
+                agent.cgroup_id = cgroup_id;
+                let view = agent.view(0);
+                self.save();
+                self.log_agent(Kind::Tag, number, by);
+                self.emit(Effect::Publish(Box::new(api::Event::Agent { agent: view.clone() })));
+                self.reply_logged(token, Answer::Agent(Box::new(view)));
+            }
+        }
+    }
+
+    fn untag(&mut self, token: Token, by: String, typed: &str) {
+        let Some(number) = self.agents.find(typed) else { return self.no_agent(token, typed) };
+        if self.holds.live().any(|hold| hold.agent == Some(number)) {
+            let message = format!("{typed} has operations that wait. Decide them, or kill the agent.");
+            return self.reply(token, problem(ProblemKind::BadRequest, message));
+        }
+        self.log_agent(Kind::Untag, number, by);
+        let Some(agent) = self.agents.remove(number) else { return };
+        if agent.frozen() {
+            self.act(number, agent.cgroup.clone(), Act::Thaw, None, "guardd".to_owned());
+        }
+        self.emit(Effect::Untag { cgroup: agent.cgroup, cgroup_id: agent.cgroup_id, policy: agent.policy });
+        self.save();
+        self.reply_logged(token, Answer::Done);
+    }
+
+    /// The kernel acts first; the log tells what happened afterwards, in [`Core::acted`].
+    fn set_state(&mut self, token: Token, by: &str, typed: &str, command: Command) {
+        let numbers: Vec<u64> = if typed == "*" {
+            self.agents.iter().map(|agent| agent.number).collect()
+        } else {
+            self.agents.find(typed).into_iter().collect()
+        };
+        let Some(last) = numbers.last().copied() else {
+            return if typed == "*" { self.reply(token, Answer::Done) } else { self.no_agent(token, typed) };
+        };
+        for number in numbers {
+            let Some(agent) = self.agents.get_mut(number) else { continue };
+            let act = match command {
+                Command::Suspend => {
+                    agent.suspended = true;
+                    Act::Freeze
+                }
+                Command::Resume => {
+                    agent.suspended = false;
+                    agent.trips.clear();
+                    Act::Thaw
+                }
+                Command::Kill => Act::Kill,
+            };
+            let cgroup = agent.cgroup.clone();
+            self.act(number, cgroup, act, (number == last).then_some(token), by.to_owned());
+        }
+    }
+
+    pub(super) fn act(&mut self, agent: u64, cgroup: String, act: Act, token: Option<Token>, by: String) {
+        self.emit(Effect::Act { agent, cgroup, act, token, by });
+    }
+
+    pub(super) fn acted(
+        &mut self,
+        number: u64,
+        act: Act,
+        token: Option<Token>,
+        by: String,
+        result: Result<(), String>,
+    ) {
+        let kind = match act {
+            Act::Freeze => Kind::Suspend,
+            Act::Thaw => Kind::Resume,
+            Act::Kill => Kind::Kill,
+        };
+        let mut record = self.agent_record(kind, number, by);
+        if let Err(error) = &result {
+            record.note = format!("failed: {error}");
+            tracing::error!("{act:?} of a{number} failed: {error}");
+        }
+        self.log(record, true);
+        if act == Act::Kill
+            && result.is_ok()
+            && let Some(agent) = self.agents.get_mut(number)
+        {
+            agent.suspended = false;
+        }
+        if let Some(agent) = self.agents.get(number) {
+            let agent = agent.view(self.holds.pending(Some(number)));
+            self.emit(Effect::Publish(Box::new(api::Event::Agent { agent })));
+        }
+        if let Some(token) = token {
+            // A kill is answered without waiting for any disk.
+            let answer = match result {
+                Ok(()) => Answer::Done,
+                Err(error) => problem(ProblemKind::Internal, format!("{act:?} failed: {error}.")),
+            };
+            self.reply(token, answer);
+        }
+    }
+
+    /// All agents get the new rules, or none does.
+    pub(super) fn reloaded(&mut self, token: Option<Token>, by: String, result: Result<Box<dyn Rulebook>, String>) {
+        let checked = result.and_then(|rulebook| {
+            let policies: Result<Vec<_>, String> = self
+                .agents
+                .iter()
+                .map(|agent| Ok((agent.number, rulebook.policy(&agent.places, agent.extra.as_deref())?)))
+                .collect();
+            Ok((rulebook, policies?))
+        });
+        let mut record = Record::new(Kind::Reload);
+        record.by = by;
+        let answer = match checked {
+            Err(error) => {
+                tracing::error!("the new rules are wrong, the old ones stay: {error}");
+                record.note = format!("refused, the old rules stay: {error}");
+                problem(ProblemKind::BadRequest, error)
+            }
+            Ok((rulebook, policies)) => {
+                self.rulebook = rulebook;
+                for (number, judge) in policies {
+                    let policy = self.agents.next_policy();
+                    let Some(agent) = self.agents.get_mut(number) else { continue };
+                    let old = std::mem::replace(&mut agent.policy, policy);
+                    let tables = Box::new(judge.tables());
+                    agent.judge = judge;
+                    let cgroup_id = agent.cgroup_id;
+                    self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old: Some(old) });
+                }
+                record.note = format!("{} rules", self.rulebook.len());
+                self.save();
+                Answer::Done
+            }
+        };
+        self.log(record, true);
+        self.publish_status();
+        if let Some(token) = token {
+            self.reply_logged(token, answer);
+        }
+    }
+
+    pub(super) fn restored(&mut self, saved: SavedAgent) {
+        let places = saved.places();
+        let (judge, extra) = match self.rulebook.policy(&places, saved.extra.as_deref()) {
+            Ok(judge) => (judge, saved.extra),
+            Err(error) => {
+                // Its own rules could only add; without them the daemon's still stand, and this is said.
+                self.in_trouble(format!("the rules of {} (a{}) no longer hold: {error}", saved.name, saved.number));
+                match self.rulebook.policy(&places, None) {
+                    Ok(judge) => (judge, None),
+                    Err(error) => return self.in_trouble(error),
+                }
+            }
+        };
+        self.agents.continue_after(saved.number, saved.policy);
+        let policy = self.agents.next_policy();
+        let tables = Box::new(judge.tables());
+        let (cgroup_id, old) = (saved.cgroup_id, Some(saved.policy));
+        self.agents.insert(Agent {
+            number: saved.number,
+            name: saved.name,
+            cgroup: saved.cgroup,
+            cgroup_id,
+            places,
+            extra,
+            policy,
+            judge,
+            since: super::Now { boottime: saved.since_boottime, wall: i128::from(saved.since_wall) },
+            suspended: saved.suspended,
+            trips: std::collections::BTreeSet::new(),
+        });
+        self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
+        self.save();
+    }
+
+    fn save(&mut self) {
+        let (last_agent, last_policy) = self.agents.last();
+        let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0).map(SavedAgent::of).collect();
+        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, agents })));
+    }
+
+    fn no_agent(&mut self, token: Token, typed: &str) {
+        self.reply(token, problem(ProblemKind::NotFound, format!("There is no agent {typed}.")));
+    }
+
+    fn log_agent(&mut self, kind: Kind, number: u64, by: String) {
+        let record = self.agent_record(kind, number, by);
+        self.log(record, true);
+    }
+
+    fn agent_record(&self, kind: Kind, number: u64, by: String) -> Record {
+        let mut record = Record::new(kind);
+        record.by = by;
+        record.agent = format!("a{number}");
+        if let Some(agent) = self.agents.get(number) {
+            record.agent_name = agent.name.clone();
+            record.cgroup = agent.cgroup.clone();
+        }
+        record
+    }
+}
+
+/// `path` is `directory` or below it; nothing is within an agent that is not tagged yet.
+#[must_use]
+pub(crate) fn within(path: &str, directory: &str) -> bool {
+    !directory.is_empty() && std::path::Path::new(path).starts_with(directory)
+}

@@ -1,0 +1,234 @@
+//! An operation the kernel stopped: judged, then released, refused or held.
+
+use guard_common::{
+    grant::{APPROVE, Grant},
+    op::Op,
+    record::{HoldKey, SLOT_HELD},
+};
+
+use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIFE};
+use crate::{
+    api::{self, Action, Outcome, Reversibility, Verdict},
+    daemon::{
+        record::{Kind, Record},
+        rulebook::Ruling,
+        scope,
+    },
+    holds::{Facts, Hold, Stage},
+    operation::{Context, HoldName, Operation},
+};
+
+/// Slot of the interpreter of a program that was a candidate itself: both grants must stand at once.
+pub(super) const SLOT_INTERPRETER: u32 = 2;
+/// How long ago a program may have been let through and still count as the same call.
+const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
+
+impl Core {
+    pub(super) fn candidate(&mut self, operation: Box<Operation>) {
+        let name = operation.name;
+        if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
+            return;
+        }
+        self.cleared.remove(&name.key);
+        if let Some(number) = self.holds.under(name.key) {
+            if let Some(hold) = self.holds.get_mut(number)
+                && hold.operation.name == name
+            {
+                hold.stops = hold.stops.max(operation.stops);
+                return;
+            }
+            // The restarted call resolved to something else: what was decided was about the old one.
+            self.finish(number, Outcome::Expired, "became another operation");
+        }
+        let (agent, ruling) = self.judge(&operation);
+        let Some(ruling) = ruling else {
+            return self.clear(&operation);
+        };
+        match ruling.action {
+            Action::Allow => self.clear(&operation),
+            Action::Hold => self.hold(operation, agent, ruling),
+            Action::Deny => {
+                let decision = self.by_rule(&ruling, Verdict::Deny);
+                let number = self.insert(operation, agent, ruling);
+                self.gather(number);
+                self.deny(number, decision);
+            }
+            Action::Kill => self.kill_by_rule(operation, agent, ruling),
+        }
+    }
+
+    pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
+        self.counts.undecodable += 1;
+        let mut record = Record::new(Kind::Error);
+        record.note = format!("hold of task {} (slot {}) stays stopped: {error}", key.id, key.slot);
+        self.log(record, false);
+    }
+
+    /// What the edge found out: the hold becomes whole, or turns out to be covered already.
+    pub(super) fn facts(&mut self, name: HoldName, facts: Box<Facts>) {
+        let Some(number) = self.holds.named(name) else { return };
+        let Some(hold) = self.holds.get_mut(number) else { return };
+        let start_ticks = facts.start_ticks;
+        hold.facts = Some(facts);
+        if hold.stage != Stage::Pending {
+            return;
+        }
+        let Some(hold) = self.holds.get(number) else { return };
+        let covering = start_ticks.and_then(|ticks| {
+            self.allowances.iter_mut().find(|allowance| {
+                allowance.start_ticks == Some(ticks)
+                    && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
+            })
+        });
+        if let Some(allowance) = covering {
+            if allowance.threads.len() < 1_024 {
+                allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
+            }
+            let decision = allowance.decision_about_more(self.now);
+            return self.cover(number, decision);
+        }
+        let record = self.record_of(Kind::Hold, number);
+        self.log(record, false);
+    }
+
+    pub(super) fn blast(&mut self, name: HoldName, blast: Option<api::Blast>) {
+        let Some(number) = self.holds.named(name) else { return };
+        let Some(hold) = self.holds.get_mut(number) else { return };
+        hold.blast = blast;
+        if hold.stage == Stage::Pending {
+            self.publish_hold(number, |hold| api::Event::Held { hold });
+        }
+    }
+
+    /// Without an agent, or with doubt the rules do not clear, nothing is ever released by itself.
+    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Option<Ruling>) {
+        if let Some(agent) = self.agents.by_cgroup(operation.agent) {
+            return (Some(agent.number), agent.judge.judge(operation));
+        }
+        self.counts.unknown_agent += 1;
+        let ruling = Ruling {
+            action: Action::Hold,
+            rule: "unknown-agent".to_owned(),
+            text: "The task is tagged, but guardd does not know its agent, so no rule can clear it.".to_owned(),
+            reversibility: Reversibility::Irreversible,
+        };
+        (None, Some(ruling))
+    }
+
+    fn clear(&mut self, operation: &Operation) {
+        self.counts.cleared += 1;
+        let now = self.now.boottime;
+        let name = operation.name;
+        let (life, next) = match operation.context {
+            Context::Held => (GRANT_LIFE, Some(now + CONTINUE_EVERY)),
+            Context::Denied => (RETRY_LIFE, None),
+            Context::Tripped => {
+                self.emit(Effect::RemoveHold(name));
+                return self.emit(Effect::Continue { tgid: operation.tgid });
+            }
+        };
+        let deadline = now + life;
+        let cleared = Cleared { hold: name.hold, tgid: operation.tgid, deadline, next };
+        self.cleared.insert(name.key, cleared);
+        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
+        if next.is_some() {
+            self.emit(Effect::Continue { tgid: operation.tgid });
+        }
+    }
+
+    fn hold(&mut self, operation: Box<Operation>, agent: Option<u64>, ruling: Ruling) {
+        let covering = self
+            .allowances
+            .iter()
+            .find(|allowance| allowance.knows(&operation) && allowance.matches(&operation, agent, &ruling.rule))
+            .map(|allowance| allowance.decision_about_more(self.now))
+            .or_else(|| self.same_call(&operation));
+        let tripped = operation.context == Context::Tripped && !matches!(operation.op, Op::Exec | Op::ExecVerify);
+        let number = self.insert(operation, agent, ruling);
+        if let Some(decision) = covering {
+            return self.cover(number, decision);
+        }
+        // In the trip tier the effect may be done already: nothing else of this agent runs until a human looked.
+        if tripped && let Some(agent) = agent.and_then(|agent| self.agents.get_mut(agent)) {
+            agent.trips.insert(number);
+            let (agent, cgroup) = (agent.number, agent.cgroup.clone());
+            self.act(agent, cgroup, super::Act::Freeze, None, "guardd".to_owned());
+        }
+        self.gather(number);
+    }
+
+    /// An interpreter's hold restarts the call, which needs the program's grant once more: that is one decision.
+    pub(super) fn same_call(&self, operation: &Operation) -> Option<api::Decision> {
+        if operation.name.key.slot != SLOT_HELD {
+            return None;
+        }
+        let interpreter = self.holds.under(HoldKey { id: operation.tid, slot: SLOT_INTERPRETER })?;
+        if !matches!(self.holds.get(interpreter)?.stage, Stage::Granted { .. }) {
+            return None;
+        }
+        self.holds
+            .iter()
+            .filter(|hold| hold.outcome == Some(Outcome::Released))
+            .filter(|hold| self.now.boottime.saturating_sub(hold.operation.name.hold) < SAME_CALL)
+            .find(|hold| {
+                hold.operation.tid == operation.tid
+                    && hold.operation.start_boottime == operation.start_boottime
+                    && scope::identical(&hold.operation, operation)
+            })
+            .and_then(|hold| hold.decision.clone())
+    }
+
+    fn insert(&mut self, operation: Box<Operation>, agent: Option<u64>, ruling: Ruling) -> u64 {
+        let number = self.holds.next_number();
+        let agent_name = agent.and_then(|agent| self.agents.get(agent)).map(|agent| agent.name.clone());
+        self.holds.insert(Hold {
+            number,
+            agent,
+            agent_name: agent_name.unwrap_or_default(),
+            ruling,
+            since: self.now.at_boottime(operation.name.hold),
+            stage: Stage::Pending,
+            facts: None,
+            blast: None,
+            stops: operation.stops,
+            decision: None,
+            outcome: None,
+            operation,
+        });
+        number
+    }
+
+    fn gather(&mut self, number: u64) {
+        let Some(hold) = self.holds.get(number) else { return };
+        let cgroup = hold.agent.and_then(|agent| self.agents.get(agent)).map(|agent| agent.cgroup.clone());
+        let operation = Operation::clone(&hold.operation);
+        let tgid = operation.tgid;
+        self.emit(Effect::Watch { tgid });
+        self.emit(Effect::Gather(Box::new(Gather { operation, cgroup: cgroup.unwrap_or_default() })));
+    }
+
+    fn by_rule(&self, ruling: &Ruling, verdict: Verdict) -> api::Decision {
+        api::Decision {
+            verdict,
+            scope: api::Scope::Once,
+            by: format!("rule {}", ruling.rule),
+            at: self.now.rfc3339(),
+            note: String::new(),
+        }
+    }
+
+    /// The kill comes first; the log is written about what has happened.
+    fn kill_by_rule(&mut self, operation: Box<Operation>, agent: Option<u64>, ruling: Ruling) {
+        let decision = self.by_rule(&ruling, Verdict::Kill);
+        let by = decision.by.clone();
+        self.emit(Effect::KillProcess { tgid: operation.tgid });
+        if let Some((agent, cgroup)) =
+            agent.and_then(|agent| self.agents.get(agent)).map(|agent| (agent.number, agent.cgroup.clone()))
+        {
+            self.act(agent, cgroup, super::Act::Kill, None, by);
+        }
+        let number = self.insert(operation, agent, ruling);
+        self.gather(number);
+        self.killing(number, decision);
+    }
+}

@@ -1,0 +1,135 @@
+//! The core's side of the audit log: numbering lines, and what waits for the disk.
+
+use super::{Core, Effect, Then};
+use crate::{
+    api::{self, ProblemKind},
+    daemon::record::{Kind, Record},
+    holds::Stage,
+};
+
+impl Core {
+    /// Numbers a line and sends it off; answers its number.
+    pub(super) fn log(&mut self, mut record: Record, flush: bool) -> u64 {
+        self.seq += 1;
+        record.seq = self.seq;
+        record.time = self.now.rfc3339();
+        record.boottime_ns = self.now.boottime;
+        self.emit(Effect::Audit { record: Box::new(record), flush });
+        self.seq
+    }
+
+    pub(super) fn note(&mut self, kind: Kind, note: String) {
+        let mut record = Record::new(kind);
+        record.note = note;
+        record.by = "guardd".to_owned();
+        self.log(record, true);
+    }
+
+    pub(super) fn in_trouble(&mut self, trouble: String) {
+        self.note(Kind::Error, trouble.clone());
+        self.trouble = Some(trouble);
+        self.publish_status();
+    }
+
+    pub(super) fn refused_peer(&mut self, by: String, note: String) {
+        self.counts.refused_peers += 1;
+        let mut record = Record::new(Kind::RefusedPeer);
+        record.by = by;
+        record.note = note;
+        self.log(record, false);
+    }
+
+    pub(super) fn audit_flushed(&mut self, seq: u64) {
+        // While the log is in trouble an old answer releases nothing.
+        if self.audit_failed.is_some() {
+            return;
+        }
+        while let Some(queued) = self.queue.pop_front_if(|queued| queued.seq <= seq) {
+            match queued.then {
+                Then::Release(number) => self.release(number, queued.seq),
+                Then::Reply(token, answer) => self.reply(token, answer),
+                Then::ReplyHold(token, number) => {
+                    let answer = self.hold_answer(number);
+                    self.reply(token, answer);
+                }
+            }
+        }
+    }
+
+    /// Takes back every approval that is not on the disk.
+    pub(super) fn audit_stopped(&mut self, reason: String) {
+        tracing::error!("the audit log cannot be written, nothing is approved: {reason}");
+        self.audit_failed = Some(reason.clone());
+        self.next_probe = self.now.boottime + crate::daemon::clock::SECOND;
+        let mut withdrawn = Vec::new();
+        for queued in std::mem::take(&mut self.queue) {
+            match queued.then {
+                Then::Release(number) => {
+                    let recording = Stage::Recording { seq: queued.seq };
+                    if let Some(hold) = self.holds.get_mut(number).filter(|hold| hold.stage == recording) {
+                        hold.stage = Stage::Pending;
+                        withdrawn.push(number);
+                    }
+                }
+                Then::Reply(token, answer) => self.reply(token, answer),
+                Then::ReplyHold(token, number) => {
+                    let answer = if withdrawn.contains(&number) {
+                        let message = format!("The audit log cannot be written ({reason}), so nothing is approved.");
+                        super::problem(ProblemKind::AuditUnavailable, message)
+                    } else {
+                        self.hold_answer(number)
+                    };
+                    self.reply(token, answer);
+                }
+            }
+        }
+        for number in withdrawn {
+            let mut record = self.record_of(Kind::Withdrawn, number);
+            record.note = format!("the audit log could not be written: {reason}");
+            self.log(record, false);
+            if let Some(hold) = self.holds.get_mut(number) {
+                hold.decision = None;
+            }
+            self.publish_hold(number, |hold| api::Event::Held { hold });
+        }
+        self.publish_status();
+    }
+
+    pub(super) fn audit_recovered(&mut self) {
+        if self.audit_failed.take().is_some() {
+            tracing::warn!("the audit log can be written again");
+            self.publish_status();
+        }
+    }
+
+    /// A line about a hold as it stands.
+    pub(super) fn record_of(&self, kind: Kind, number: u64) -> Record {
+        let mut record = Record::new(kind);
+        let Some(hold) = self.holds.get(number) else { return record };
+        let operation = &hold.operation;
+        record.hold = hold.id();
+        if let Some(agent) = hold.agent.and_then(|agent| self.agents.get(agent)) {
+            record.agent = agent.id();
+            record.cgroup = agent.cgroup.clone();
+        }
+        record.agent_name = hold.agent_name.clone();
+        record.rule = hold.ruling.rule.clone();
+        record.reversibility = Some(hold.ruling.reversibility);
+        record.operation = Some(super::view::operation(operation));
+        let target = &operation.target;
+        record.object = (target.ino != 0).then(|| [u64::from(target.dev), target.ino, u64::from(target.generation)]);
+        record.pid = Some(operation.tgid);
+        record.tid = Some(operation.tid);
+        record.uid = Some(operation.uid);
+        record.processes = hold.facts.as_ref().map(|facts| facts.processes.clone()).unwrap_or_default();
+        record.blast = hold.blast.clone();
+        if let Some(decision) = &hold.decision {
+            record.verdict = Some(decision.verdict);
+            record.scope = Some(decision.scope);
+            record.by = decision.by.clone();
+            record.note = decision.note.clone();
+        }
+        record.outcome = hold.outcome;
+        record
+    }
+}

@@ -1,0 +1,187 @@
+//! The core's two sides: everything that can happen, and everything it can ask for. Shapes only.
+
+use guard_common::{grant::Grant, record::HoldKey};
+
+use super::{Answer, Request, Target, Token};
+use crate::{
+    api,
+    daemon::{record::Record, rulebook::Rulebook, state::Saved},
+    holds::Facts,
+    operation::{HoldName, Operation},
+    rules::lower::Tables,
+};
+
+/// Everything that can happen.
+pub enum Input {
+    /// The kernel stopped an operation.
+    Candidate(Box<Operation>),
+    /// A record nobody understands: it stays stopped.
+    Undecodable {
+        key: HoldKey,
+        error: String,
+    },
+    HeldAgain(HoldName),
+    /// The grant of this hold was used.
+    Consumed {
+        name: HoldName,
+        approved: bool,
+    },
+    /// The task of this hold is gone.
+    Gone(HoldName),
+    ProcessGone {
+        tgid: u32,
+    },
+    /// Answer to [`Effect::Gather`], always before [`Input::Blast`].
+    Facts {
+        name: HoldName,
+        facts: Box<Facts>,
+    },
+    /// Second answer to [`Effect::Gather`].
+    Blast {
+        name: HoldName,
+        blast: Option<api::Blast>,
+    },
+    /// Somebody who may asks for something.
+    Request {
+        token: Token,
+        by: String,
+        request: Request,
+    },
+    /// Somebody who may not was turned away.
+    RefusedPeer {
+        by: String,
+        note: String,
+    },
+    /// Answer to [`Effect::Tag`]: path below the cgroup root and cgroup id.
+    Tagged {
+        agent: u64,
+        token: Token,
+        by: String,
+        result: Result<(String, u64), String>,
+    },
+    /// An agent of an earlier guardd whose cgroup still stands.
+    Restored(Box<crate::daemon::state::SavedAgent>),
+    /// Answer to [`Effect::Act`].
+    Acted {
+        agent: u64,
+        act: Act,
+        token: Option<Token>,
+        by: String,
+        result: Result<(), String>,
+    },
+    Reloaded {
+        token: Option<Token>,
+        by: String,
+        result: Result<Box<dyn Rulebook>, String>,
+    },
+    /// A grant could not be written.
+    GrantFailed {
+        name: HoldName,
+        error: String,
+    },
+    /// Something else the daemon needed from the kernel did not work.
+    Trouble(String),
+    AuditFlushed(u64),
+    AuditFailed(String),
+    AuditRecovered,
+    Started,
+    Stopping,
+    Tick,
+}
+
+/// Everything the core can ask for. The edge executes them in order.
+#[derive(Debug)]
+pub enum Effect {
+    Grant {
+        name: HoldName,
+        grant: Grant,
+    },
+    Continue {
+        tgid: u32,
+    },
+    KillProcess {
+        tgid: u32,
+    },
+    RemoveHold(HoldName),
+    /// Tell when this process ends.
+    Watch {
+        tgid: u32,
+    },
+    /// Find out about the process and what it would destroy; answers with facts, then blast.
+    Gather(Box<Gather>),
+    Act {
+        agent: u64,
+        cgroup: String,
+        act: Act,
+        token: Option<Token>,
+        by: String,
+    },
+    Tag(Box<Tag>),
+    Untag {
+        cgroup: String,
+        cgroup_id: u64,
+        policy: u32,
+    },
+    /// Write the tables, then point the agent at them, then drop the old ones.
+    SetPolicy {
+        cgroup_id: u64,
+        policy: u32,
+        tables: Box<Tables>,
+        old: Option<u32>,
+    },
+    Save(Box<Saved>),
+    Audit {
+        record: Box<Record>,
+        flush: bool,
+    },
+    /// Try the audit log again.
+    ProbeAudit,
+    Reload {
+        token: Token,
+        by: String,
+    },
+    Reply {
+        token: Token,
+        answer: Answer,
+    },
+    Publish(Box<api::Event>),
+}
+
+/// What is done to a whole agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Freeze,
+    Thaw,
+    Kill,
+}
+
+/// What [`Effect::Gather`] needs to know.
+#[derive(Debug)]
+pub struct Gather {
+    pub operation: Operation,
+    /// Below the cgroup root; empty when the agent is unknown. The chain ends at its first process.
+    pub cgroup: String,
+}
+
+/// What [`Effect::Tag`] does, in this order: cgroup, policy, agent, processes.
+#[derive(Debug)]
+pub struct Tag {
+    pub agent: u64,
+    pub target: Target,
+    pub policy: u32,
+    pub tables: Tables,
+    pub token: Token,
+    pub by: String,
+}
+
+/// What never changes while guardd runs, for the status.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub pid: u32,
+    pub kernel: String,
+    pub tier: api::Tier,
+    pub reason: String,
+    pub summary: String,
+    pub features: Vec<api::Feature>,
+    pub audit_path: String,
+}

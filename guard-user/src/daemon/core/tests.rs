@@ -1,0 +1,329 @@
+//! Inputs in, effects out: what the core does in each situation.
+
+use guard_common::{
+    grant::{APPROVE, DENY},
+    record::HoldKey,
+};
+
+use super::*;
+use crate::{
+    api::{Command, Decide, Outcome, ProblemKind, Scope, Verdict},
+    daemon::{
+        record::Kind,
+        scope::Root,
+        testing::{Book, about, at, core, unlink},
+    },
+    holds::Facts,
+    operation::{Context, HoldName},
+};
+
+/// A core at work, and everything it asked for since the last look.
+struct Bench {
+    core: Core,
+    now: u64,
+    seen: Vec<Effect>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { core: core(), now: 1, seen: Vec::new() }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.seen = self.core.handle(at(self.now), input);
+    }
+
+    fn candidate(&mut self, operation: &Operation) {
+        self.input(Input::Candidate(Box::new(operation.clone())));
+    }
+
+    fn decide(&mut self, id: &str, verdict: Verdict, scope: Scope) {
+        let decide = Decide { verdict, scope, note: String::new() };
+        let request = Request::Decide { id: id.to_owned(), decide };
+        self.input(Input::Request { token: 1, by: "uid 0 (root), pid 2".to_owned(), request });
+    }
+
+    /// Everything logged so far reaches the disk.
+    fn flush(&mut self) {
+        self.input(Input::AuditFlushed(self.core.seq));
+    }
+
+    fn facts(&mut self, operation: &Operation, root: &str) {
+        let facts = Facts {
+            processes: Vec::new(),
+            root: Some(Root { path: root.into(), named: true }),
+            start_ticks: Some(u64::from(operation.tgid)),
+        };
+        self.input(Input::Facts { name: operation.name, facts: Box::new(facts) });
+    }
+
+    fn grants(&self) -> Vec<u32> {
+        let grant = |effect: &Effect| if let Effect::Grant { grant, .. } = effect { Some(grant.verdict) } else { None };
+        self.seen.iter().filter_map(grant).collect()
+    }
+
+    fn logged(&self) -> Vec<Kind> {
+        let kind = |effect: &Effect| if let Effect::Audit { record, .. } = effect { Some(record.kind) } else { None };
+        self.seen.iter().filter_map(kind).collect()
+    }
+
+    fn has(&self, wanted: impl Fn(&Effect) -> bool) -> bool {
+        self.seen.iter().any(wanted)
+    }
+
+    fn problem(&self) -> Option<ProblemKind> {
+        self.seen.iter().find_map(|effect| match effect {
+            Effect::Reply { answer: Answer::Problem(problem), .. } => Some(problem.kind),
+            _other => None,
+        })
+    }
+
+    fn outcome(&self, number: u64) -> Option<Outcome> {
+        self.core.holds.get(number).and_then(|hold| hold.outcome)
+    }
+}
+
+#[test]
+fn what_the_rules_clear_is_released_at_once_and_never_shown() {
+    let mut bench = Bench::new();
+    let operation = unlink(7, "/free/a");
+    bench.candidate(&operation);
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })) && bench.logged().is_empty());
+    bench.input(Input::Consumed { name: operation.name, approved: true });
+    assert_eq!(bench.core.next_tick(), None, "an idle guardd does nothing");
+}
+
+#[test]
+fn an_approval_reaches_the_kernel_only_after_its_line_is_on_the_disk() {
+    let mut bench = Bench::new();
+    let operation = unlink(7, "/hold/a");
+    bench.candidate(&operation);
+    assert!(bench.grants().is_empty() && bench.has(|effect| matches!(effect, Effect::Gather(_))));
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    assert!(bench.grants().is_empty() && !bench.has(|effect| matches!(effect, Effect::Reply { .. })));
+    assert_eq!(bench.logged(), [Kind::Decision]);
+    bench.input(Input::AuditFlushed(bench.core.seq - 1));
+    assert!(bench.grants().is_empty(), "an earlier line is not this line");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert!(bench.has(|effect| matches!(effect, Effect::Reply { answer: Answer::Hold(_), .. })));
+    bench.decide("h1", Verdict::Deny, Scope::Once);
+    assert_eq!(bench.problem(), Some(ProblemKind::AlreadyDecided));
+    bench.input(Input::Consumed { name: operation.name, approved: true });
+    assert_eq!(bench.outcome(1), Some(Outcome::Released));
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    assert_eq!(bench.problem(), Some(ProblemKind::AlreadyDecided));
+    bench.decide("h2", Verdict::Approve, Scope::Once);
+    assert_eq!(bench.problem(), Some(ProblemKind::NotFound));
+}
+
+#[test]
+fn without_a_log_nothing_is_approved_and_denying_and_killing_still_work() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/hold/a"));
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.input(Input::AuditFailed("No space left on device".to_owned()));
+    assert_eq!(bench.problem(), Some(ProblemKind::AuditUnavailable));
+    bench.flush();
+    assert!(bench.grants().is_empty());
+    bench.candidate(&unlink(8, "/hold/b"));
+    bench.decide("h2", Verdict::Approve, Scope::Once);
+    assert_eq!(bench.problem(), Some(ProblemKind::AuditUnavailable));
+    bench.decide("h2", Verdict::Deny, Scope::Once);
+    assert_eq!(bench.grants(), [DENY]);
+    let request = Request::SetState { agent: "*".to_owned(), command: Command::Kill };
+    bench.input(Input::Request { token: 2, by: String::new(), request });
+    assert!(matches!(bench.seen[..], [Effect::Act { act: Act::Kill, .. }]), "nothing comes before the kill");
+    assert!(!bench.core.status().audit_ok);
+    bench.input(Input::AuditRecovered);
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "the withdrawn approval can be given again");
+}
+
+#[test]
+fn a_decision_for_the_process_covers_its_threads_below_the_root_and_nothing_else() {
+    let mut bench = Bench::new();
+    let first = unlink(7, "/hold/data/a");
+    bench.candidate(&first);
+    bench.facts(&first, "/hold/data");
+    bench.decide("h1", Verdict::Approve, Scope::Process);
+    bench.flush();
+    bench.input(Input::Consumed { name: first.name, approved: true });
+
+    let mut second = unlink(7, "/hold/data/b");
+    second.name.hold = 2_000;
+    bench.candidate(&second);
+    assert!(bench.grants().is_empty(), "covered, and still logged first");
+    assert_eq!(bench.logged(), [Kind::Decision]);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    bench.input(Input::Consumed { name: second.name, approved: true });
+
+    let mut thread = unlink(7, "/hold/data/c");
+    (thread.tid, thread.name.key.id) = (9, 9);
+    bench.candidate(&thread);
+    assert!(bench.logged().is_empty(), "a thread nobody knows waits for what /proc says");
+    bench.facts(&thread, "/hold/data");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+
+    let mut outside = unlink(7, "/hold/database/a");
+    outside.name.hold = 3_000;
+    bench.candidate(&outside);
+    bench.facts(&outside, "/hold/database");
+    bench.flush();
+    assert!(bench.grants().is_empty());
+
+    bench.input(Input::ProcessGone { tgid: 7 });
+    let mut later = unlink(7, "/hold/data/d");
+    later.name.hold = 4_000;
+    bench.candidate(&later);
+    bench.facts(&later, "/hold/data");
+    bench.flush();
+    assert!(bench.grants().is_empty(), "the process that was approved is gone");
+}
+
+#[test]
+fn a_call_that_resolves_to_something_else_is_a_new_hold_and_the_approval_is_dropped() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/hold/a"));
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    let mut other = unlink(7, "/hold/b");
+    other.name.hold = 2_000;
+    bench.candidate(&other);
+    assert_eq!(bench.outcome(1), Some(Outcome::Expired));
+    bench.flush();
+    assert!(bench.grants().is_empty());
+    assert_eq!(bench.core.holds.pending(None), 1);
+}
+
+#[test]
+fn an_approval_that_is_not_used_in_time_expires_and_a_denial_does_not() {
+    for (verdict, repeated) in [(Verdict::Approve, false), (Verdict::Deny, true)] {
+        let mut bench = Bench::new();
+        bench.candidate(&unlink(7, "/hold/a"));
+        bench.decide("h1", verdict, Scope::Once);
+        bench.flush();
+        bench.now += 30;
+        bench.input(Input::Tick);
+        assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })), "woken until it is used");
+        bench.now += 10_100;
+        bench.input(Input::Tick);
+        assert_eq!(bench.outcome(1), (!repeated).then_some(Outcome::Expired));
+        assert_eq!(bench.grants().is_empty(), !repeated);
+        assert_eq!(bench.has(|effect| matches!(effect, Effect::RemoveHold(_))), !repeated);
+    }
+}
+
+#[test]
+fn a_refused_call_may_be_tried_again_after_approval_and_is_never_woken() {
+    let mut bench = Bench::new();
+    let mut operation = unlink(7, "/hold/a");
+    operation.context = Context::Denied;
+    bench.candidate(&operation);
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+}
+
+#[test]
+fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
+    let mut bench = Bench::new();
+    for pid in [7, 8] {
+        let mut operation = unlink(pid, "/hold/a");
+        operation.context = Context::Tripped;
+        bench.candidate(&operation);
+        assert!(bench.has(|effect| matches!(effect, Effect::Act { act: Act::Freeze, .. })));
+    }
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })));
+    assert!(!bench.has(|effect| matches!(effect, Effect::Act { .. })));
+    bench.decide("h2", Verdict::Deny, Scope::Once);
+    assert!(bench.has(|effect| matches!(effect, Effect::KillProcess { tgid: 8 })));
+    bench.input(Input::ProcessGone { tgid: 8 });
+    assert!(bench.has(|effect| matches!(effect, Effect::Act { act: Act::Thaw, .. })));
+    assert_eq!((bench.outcome(1), bench.outcome(2)), (Some(Outcome::Released), Some(Outcome::Killed)));
+}
+
+#[test]
+fn a_rule_may_deny_at_once_or_kill_the_whole_agent() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/deny/a"));
+    assert_eq!(bench.grants(), [DENY]);
+    assert_eq!(bench.logged(), [Kind::Decision]);
+    bench.candidate(&unlink(8, "/kill/a"));
+    assert!(matches!(bench.seen[..2], [Effect::KillProcess { tgid: 8 }, Effect::Act { act: Act::Kill, .. }]));
+}
+
+#[test]
+fn a_task_of_an_unknown_agent_is_held_whatever_it_does() {
+    let mut bench = Bench::new();
+    let mut operation = unlink(7, "/free/a");
+    operation.agent = 1234;
+    bench.candidate(&operation);
+    assert!(bench.grants().is_empty());
+    assert_eq!(bench.core.hold_views(false)[0].rule, "unknown-agent");
+}
+
+#[test]
+fn holds_of_an_earlier_guardd_stand_again_and_numbers_go_on() {
+    let mut core = Core::new(about(), Box::new(Book), at(0), 41, 12, 3, 9);
+    drop(core.handle(at(1), Input::Candidate(Box::new(unlink(7, "/hold/a")))));
+    assert_eq!(core.hold_views(false)[0].id, "h13");
+    drop(core.handle(at(2), Input::Consumed { name: unlink(7, "/hold/a").name, approved: true }));
+    assert_eq!(core.hold_views(true)[0].outcome, Some(Outcome::Released));
+    assert_eq!(core.seq, 42);
+}
+
+#[test]
+fn bad_rules_on_reload_change_nothing() {
+    let mut bench = Bench::new();
+    bench.input(Input::Reloaded { token: Some(1), by: String::new(), result: Err("rules.yaml:3:1: typo".to_owned()) });
+    assert!(!bench.has(|effect| matches!(effect, Effect::SetPolicy { .. })));
+    bench.flush();
+    assert_eq!(bench.problem(), Some(ProblemKind::BadRequest));
+    bench.input(Input::Reloaded { token: Some(1), by: String::new(), result: Ok(Box::new(Book)) });
+    assert!(bench.has(|effect| matches!(effect, Effect::SetPolicy { old: Some(_), .. })));
+}
+
+#[test]
+fn a_suspended_agent_is_resumed_before_its_holds_are_approved() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/hold/a"));
+    let request = Request::SetState { agent: "builder".to_owned(), command: Command::Suspend };
+    bench.input(Input::Request { token: 2, by: String::new(), request });
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    assert_eq!(bench.problem(), Some(ProblemKind::BadRequest));
+    assert_eq!(bench.core.holds.pending(None), 1);
+}
+
+#[test]
+fn a_script_and_its_interpreter_are_one_call_though_the_program_is_stopped_twice() {
+    let mut bench = Bench::new();
+    let mut program = unlink(7, "/hold/script");
+    program.op = guard_common::op::Op::Exec;
+    bench.candidate(&program);
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    bench.input(Input::Consumed { name: program.name, approved: true });
+    let mut interpreter = unlink(7, "/hold/python");
+    (interpreter.op, interpreter.name.key.slot) = (guard_common::op::Op::Exec, 2);
+    bench.candidate(&interpreter);
+    let mut again = program.clone();
+    again.name.hold = 2_000;
+    bench.candidate(&again);
+    bench.flush();
+    assert!(bench.grants().is_empty(), "while the interpreter waits the program does too");
+    bench.decide("h2", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "the interpreter first");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "then the program that was stopped again meanwhile");
+    let granted = HoldName { key: HoldKey { id: 7, slot: 0 }, hold: 2_000 };
+    bench.input(Input::Consumed { name: granted, approved: true });
+    assert_eq!(bench.outcome(3), Some(Outcome::Released));
+}

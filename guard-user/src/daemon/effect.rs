@@ -1,0 +1,275 @@
+//! Does what the core asks for: the kernel, cgroups, processes, the log, the answers. Decides nothing.
+#![forbid(unsafe_code)]
+
+use std::{collections::HashMap, future::Future, io, path::PathBuf};
+
+use guard_common::{
+    count::Count,
+    grant::Grant,
+    notice::Notice,
+    record::{HoldKey, HoldRecord},
+    table,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{
+    audit::Audit,
+    cgroup::Cgroups,
+    core::{Act, Answer, Effect, Input, Tag, Target, Token},
+    facts,
+    process::{Process, Processes},
+    rulebook, state,
+};
+use crate::{api, operation::HoldName, rules::lower::Tables};
+
+/// What guardd needs of the kernel programs and their maps.
+pub trait Kernel {
+    fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()>;
+    /// Removes the record if it is still the one first stopped at `hold`; no error when it is gone.
+    fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()>;
+    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>>;
+    fn records(&self) -> io::Result<Vec<HoldKey>>;
+    fn set_agent(&mut self, cgroup_id: u64, agent: table::Agent) -> io::Result<()>;
+    fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()>;
+    fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()>;
+    fn remove_policy(&mut self, policy: u32);
+    fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()>;
+    fn agent_of(&self, tid: u32) -> io::Result<Option<u64>>;
+    fn counts(&self) -> io::Result<Vec<(Count, u64)>>;
+    /// What the kernel looks up first for an agent with these tables.
+    fn agent(&self, policy: u32, tables: &Tables) -> table::Agent {
+        table::Agent { ops: tables.ops, always: tables.always, block: tables.block, policy, ..Default::default() }
+    }
+}
+
+/// The doorbell.
+pub trait Notices {
+    /// Waits for the next notices. May be dropped while it waits without losing any.
+    fn next(&mut self) -> impl Future<Output = io::Result<Vec<Notice>>>;
+}
+
+/// Everything the effects work on.
+pub struct Edge<K> {
+    pub kernel: K,
+    pub cgroups: Cgroups,
+    pub processes: Processes,
+    pub audit: Audit,
+    pub state_file: PathBuf,
+    pub rules: Option<PathBuf>,
+    pub replies: HashMap<Token, oneshot::Sender<Answer>>,
+    pub events: broadcast::Sender<api::Event>,
+    /// Back into the loop, from tasks that take their time.
+    pub inputs: mpsc::Sender<Input>,
+    /// Gatherings that may run at once; a slow disk uses these up and nothing else.
+    pub gatherers: std::sync::Arc<tokio::sync::Semaphore>,
+}
+
+impl<K: Kernel> Edge<K> {
+    /// Answers what the core must hear of it, if anything.
+    #[must_use]
+    pub fn execute(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Grant { name, grant } => match self.kernel.grant(name.key, grant) {
+                Ok(()) => None,
+                Err(error) => Some(Input::GrantFailed { name, error: error.to_string() }),
+            },
+            Effect::Continue { tgid } => self.signal(tgid, Process::wake),
+            Effect::KillProcess { tgid } => self.signal(tgid, Process::kill),
+            Effect::RemoveHold(HoldName { key, hold }) => {
+                let removed = self.kernel.remove_hold(key, hold);
+                removed.err().map(|error| Input::Trouble(format!("a hold could not be removed: {error}")))
+            }
+            Effect::Watch { tgid } => self.watch(tgid),
+            Effect::Gather(gather) => {
+                self.gather(*gather);
+                None
+            }
+            Effect::Act { agent, cgroup, act, token, by } => {
+                let result = match act {
+                    Act::Freeze => self.cgroups.freeze(&cgroup, true),
+                    Act::Thaw => self.cgroups.freeze(&cgroup, false),
+                    Act::Kill => self.cgroups.kill(&cgroup),
+                };
+                let result = result.map_err(|error| error.to_string());
+                Some(Input::Acted { agent, act, token, by, result })
+            }
+            Effect::Tag(tag) => {
+                let result = self.tag(&tag).map_err(|error| format!("{error:#}"));
+                Some(Input::Tagged { agent: tag.agent, token: tag.token, by: tag.by, result })
+            }
+            Effect::Untag { cgroup, cgroup_id, policy } => self.untag(&cgroup, cgroup_id, policy),
+            Effect::SetPolicy { cgroup_id, policy, tables, old } => self.set_policy(cgroup_id, policy, &tables, old),
+            Effect::Save(saved) => state::write(&self.state_file, &saved).err().map(|error| {
+                let file = self.state_file.display();
+                Input::Trouble(format!(
+                    "the agents cannot be written to {file} and a restart would forget them: {error}"
+                ))
+            }),
+            Effect::Audit { record, flush } => match serde_json::to_vec(&record) {
+                Ok(mut line) => {
+                    line.push(b'\n');
+                    self.audit.write(record.seq, line, flush).err().map(Input::AuditFailed)
+                }
+                Err(error) => Some(Input::AuditFailed(error.to_string())),
+            },
+            // A full queue is tried again at the next tick.
+            Effect::ProbeAudit => self.audit.probe().err().and(None),
+            Effect::Reload { token, by } => {
+                Some(Input::Reloaded { token: Some(token), by, result: rulebook::load(self.rules.as_deref()) })
+            }
+            Effect::Reply { token, answer } => {
+                let answer = self.complete(answer);
+                if let Some(reply) = self.replies.remove(&token)
+                    && reply.send(answer).is_err()
+                {
+                    tracing::debug!("a peer left before its answer came");
+                }
+                None
+            }
+            Effect::Publish(event) => {
+                if self.events.send(*event).is_err() {
+                    tracing::trace!("nobody listens for events");
+                }
+                None
+            }
+        }
+    }
+
+    fn signal(&mut self, tgid: u32, send: impl Fn(&Process) -> io::Result<()>) -> Option<Input> {
+        match self.processes.get(tgid).and_then(|process| send(&process)) {
+            Ok(()) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Input::ProcessGone { tgid }),
+            Err(error) => Some(Input::Trouble(format!("process {tgid} could not be signalled: {error}"))),
+        }
+    }
+
+    fn watch(&mut self, tgid: u32) -> Option<Input> {
+        if self.processes.keeps(tgid) {
+            return None;
+        }
+        match Process::open(tgid) {
+            Ok(process) => {
+                self.processes.keep(process.clone());
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = process.ended().await {
+                        tracing::warn!("process {tgid} cannot be watched: {error}");
+                        return;
+                    }
+                    if inputs.send(Input::ProcessGone { tgid }).await.is_err() {
+                        tracing::debug!("guardd ends");
+                    }
+                });
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Input::ProcessGone { tgid }),
+            Err(error) => {
+                tracing::warn!("process {tgid} cannot be watched: {error}");
+                None
+            }
+        }
+    }
+
+    fn gather(&self, gather: super::core::Gather) {
+        let (inputs, gatherers) = (self.inputs.clone(), self.gatherers.clone());
+        tokio::task::spawn_local(async move {
+            let name = gather.operation.name;
+            let Ok(permit) = gatherers.acquire_owned().await else { return };
+            let answer = inputs.clone();
+            let done = tokio::task::spawn_blocking(move || {
+                let found = facts::gather(&gather);
+                let blast_facts = found.clone();
+                let sent = answer.blocking_send(Input::Facts { name, facts: Box::new(found) });
+                let _held_until_counted = permit;
+                sent.is_ok().then(|| facts::blast::count(&gather.operation, &blast_facts)).flatten()
+            });
+            let blast = done.await.unwrap_or(None);
+            if inputs.send(Input::Blast { name, blast }).await.is_err() {
+                tracing::debug!("guardd ends");
+            }
+        });
+    }
+
+    /// The tables are there before the agent, and the agent before its processes: no window is open.
+    fn tag(&mut self, tag: &Tag) -> anyhow::Result<(String, u64)> {
+        use anyhow::Context as _;
+        let (cgroup, pids) = match &tag.target {
+            Target::Fresh { pid } => {
+                let name = format!("a{}", tag.agent);
+                (self.cgroups.create(&name).with_context(|| format!("cannot make the cgroup {name}"))?, vec![*pid])
+            }
+            Target::Adopt { cgroup } => (cgroup.clone(), Vec::new()),
+        };
+        let id = self.cgroups.id(&cgroup).with_context(|| format!("there is no cgroup {cgroup}"))?;
+        self.kernel.set_policy(tag.policy, &tag.tables).context("the rules do not fit into the kernel's tables")?;
+        let agent = self.kernel.agent(tag.policy, &tag.tables);
+        self.kernel.set_agent(id, agent).context("the kernel did not take the agent")?;
+        for pid in &pids {
+            self.cgroups.join(&cgroup, *pid).with_context(|| format!("cannot move process {pid} into {cgroup}"))?;
+        }
+        for pid in self.cgroups.processes(&cgroup).context("cannot list the processes")?.into_iter().chain(pids) {
+            self.tag_process(pid, id).with_context(|| format!("cannot tag process {pid}"))?;
+        }
+        Ok((cgroup, id))
+    }
+
+    fn tag_process(&mut self, pid: u32, agent: u64) -> io::Result<()> {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Ok(()) };
+        for thread in threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+            match self.kernel.tag_task(thread, agent) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn untag(&mut self, cgroup: &str, cgroup_id: u64, policy: u32) -> Option<Input> {
+        let removed = self.kernel.remove_agent(cgroup_id);
+        self.kernel.remove_policy(policy);
+        if cgroup.starts_with(&format!("/{}/", super::cgroup::PARENT))
+            && let Err(error) = self.cgroups.remove(cgroup)
+        {
+            tracing::debug!("{cgroup} stays: {error}");
+        }
+        removed.err().map(|error| Input::Trouble(format!("an agent could not be removed from the kernel: {error}")))
+    }
+
+    fn set_policy(&mut self, cgroup_id: u64, policy: u32, tables: &Tables, old: Option<u32>) -> Option<Input> {
+        let agent = self.kernel.agent(policy, tables);
+        let set = self.kernel.set_policy(policy, tables).and_then(|()| self.kernel.set_agent(cgroup_id, agent));
+        if let Err(error) = set {
+            return Some(Input::Trouble(format!(
+                "new rules did not reach the kernel, which filters by old ones: {error}"
+            )));
+        }
+        if let Some(old) = old.filter(|old| *old != policy) {
+            self.kernel.remove_policy(old);
+        }
+        None
+    }
+
+    /// Adds what only the edge can see.
+    fn complete(&self, mut answer: Answer) -> Answer {
+        match &mut answer {
+            Answer::Status(status) => match self.kernel.counts() {
+                Ok(counts) => status.counts.extend(
+                    counts.into_iter().map(|(count, value)| api::NamedCount { name: count.name().to_owned(), value }),
+                ),
+                Err(error) => tracing::warn!("the kernel's counters cannot be read: {error}"),
+            },
+            Answer::Agents(agents) => agents.iter_mut().for_each(|agent| self.populate(agent)),
+            Answer::Agent(agent) => self.populate(agent),
+            Answer::Done | Answer::Holds(_) | Answer::Hold(_) | Answer::Problem(_) => {}
+        }
+        answer
+    }
+
+    fn populate(&self, agent: &mut api::Agent) {
+        let processes = self.cgroups.processes(&agent.cgroup).map_or(0, |pids| pids.len());
+        agent.processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        if processes == 0 {
+            agent.state = api::AgentState::Empty;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One line of the audit log: its shape and nothing else. Fields that say nothing are left out.
+#![forbid(unsafe_code)]
+
+use serde::Serialize;
+
+use crate::api::{Blast, OperationView, Outcome, Process, Reversibility, Scope, Verdict};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Start,
+    Stop,
+    Tag,
+    Untag,
+    Hold,
+    Decision,
+    /// A decision that never took effect because its own line could not be flushed.
+    Withdrawn,
+    Outcome,
+    Suspend,
+    Resume,
+    Kill,
+    Reload,
+    RefusedPeer,
+    Error,
+}
+
+/// A line. `seq` has no gaps unless lines were lost, and then the gap shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    pub seq: u64,
+    /// RFC 3339, UTC.
+    pub time: String,
+    pub boottime_ns: u64,
+    pub kind: Kind,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub agent: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub agent_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cgroup: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hold: String,
+    /// Who caused it: `uid 0 (root), pid 123`, `rule NAME`, `guardd`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reversibility: Option<Reversibility>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationView>,
+    /// `st_dev` (kernel encoding), inode and generation of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<[u64; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The acting process first, then its parents; empty while they are not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blast: Option<Blast>,
+}
+
+impl Record {
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            seq: 0,
+            time: String::new(),
+            boottime_ns: 0,
+            kind,
+            agent: String::new(),
+            agent_name: String::new(),
+            cgroup: String::new(),
+            hold: String::new(),
+            by: String::new(),
+            note: String::new(),
+            verdict: None,
+            scope: None,
+            outcome: None,
+            rule: String::new(),
+            reversibility: None,
+            operation: None,
+            object: None,
+            pid: None,
+            tid: None,
+            uid: None,
+            processes: Vec::new(),
+            blast: None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the core needs of the rules, and the real rules behind it. The core knows no rule language.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    api::{Action, Reversibility},
+    operation::Operation,
+    rules::lower::Tables,
+};
+
+/// What a rule says about one operation that it does not clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    pub action: Action,
+    pub rule: String,
+    /// Why the rule exists, one sentence.
+    pub text: String,
+    pub reversibility: Reversibility,
+}
+
+/// The places a rule may name for one agent; canonical, empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    pub home: PathBuf,
+    pub workspace: PathBuf,
+}
+
+/// The rules of one agent.
+pub trait Judge: Send {
+    /// `None` clears the operation.
+    #[must_use]
+    fn judge(&self, operation: &Operation) -> Option<Ruling>;
+    fn tables(&self) -> Tables;
+}
+
+/// All rules, before an agent's places are put in.
+pub trait Rulebook: Send + Sync {
+    /// # Errors
+    /// The user's sentence about the extra rules: they are wrong, or would loosen something.
+    fn policy(&self, places: &Places, extra: Option<&str>) -> Result<Box<dyn Judge>, String>;
+    fn len(&self) -> usize;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Reads the rules from a file or directory; the built-in pack without one.
+///
+/// # Errors
+/// The user's sentence with line, column and snippet.
+pub fn load(path: Option<&Path>) -> Result<Box<dyn Rulebook>, String> {
+    match crate::rules::file::load(path) {
+        Ok(rules) => Ok(Box::new(rules)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Rulebook for crate::rules::compile::Rules {
+    fn policy(&self, places: &Places, extra: Option<&str>) -> Result<Box<dyn Judge>, String> {
+        let scope = crate::rules::compile::Scope {
+            home: places.home.clone(),
+            workspace: places.workspace.clone(),
+            tmp: PathBuf::from("/tmp"),
+        };
+        Ok(match extra {
+            None => Box::new(Self::policy(self, &scope)),
+            Some(text) => {
+                Box::new(self.with(text, "rules of the agent").map_err(|error| error.to_string())?.policy(&scope))
+            }
+        })
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+}
+
+impl Judge for crate::rules::compile::Policy {
+    fn judge(&self, operation: &Operation) -> Option<Ruling> {
+        use crate::rules::judge::Judgement;
+        match crate::rules::judge::judge(self, operation) {
+            Judgement::Clear | Judgement::WouldHold(_) => None,
+            Judgement::Match(rule) => Some(Ruling {
+                action: rule.action,
+                rule: rule.name.clone(),
+                text: rule.text.clone(),
+                reversibility: rule.reversibility,
+            }),
+        }
+    }
+
+    fn tables(&self) -> Tables {
+        Self::tables(self)
+    }
+}

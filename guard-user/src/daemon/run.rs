@@ -1,0 +1,300 @@
+//! The loop: inputs from the kernel, the clock, the log and the socket go into the core one at a time, and its
+//! effects are executed before the next. Nothing here decides but who may ask.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use guard_common::{
+    count::Count,
+    notice::{self, Notice},
+    record::HoldKey,
+};
+use tokio::{
+    net::UnixListener,
+    sync::{Semaphore, broadcast, mpsc},
+};
+
+use super::{
+    audit::{self, Audit, Report},
+    cgroup::Cgroups,
+    clock::Now,
+    core::{About, Answer, Core, Effect, Input, Request, problem, within},
+    effect::{Edge, Kernel, Notices},
+    process::Processes,
+    rulebook::Rulebook,
+    server::{self, Ask, Peer},
+    state,
+};
+use crate::{
+    api::ProblemKind,
+    operation::{HoldName, Operation},
+};
+
+/// Inputs and questions that may wait for the loop.
+const WAITING: usize = 1_024;
+/// Events a slow listener may be behind before it is told to look again.
+const EVENTS: usize = 1_024;
+/// Holds whose processes may be looked at at once.
+const GATHERERS: usize = 8;
+
+/// How often the kernel is asked whether it lost a notice.
+const SCAN_EVERY: Duration = Duration::from_secs(1);
+
+/// What the loop works with.
+pub struct Setup<K, N> {
+    pub about: About,
+    pub kernel: K,
+    pub notices: N,
+    pub cgroups: Cgroups,
+    pub rulebook: Box<dyn Rulebook>,
+    pub rules: Option<PathBuf>,
+    pub audit: PathBuf,
+    pub state_file: PathBuf,
+}
+
+/// Runs until `shutdown`; each item of `reload` reads the rules again. `ready` is called once holds of an earlier
+/// guardd are rebuilt and the socket answers.
+///
+/// # Errors
+/// When it cannot start, or the kernel's doorbell breaks.
+pub async fn run<K: Kernel, N: Notices>(
+    setup: Setup<K, N>,
+    listener: UnixListener,
+    mut reload: mpsc::Receiver<()>,
+    ready: impl FnOnce(),
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Setup { about, kernel, mut notices, cgroups, rulebook, rules, audit: audit_path, state_file } = setup;
+    let opened = audit::open(&audit_path)?;
+    let saved = state::read(&state_file);
+    let (inputs, mut inputs_out) = mpsc::channel(WAITING);
+    let (asks, mut asks_out) = mpsc::channel(WAITING);
+    let (events, _) = broadcast::channel(EVENTS);
+    let (last_seq, last_hold, torn) = (opened.last_seq, opened.last_hold, opened.torn);
+    let reports = inputs.clone();
+    let audit = Audit::start(opened, move |report| {
+        let input = match report {
+            Report::Flushed(seq) => Input::AuditFlushed(seq),
+            Report::Failed(reason) => Input::AuditFailed(reason),
+            Report::Recovered => Input::AuditRecovered,
+        };
+        if reports.blocking_send(input).is_err() {
+            tracing::debug!("guardd ends");
+        }
+    })
+    .context("cannot start the audit writer")?;
+    let (last_agent, last_policy) = saved.as_ref().map_or((0, 0), |saved| (saved.last_agent, saved.last_policy));
+    let core = Core::new(about, rulebook, Now::read(), last_seq, last_hold, last_agent, last_policy);
+    let edge = Edge {
+        kernel,
+        cgroups,
+        processes: Processes::default(),
+        audit,
+        state_file,
+        rules,
+        replies: HashMap::new(),
+        events: events.clone(),
+        inputs,
+        gatherers: Arc::new(Semaphore::new(GATHERERS)),
+    };
+    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0 };
+    daemon.start(saved, torn)?;
+    let server =
+        tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
+    ready();
+    tokio::pin!(shutdown);
+    let mut scan = tokio::time::interval(SCAN_EVERY);
+    scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let tick = daemon.until_tick();
+        tokio::select! {
+            () = &mut shutdown => break,
+            found = notices.next() => {
+                for notice in found.context("the kernel's ring buffer cannot be read")? {
+                    daemon.notice(notice);
+                }
+            }
+            Some(input) = inputs_out.recv() => daemon.handle(input),
+            Some(ask) = asks_out.recv() => daemon.ask(ask),
+            Some(()) = reload.recv() => daemon.reload(),
+            _ = scan.tick() => daemon.scan(),
+            () = async { match tick { Some(wait) => tokio::time::sleep(wait).await, None => std::future::pending().await } } =>
+                daemon.handle(Input::Tick),
+        }
+    }
+    server.abort();
+    daemon.handle(Input::Stopping);
+    // The writer's last reports have nobody to go to: a full channel must not keep it from ending.
+    inputs_out.close();
+    Ok(())
+}
+
+struct Daemon<K> {
+    core: Core,
+    edge: Edge<K>,
+    last_token: u64,
+    /// The kernel's counter when the maps were last gone through.
+    notices_lost: u64,
+}
+
+impl<K: Kernel> Daemon<K> {
+    /// Agents first, then everything that was stopped while no guardd ran.
+    fn start(&mut self, saved: io::Result<state::Saved>, torn: bool) -> anyhow::Result<()> {
+        self.handle(Input::Started);
+        if torn {
+            tracing::warn!("the last line of the audit log was cut off; it was kept");
+        }
+        match saved {
+            Ok(saved) => {
+                for agent in saved.agents {
+                    match self.edge.cgroups.id(&agent.cgroup) {
+                        Ok(id) if id == agent.cgroup_id => self.handle(Input::Restored(Box::new(agent))),
+                        Ok(_) | Err(_) => tracing::info!("the cgroup of agent {} is gone", agent.name),
+                    }
+                }
+            }
+            Err(error) => self.handle(Input::Trouble(format!(
+                "the agents of the last run cannot be read, so whatever they do is held: {error}"
+            ))),
+        }
+        for key in self.edge.kernel.records().context("the kernel's holds cannot be read")? {
+            self.look(key);
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            if let Input::ProcessGone { tgid } = &input {
+                self.edge.processes.forget(*tgid);
+            }
+            let effects = self.core.handle(Now::read(), input);
+            inputs.extend(effects.into_iter().filter_map(|effect: Effect| self.edge.execute(effect)));
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let name = HoldName { key: notice.key, hold: notice.hold };
+        match notice.kind {
+            notice::HELD => self.look(notice.key),
+            notice::HELD_AGAIN => {
+                self.handle(Input::HeldAgain(name));
+                // The core may not know it: its first notice was lost, or it gave the hold up.
+                self.look(notice.key);
+            }
+            notice::APPROVED => self.handle(Input::Consumed { name, approved: true }),
+            notice::DENIED => self.handle(Input::Consumed { name, approved: false }),
+            notice::GONE => self.handle(Input::Gone(name)),
+            unknown => tracing::error!("unknown notice {unknown} about task {}", notice.key.id),
+        }
+    }
+
+    /// A full ring buffer loses notices, never holds: those are in the map and are looked for there.
+    fn scan(&mut self) {
+        let lost = match self.edge.kernel.counts() {
+            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map_or(0, |(_, lost)| *lost),
+            Err(error) => return tracing::warn!("the kernel's counters cannot be read: {error}"),
+        };
+        if std::mem::replace(&mut self.notices_lost, lost) == lost {
+            return;
+        }
+        match self.edge.kernel.records() {
+            Ok(keys) => keys.into_iter().for_each(|key| self.look(key)),
+            Err(error) => self.handle(Input::Trouble(format!("the kernel's holds cannot be read: {error}"))),
+        }
+    }
+
+    /// Reads a record from the kernel. What cannot be read or understood stays stopped.
+    fn look(&mut self, key: HoldKey) {
+        match self.edge.kernel.record(key) {
+            Ok(Some(record)) => match Operation::decode(key, &record) {
+                Ok(operation) => self.handle(Input::Candidate(Box::new(operation))),
+                Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
+            },
+            Ok(None) => {}
+            Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
+        }
+    }
+
+    fn reload(&mut self) {
+        let result = super::rulebook::load(self.edge.rules.as_deref());
+        self.handle(Input::Reloaded { token: None, by: "SIGHUP".to_owned(), result });
+    }
+
+    fn until_tick(&self) -> Option<Duration> {
+        let due = self.core.next_tick()?;
+        Some(Duration::from_nanos(due.saturating_sub(Now::read().boottime)))
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let Ask { peer, request, by, reply } = ask;
+        if let Err(reason) = self.permit(&peer, &request) {
+            tracing::warn!("refused {by}: {reason}");
+            self.handle(Input::RefusedPeer { by, note: reason.clone() });
+            if reply.send(problem(ProblemKind::NotPermitted, reason)).is_err() {
+                tracing::debug!("a refused peer left before its answer came");
+            }
+            return;
+        }
+        self.last_token += 1;
+        self.edge.replies.insert(self.last_token, reply);
+        self.handle(Input::Request { token: self.last_token, by, request });
+    }
+
+    /// Root and group `guard` may everything; anybody may tag itself; an agent may nothing.
+    fn permit(&self, peer: &Peer, request: &Request) -> Result<(), String> {
+        let agent = "An agent may not speak to guardd. A person outside the agent has to do this.";
+        let unsure = |error: io::Error| format!("guardd cannot tell whether the peer is an agent: {error}.");
+        let cgroup = Cgroups::of(peer.pid).map_err(unsure)?;
+        if self.core.agent_cgroups().any(|own| within(&cgroup, own)) {
+            return Err(agent.to_owned());
+        }
+        for thread in std::fs::read_dir(format!("/proc/{}/task", peer.pid)).map_err(unsure)? {
+            let name = thread.map_err(unsure)?.file_name();
+            let tid = name
+                .to_str()
+                .and_then(|name| name.parse().ok())
+                .ok_or_else(|| unsure(io::ErrorKind::InvalidData.into()))?;
+            if self.edge.kernel.agent_of(tid).map_err(unsure)?.is_some() {
+                return Err(agent.to_owned());
+            }
+        }
+        // Only now is it known that all of this was about the peer and not about a successor of its pid.
+        if !peer.lives() {
+            return Err("The peer has ended, so guardd cannot tell whether it was an agent.".to_owned());
+        }
+        match request {
+            Request::Tag(tag) if tag.target == (super::core::Target::Fresh { pid: peer.pid }) => Ok(()),
+            Request::Tag(_)
+            | Request::Status
+            | Request::Agents
+            | Request::Holds { .. }
+            | Request::Hold(_)
+            | Request::Decide { .. }
+            | Request::Untag(_)
+            | Request::SetState { .. }
+            | Request::Reload => {
+                if peer.privileged {
+                    Ok(())
+                } else {
+                    Err("Only root and members of the group guard may do this.".to_owned())
+                }
+            }
+        }
+    }
+}
+
+/// An answer for a peer whose question never reached the loop.
+#[must_use]
+pub fn ending() -> Answer {
+    problem(ProblemKind::Internal, "guardd is ending. What is held stays held.")
+}

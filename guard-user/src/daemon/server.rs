@@ -1,0 +1,231 @@
+//! The API on the Unix socket: HTTP/1.1 and JSON in front of the loop. Who the peer is is found out here
+//! ([`listen`]); whether it may is decided in the loop, where the kernel can be asked.
+#![forbid(unsafe_code)]
+
+mod agents;
+mod events;
+mod holds;
+mod listen;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use tokio::{
+    net::UnixListener,
+    sync::{broadcast, mpsc, oneshot},
+};
+
+pub use listen::Peer;
+
+use super::{
+    audit,
+    cgroup::Cgroups,
+    core::{Answer, Request, problem},
+};
+use crate::api::{self, ProblemKind};
+
+/// Largest request body.
+const BODY: usize = 256 << 10;
+/// How long an answer may take; an approval that waits for a dead disk is told so earlier.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most lines `GET /v1/log` gives at once.
+const LINES: usize = 10_000;
+
+/// One question to the loop.
+pub struct Ask {
+    pub peer: Arc<Peer>,
+    pub by: String,
+    pub request: Request,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What every route works with.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    asks: mpsc::Sender<Ask>,
+    events: broadcast::Sender<api::Event>,
+    audit: Arc<PathBuf>,
+    cgroups: Arc<Cgroups>,
+}
+
+/// Every route, with its method: the OpenAPI file is compared with this.
+pub const ROUTES: [(&str, &str); 12] = [
+    ("get", "/v1/status"),
+    ("get", "/v1/agents"),
+    ("post", "/v1/agents"),
+    ("delete", "/v1/agents/{id}"),
+    ("post", "/v1/agents/{id}/state"),
+    ("get", "/v1/holds"),
+    ("get", "/v1/holds/{id}"),
+    ("post", "/v1/holds/{id}/decision"),
+    ("get", "/v1/log"),
+    ("get", "/v1/events"),
+    ("post", "/v1/reload"),
+    ("get", "/v1/openapi.yaml"),
+];
+
+/// Answers on the socket until the task is ended.
+pub async fn serve(
+    listener: UnixListener,
+    asks: mpsc::Sender<Ask>,
+    events: broadcast::Sender<api::Event>,
+    audit: PathBuf,
+    cgroups: Cgroups,
+) {
+    let app = routes(Shared { asks, events, audit: Arc::new(audit), cgroups: Arc::new(cgroups) });
+    let service = app.into_make_service_with_connect_info::<listen::Caller>();
+    if let Err(error) = axum::serve(listen::Listen::new(listener), service).await {
+        tracing::error!("the socket no longer answers: {error}");
+    }
+}
+
+fn routes(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/agents", get(agents::list).post(agents::tag))
+        .route("/v1/agents/{id}", axum::routing::delete(agents::untag))
+        .route("/v1/agents/{id}/state", post(agents::set_state))
+        .route("/v1/holds", get(holds::list))
+        .route("/v1/holds/{id}", get(holds::show))
+        .route("/v1/holds/{id}/decision", post(holds::decide))
+        .route("/v1/log", get(log))
+        .route("/v1/reload", post(reload))
+        .route("/v1/events", get(events::stream))
+        .route("/v1/openapi.yaml", get(openapi_file))
+        .fallback(|| async { refusal(ProblemKind::NotFound, "There is no such route; see /v1/openapi.yaml.") })
+        .method_not_allowed_fallback(|| async {
+            refusal(ProblemKind::BadRequest, "This route does not take this method; see /v1/openapi.yaml.")
+        })
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(axum::middleware::map_request(name_peer))
+        .with_state(shared)
+}
+
+/// Gives the routes the peer of their connection.
+async fn name_peer(
+    ConnectInfo(listen::Caller(peer)): ConnectInfo<listen::Caller>,
+    mut request: axum::extract::Request,
+) -> axum::extract::Request {
+    request.extensions_mut().insert(peer);
+    request
+}
+
+async fn status(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    shared.respond(peer, Request::Status).await
+}
+
+async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    shared.respond(peer, Request::Reload).await
+}
+
+async fn openapi_file() -> &'static str {
+    include_str!("../../openapi.yaml")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lines {
+    #[serde(default = "hundred")]
+    n: usize,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+async fn log(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Arc<Peer>>,
+    lines: Result<Query<Lines>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    // Asked like everything else: who may see the status may see the log.
+    if let Answer::Problem(problem) = shared.ask(peer, Request::Status).await {
+        return failure(problem);
+    }
+    let Ok(Query(lines)) = lines else { return refusal(ProblemKind::BadRequest, "n must be a number of lines.") };
+    let path = Arc::clone(&shared.audit);
+    match tokio::task::spawn_blocking(move || audit::last_lines(&path, lines.n.min(LINES))).await {
+        Ok(Ok(lines)) => Json(lines).into_response(),
+        Ok(Err(error)) => refusal(ProblemKind::Internal, format!("The audit log cannot be read: {error}.")),
+        Err(error) => refusal(ProblemKind::Internal, error.to_string()),
+    }
+}
+
+impl Shared {
+    async fn ask(&self, peer: Arc<Peer>, request: Request) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let by = peer.words();
+        let asked = async {
+            match self.asks.send(Ask { peer, by, request, reply }).await {
+                Ok(()) => answer.await.unwrap_or_else(|_| super::run::ending()),
+                Err(_) => super::run::ending(),
+            }
+        };
+        let late =
+            problem(ProblemKind::Internal, "guardd did not answer in time; look at the hold before you try again.");
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(late)
+    }
+
+    async fn respond(&self, peer: Arc<Peer>, request: Request) -> Response {
+        respond(self.ask(peer, request).await)
+    }
+}
+
+fn respond(answer: Answer) -> Response {
+    match answer {
+        Answer::Done => Json(serde_json::json!({})).into_response(),
+        Answer::Status(status) => Json(status).into_response(),
+        Answer::Agents(agents) => Json(agents).into_response(),
+        Answer::Agent(agent) => Json(agent).into_response(),
+        Answer::Holds(holds) => Json(holds).into_response(),
+        Answer::Hold(hold) => Json(hold).into_response(),
+        Answer::Problem(problem) => failure(problem),
+    }
+}
+
+fn refusal(kind: ProblemKind, message: impl Into<String>) -> Response {
+    failure(api::Problem { kind, message: message.into() })
+}
+
+fn failure(problem: api::Problem) -> Response {
+    let status = match problem.kind {
+        ProblemKind::BadRequest => StatusCode::BAD_REQUEST,
+        ProblemKind::NotPermitted => StatusCode::FORBIDDEN,
+        ProblemKind::NotFound => StatusCode::NOT_FOUND,
+        ProblemKind::AlreadyDecided => StatusCode::CONFLICT,
+        ProblemKind::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, Json(problem)).into_response()
+}
+
+/// A JSON body whose refusal has the shape of every other problem, and which must come in time.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Response> {
+        let body = Json::<T>::from_request(request, state);
+        match tokio::time::timeout(PATIENCE, body).await {
+            Ok(Ok(Json(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) => Err(refusal(ProblemKind::BadRequest, said(&rejection))),
+            Err(_) => Err(refusal(ProblemKind::BadRequest, "The body did not come in time.")),
+        }
+    }
+}
+
+fn said(rejection: &JsonRejection) -> String {
+    rejection.body_text()
+}

@@ -1,0 +1,208 @@
+//! What the daemon's tests share: operations, rules and a kernel made of maps. Tests only.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use guard_common::{
+    count::Count,
+    grant::Grant,
+    notice::Notice,
+    op::Op,
+    record::{HoldKey, HoldRecord, SLOT_HELD},
+    table,
+};
+
+use super::{
+    clock::Now,
+    core::{About, Core, Effect, Input},
+    effect::{Kernel, Notices},
+    rulebook::{Judge, Places, Rulebook, Ruling},
+};
+use crate::{
+    api::{self, Action, Reversibility},
+    operation::{Context, HoldName, ObjectFacts, Operation},
+    rules::lower::Tables,
+};
+
+/// Cgroup id of the agent in the tests.
+pub(crate) const AGENT: u64 = 77;
+
+/// `unlink(path)` by the only thread of a process of [`AGENT`].
+pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
+    Operation {
+        name: HoldName { key: HoldKey { id: pid, slot: SLOT_HELD }, hold: 1_000 },
+        op: Op::Unlink,
+        context: Context::Held,
+        agent: AGENT,
+        tid: pid,
+        tgid: pid,
+        start_boottime: 500,
+        uid: 1000,
+        gid: 1000,
+        flags: 0,
+        doubt: 0,
+        stops: 1,
+        detail: [0; 4],
+        target: ObjectFacts { ino: 9, mode: 0o100_644, size: 3, ..ObjectFacts::default() },
+        other: ObjectFacts::default(),
+        path: PathBuf::from(path),
+        other_path: PathBuf::new(),
+        argv: Vec::new(),
+        argc: 0,
+        address: None,
+        comm: b"rm".to_vec(),
+    }
+}
+
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear.
+pub(crate) struct Book;
+
+impl Rulebook for Book {
+    fn policy(&self, _places: &Places, extra: Option<&str>) -> Result<Box<dyn Judge>, String> {
+        match extra {
+            Some("bad") => Err("agent rules:1:1: expected `rules:`".to_owned()),
+            Some(_) | None => Ok(Box::new(Book)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        3
+    }
+}
+
+impl Judge for Book {
+    fn judge(&self, operation: &Operation) -> Option<Ruling> {
+        let actions = [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill)];
+        actions.iter().find(|(place, _)| operation.path.starts_with(place)).map(|(place, action)| Ruling {
+            action: *action,
+            rule: place[1..].to_owned(),
+            text: "Tests say so.".to_owned(),
+            reversibility: Reversibility::Irreversible,
+        })
+    }
+
+    fn tables(&self) -> Tables {
+        Tables::default()
+    }
+}
+
+pub(crate) fn about() -> About {
+    About {
+        pid: 1,
+        kernel: "6.12".to_owned(),
+        tier: api::Tier::Gate,
+        reason: String::new(),
+        summary: "everything is stopped before it takes effect".to_owned(),
+        features: Vec::new(),
+        audit_path: String::new(),
+    }
+}
+
+pub(crate) const fn at(milliseconds: u64) -> Now {
+    let boottime = milliseconds * 1_000_000;
+    Now { boottime, wall: 1_764_000_000_000_000_000 + boottime as i128 }
+}
+
+/// A core with one agent, `a1`, whose cgroup is [`AGENT`].
+pub(crate) fn core() -> Core {
+    let mut core = Core::new(about(), Box::new(Book), at(0), 0, 0, 0, 0);
+    let saved = super::state::SavedAgent {
+        number: 1,
+        name: "builder".to_owned(),
+        cgroup: "/guard-agents/a1".to_owned(),
+        cgroup_id: AGENT,
+        home: Vec::new(),
+        workspace: Vec::new(),
+        extra: None,
+        policy: 1,
+        since_boottime: 0,
+        since_wall: 0,
+        suspended: false,
+    };
+    let effects = core.handle(at(0), Input::Restored(Box::new(saved)));
+    assert!(matches!(effects[..], [Effect::SetPolicy { cgroup_id: AGENT, .. }, Effect::Save(_)]), "{effects:?}");
+    core
+}
+
+/// A kernel made of maps; clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct FakeKernel(pub(crate) Arc<Mutex<Maps>>);
+
+#[derive(Default)]
+pub(crate) struct Maps {
+    pub(crate) grants: HashMap<HoldKey, Grant>,
+    pub(crate) records: BTreeMap<HoldKey, Box<HoldRecord>>,
+    pub(crate) agents: BTreeMap<u64, table::Agent>,
+    pub(crate) policies: BTreeSet<u32>,
+    pub(crate) tags: HashMap<u32, u64>,
+    pub(crate) notices_lost: u64,
+}
+
+impl FakeKernel {
+    pub(crate) fn maps(&self) -> std::sync::MutexGuard<'_, Maps> {
+        self.0.lock().expect("no test panicked with it")
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()> {
+        self.maps().grants.insert(key, grant);
+        Ok(())
+    }
+    fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()> {
+        let mut maps = self.maps();
+        if maps.records.get(&key).is_some_and(|record| record.hold == hold) {
+            maps.records.remove(&key);
+        }
+        Ok(())
+    }
+    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
+        Ok(self.maps().records.get(&key).cloned())
+    }
+    fn records(&self) -> io::Result<Vec<HoldKey>> {
+        Ok(self.maps().records.keys().copied().collect())
+    }
+    fn set_agent(&mut self, cgroup_id: u64, agent: table::Agent) -> io::Result<()> {
+        let mut maps = self.maps();
+        assert!(maps.policies.contains(&agent.policy), "the tables come before the agent");
+        maps.agents.insert(cgroup_id, agent);
+        Ok(())
+    }
+    fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.maps().agents.remove(&cgroup_id);
+        Ok(())
+    }
+    fn set_policy(&mut self, policy: u32, _tables: &Tables) -> io::Result<()> {
+        self.maps().policies.insert(policy);
+        Ok(())
+    }
+    fn remove_policy(&mut self, policy: u32) {
+        self.maps().policies.remove(&policy);
+    }
+    fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()> {
+        self.maps().tags.insert(tid, agent);
+        Ok(())
+    }
+    fn agent_of(&self, tid: u32) -> io::Result<Option<u64>> {
+        Ok(self.maps().tags.get(&tid).copied())
+    }
+    fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
+        Ok(vec![(Count::NoticeLost, self.maps().notices_lost)])
+    }
+}
+
+/// A doorbell a test rings.
+pub(crate) struct FakeNotices(pub(crate) tokio::sync::mpsc::UnboundedReceiver<Notice>);
+
+impl Notices for FakeNotices {
+    async fn next(&mut self) -> io::Result<Vec<Notice>> {
+        match self.0.recv().await {
+            Some(notice) => Ok(vec![notice]),
+            None => std::future::pending().await,
+        }
+    }
+}
