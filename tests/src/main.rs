@@ -3,7 +3,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "results are lines on standard output")]
 
+mod act;
+mod agent;
+mod guard;
 mod init;
+mod patience;
+mod scenarios;
 
 use std::process::ExitCode;
 
@@ -13,6 +18,8 @@ fn main() -> ExitCode {
         init::run().map(|()| ExitCode::FAILURE)
     } else {
         match arguments.split_first() {
+            Some((command, rest)) if command == "scenarios" => scenarios::run(rest),
+            Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),
             Some((command, rest)) if command == "drain" && rest.is_empty() => init::drain().map(|()| ExitCode::SUCCESS),
             Some(_) | None => Err(anyhow::anyhow!("usage: guard-tests COMMAND")),
         }
