@@ -181,6 +181,8 @@ impl Drop for Guard {
         drop(self.guardctl(&["kill", "--all"]));
         drop(self.child.kill());
         drop(self.child.wait());
+        // A guardd that ended leaves its programs at work, as it must; a test leaves nothing.
+        drop(fs::remove_dir_all("/sys/fs/bpf/guard"));
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    println!("running {} scenarios", wanted.len());
     let (mut passed, mut failed) = (0, 0);
     let mut running: Option<(Tier, Guard)> = None;
     for scenario in &wanted {

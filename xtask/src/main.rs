@@ -3,9 +3,11 @@
 #![allow(clippy::print_stdout, reason = "a build tool talks to the person who started it")]
 
 mod build;
+mod demo;
 mod ebpf;
 mod program;
 mod setup;
+mod test;
 mod vm;
 
 use std::process::ExitCode;
@@ -26,8 +28,12 @@ enum Command {
     Setup,
     /// Build guardd and guardctl, static, with the eBPF object inside.
     Build(build::Arguments),
+    /// Show guard's main job: an agent is stopped before it deletes, you decide.
+    Demo(demo::Arguments),
     /// Build the eBPF object.
     Ebpf(ebpf::Arguments),
+    /// Run every test, on this machine and on three kernels.
+    Test(test::Arguments),
     /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
     Vm(vm::Arguments),
 }
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Ebpf(arguments) => ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run_all(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
     };
     result.unwrap_or_else(|error| {
