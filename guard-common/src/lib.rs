@@ -15,6 +15,7 @@ pub mod op;
 pub mod pod;
 pub mod record;
 pub mod table;
+pub mod task;
 
 /// Version of everything in this crate. The daemon refuses pinned maps written under another one.
 pub const ABI_VERSION: u32 = 1;

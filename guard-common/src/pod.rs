@@ -1,6 +1,6 @@
 //! Says of the wire types that any bytes of the right size are one, so that aya may move them to and from maps.
 
-use crate::{config, grant, notice, op, record, table};
+use crate::{config, grant, notice, op, record, table, task};
 
 /// Implements aya's `Pod`.
 macro_rules! pod {
@@ -19,6 +19,9 @@ pod!(
     op::OpSet,
     table::Agent,
     table::PathKey,
+    table::PathValue,
+    task::Task,
+    task::State,
     table::NameKey,
     table::NameValue,
     table::PortKey,

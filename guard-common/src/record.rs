@@ -24,6 +24,9 @@ pub struct HoldKey {
 
 pub const SLOT_HELD: u32 = 0;
 pub const SLOT_DENIED: u32 = 1;
+/// As [`SLOT_HELD`], for the interpreter of a program that was itself a candidate: both decisions must stand at
+/// once for the call to go through.
+pub const SLOT_INTERPRETER: u32 = 2;
 
 /// One file-system object: identity first, then facts for judging.
 ///

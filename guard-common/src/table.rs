@@ -19,6 +19,15 @@ pub struct Agent {
     pub block: OpSet,
     pub policy: u32,
     pub pad: u32,
+    /// Bits by [`name_bit`] of every name in `NAMES`: a name whose bit is not set is not there.
+    pub name_bits: u64,
+}
+
+/// Which bit of [`Agent::name_bits`] a name of this length and last byte sets.
+#[must_use]
+#[inline(always)]
+pub const fn name_bit(len: u32, last: u8) -> u64 {
+    1 << ((len.wrapping_mul(7) ^ last as u32) & 63)
 }
 
 /// Bytes of path the `PATHS` trie can hold.
@@ -36,9 +45,18 @@ pub struct PathKey {
     pub path: [u8; PREFIX_MAX],
 }
 
-/// Value of `PATHS`: the kinds that are candidates at and below this directory. The longest prefix alone
-/// counts, so the compiler writes into each entry what it inherits.
-pub type PathValue = OpSet;
+/// Value of `PATHS`. The longest prefix alone counts, so each entry holds what it inherits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathValue {
+    /// The kinds that are candidates at and below this directory.
+    pub ops: OpSet,
+    /// Bytes of the directory this entry stands for.
+    pub len: u32,
+    /// 1 when another entry stands for a directory below this one. Every directory above an entry has an entry
+    /// itself, so a directory that is found by a shorter prefix than its own has none below it.
+    pub deeper: u32,
+}
 
 /// Bytes of a name that a [`NameKey`] compares; a longer name is compared by these and its length.
 pub const NAME_HEAD: usize = 24;
@@ -89,7 +107,8 @@ pub struct AddressKey {
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 32);
+    assert!(size_of::<Agent>() == 40);
+    assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);
     assert!(size_of::<NameValue>() == 16);

@@ -61,7 +61,8 @@ pub fn command_line<S: AsRef<str>>(argv: &[S]) -> String {
 }
 
 /// Neither a control character nor one that is invisible or changes the direction or place of others.
-fn is_plain(character: char) -> bool {
+#[must_use]
+pub fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character as u32,
             0x00ad | 0x034f | 0x061c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f

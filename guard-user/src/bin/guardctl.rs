@@ -1,3 +1,6 @@
 //! guardctl: parses arguments, calls the library, maps the result to an exit code.
+#![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    guard_user::cli::main()
+}

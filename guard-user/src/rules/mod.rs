@@ -1,1 +1,29 @@
 //! From rules files to kernel tables, and the judgement of one operation. No IO but reading the files.
+//!
+//! `file` reads text, `syntax` is its shape, `compile` checks it and fits it to one agent, `lower` writes the
+//! kernel's tables, `judge` decides. Data flows in that order; nothing here knows the daemon or the socket.
+
+#![forbid(unsafe_code)]
+
+pub mod act;
+pub mod argv;
+pub mod candidate;
+pub mod clause;
+pub mod compile;
+pub mod error;
+pub mod file;
+pub mod judge;
+pub mod lower;
+pub mod many;
+pub mod network;
+#[cfg(test)]
+mod pack;
+pub mod pattern;
+pub mod place;
+#[cfg(test)]
+mod soundness;
+pub mod syntax;
+#[cfg(test)]
+mod tests;
+pub mod tool;
+pub mod touch;

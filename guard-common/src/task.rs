@@ -1,0 +1,42 @@
+//! What the kernel programs remember of a task, and of themselves.
+
+use core::mem::size_of;
+
+/// Value of the `TASKS` map; the key is the address of the `task_struct`, set afresh when the task is made.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Task {
+    /// Cgroup id of the agent; 0 when the task is not tagged. Once not 0 it never becomes 0 again.
+    pub agent: u64,
+    /// Cgroup the task was in when this was found out.
+    pub cgroup: u64,
+    /// [`State::generation`] when this was found out.
+    pub generation: u64,
+    /// Inode an open with `O_TRUNC` was let through for; the truncation inside that same call passes.
+    pub pass_ino: u64,
+    /// `CLOCK_BOOTTIME` nanoseconds until which that holds.
+    pub pass_until: u64,
+    /// Device of `pass_ino`.
+    pub pass_dev: u32,
+    pub pad: u32,
+}
+
+/// The only element of the `STATE` array.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Moves whenever an agent is added or removed: what tasks remember of their cgroup is void then.
+    pub generation: u64,
+    /// Moves whenever a directory is renamed, something is mounted or a policy changes: what is remembered of
+    /// directories is void then.
+    pub paths: u64,
+    /// Process id of guardd; 0 when none runs.
+    pub guardd: u32,
+    /// [`crate::ABI_VERSION`] of whoever wrote this.
+    pub abi: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Task>() == 48);
+    assert!(size_of::<State>() == 24);
+};

@@ -1,0 +1,225 @@
+//! Execution of programs: held before the point of no return, verified again before the first instruction.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::{bpf_loop, bpf_send_signal},
+    macros::{lsm, raw_tracepoint},
+    programs::{LsmContext, RawTracePointContext},
+};
+use guard_common::{
+    count::Count,
+    op::Op,
+    record::{ARGV_MAX, SLOT_HELD, SLOT_INTERPRETER, doubt},
+};
+
+use crate::{
+    agent::{current_agent, current_agent_id},
+    argv,
+    count::count,
+    gate::{self, ALLOW},
+    hooks::trip,
+    kread::{Addr, copy_user, current, pointer, read},
+    maps::{EXECS, TRIP},
+    object, offset,
+    prefilter,
+    scratch::{self, slot},
+};
+
+/// `int security_bprm_check(struct linux_binprm *bprm)`, the hook `bprm_check_security`
+#[lsm(hook = "bprm_check_security")]
+pub fn bprm_check_security(ctx: LsmContext) -> i32 {
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    let bprm = ctx.arg::<u64>(0);
+    let facts = (|| {
+        let file = pointer(bprm, offset!(bprm_file))?;
+        let path = offset!(file_path);
+        let mount = pointer(file, path)?;
+        let dentry = pointer(file, path + 8)?;
+        // The kernel sets `interp` apart from `filename` when it goes on to a script's interpreter.
+        let interpreter = pointer(bprm, offset!(bprm_filename))? != pointer(bprm, offset!(bprm_interp))?;
+        Some((mount, dentry, interpreter))
+    })();
+    let Some((mount, dentry, interpreter)) = facts else {
+        return gate::refuse(Count::PathDoubt);
+    };
+    if !prefilter::path(&tagged, Op::Exec.set(), mount, dentry) {
+        return ALLOW;
+    }
+    let Some(argc) = read::<u32>(bprm, offset!(bprm_argc)) else {
+        return gate::refuse(Count::PathDoubt);
+    };
+    let slot_number = if interpreter { SLOT_INTERPRETER } else { SLOT_HELD };
+    let answer = gate::hold_in(&tagged, Op::Exec, slot_number, |index| {
+        argv::from_call(index, if interpreter { u32::MAX } else { argc })?;
+        object::name(index, mount, dentry, false)?;
+        // Room for what will be compared is made before anybody waits.
+        if interpreter { Some(()) } else { expect(index, tagged.task) }
+    });
+    if answer != ALLOW && EXECS.remove(&tagged.task).is_err() {
+        // Nothing was expected yet.
+    }
+    answer
+}
+
+/// Notes the judged arguments, to be compared with what the program really gets.
+#[inline(always)]
+fn expect(index: u32, task: u64) -> Option<()> {
+    let memory = slot(index)?;
+    // SAFETY: parts of a claimed slot.
+    unsafe {
+        let exec = &raw mut (*memory).exec;
+        (*exec).argc = (*memory).record.argc;
+        (*exec).argv_len = (*memory).record.argv_len;
+        (*exec).truncated = u32::from((*memory).record.doubt & doubt::ARGV != 0);
+        (*exec).pad = 0;
+        crate::kread::copy(
+            (&raw mut (*exec).argv).cast(),
+            ARGV_MAX as u32,
+            (&raw const (*memory).record.argv) as u64,
+        )?;
+        EXECS.insert(&task, &*exec, 0).ok()
+    }
+}
+
+/// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, the tracepoint `sched_process_exec`
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    let task = current() as u64;
+    if current_agent_id(task) == 0 {
+        return 0;
+    }
+    // SAFETY: the third argument of the tracepoint.
+    let bprm = unsafe { ctx.as_ptr().cast::<u64>().add(2).read() };
+    // SAFETY: written before loading, constant since.
+    if unsafe { core::ptr::read_volatile(&raw const TRIP) } != 0 {
+        trip::exec(bprm);
+        return 0;
+    }
+    if verify(task, bprm).is_none() {
+        count(Count::ExecMismatch);
+        // The program is not what was judged, or that cannot be known. It has not run an instruction and must
+        // not: it can no longer be refused, only ended.
+        // SAFETY: plain integer argument.
+        unsafe { bpf_send_signal(9) };
+    }
+    if EXECS.remove(&task).is_err() {
+        // Nothing was judged about this exec.
+    }
+    0
+}
+
+/// Compares the arguments in the new program's memory with the judged ones. `None` on a difference or a doubt.
+#[inline(always)]
+fn verify(task: u64, bprm: Addr) -> Option<()> {
+    // SAFETY: the element belongs to the current task alone.
+    let Some(expected) = (unsafe { EXECS.get(&task) }) else {
+        return Some(());
+    };
+    let argc = read::<u32>(bprm, offset!(bprm_argc))?;
+    let (old_argc, len, truncated) = (expected.argc, expected.argv_len, expected.truncated);
+    let index = scratch::claim()?;
+    let same = compare(task, index, argc, old_argc, len, truncated);
+    scratch::release(index);
+    same
+}
+
+#[inline(always)]
+fn compare(task: u64, index: u32, argc: u32, old_argc: u32, len: u32, truncated: u32) -> Option<()> {
+    let mm = pointer(current() as u64, offset!(task_mm))?;
+    let start = read::<u64>(mm, offset!(mm_arg_start))?;
+    let end = read::<u64>(mm, offset!(mm_arg_end))?;
+    let total = end.wrapping_sub(start);
+    let wanted = if total > ARGV_MAX as u64 { ARGV_MAX as u32 } else { total as u32 };
+    let memory = slot(index)?;
+    // SAFETY: `record.argv` of a claimed slot.
+    let to = unsafe { (&raw mut (*memory).record.argv).cast::<u8>() };
+    let bounded = core::hint::black_box(wanted) & (2 * ARGV_MAX as u32 - 1);
+    if bounded > ARGV_MAX as u32 {
+        return None;
+    }
+    copy_user(to, bounded, start)?;
+    // A script puts its interpreter before the arguments and drops the first of them; the rest must be the same.
+    let mut state = Compare {
+        task,
+        index,
+        skip_new: argc.wrapping_sub(old_argc).wrapping_add(1),
+        skip_old: 1,
+        at_new: 0,
+        at_old: 0,
+        len_new: wanted,
+        len_old: len,
+        done: 0,
+        different: 0,
+    };
+    // SAFETY: the callback has the signature `bpf_loop` calls, and `state` outlives the call.
+    unsafe { bpf_loop(3 * ARGV_MAX as u32, compare_byte as *mut c_void, (&raw mut state).cast(), 0) };
+    if state.different != 0 || state.done == 0 {
+        return None;
+    }
+    let seen_whole = state.at_old >= len && state.at_new >= wanted && total <= ARGV_MAX as u64;
+    // More than can be held was approved as such: what could be seen is the same.
+    (seen_whole || truncated != 0).then_some(())
+}
+
+/// State of the comparison of two argument lists.
+#[repr(C)]
+struct Compare {
+    task: u64,
+    index: u32,
+    skip_new: u32,
+    skip_old: u32,
+    at_new: u32,
+    at_old: u32,
+    len_new: u32,
+    len_old: u32,
+    done: u32,
+    different: u32,
+}
+
+/// One byte: skips what is to be skipped on each side, then compares. Answers 1 when it is over.
+extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer `state` was given.
+    let state = unsafe { &mut *state };
+    let (Some(memory), Some(expected)) = (slot(state.index), EXECS.get_ptr(&state.task)) else {
+        state.different = 1;
+        return 1;
+    };
+    if state.at_new >= state.len_new || state.at_old >= state.len_old {
+        state.done = 1;
+        return 1;
+    }
+    let at_new = (core::hint::black_box(state.at_new) & (ARGV_MAX as u32 - 1)) as usize;
+    let at_old = (core::hint::black_box(state.at_old) & (ARGV_MAX as u32 - 1)) as usize;
+    // SAFETY: both offsets are masked to their arrays.
+    let (new, old) = unsafe {
+        (
+            (&raw const (*memory).record.argv).cast::<u8>().add(at_new).read(),
+            (&raw const (*expected).argv).cast::<u8>().add(at_old).read(),
+        )
+    };
+    if state.skip_new != 0 {
+        state.at_new += 1;
+        if new == 0 {
+            state.skip_new -= 1;
+        }
+        return 0;
+    }
+    if state.skip_old != 0 {
+        state.at_old += 1;
+        if old == 0 {
+            state.skip_old -= 1;
+        }
+        return 0;
+    }
+    if new != old {
+        state.different = 1;
+        return 1;
+    }
+    state.at_new += 1;
+    state.at_old += 1;
+    0
+}

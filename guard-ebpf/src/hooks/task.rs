@@ -1,0 +1,145 @@
+//! Tasks: the tag is inherited here, and signals to others are held here.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use guard_common::{
+    count::Count,
+    notice,
+    op::Op,
+    record::{HoldKey, SLOT_DENIED, SLOT_HELD, SLOT_INTERPRETER},
+};
+
+use crate::{
+    agent::{agent_of, current_agent, current_agent_id, forget, inherit, state},
+    gate::{self, ALLOW},
+    hooks::file::detail,
+    kread::{Addr, current, read},
+    maps::{EXECS, GRANTS, HOLDS},
+    offset,
+};
+
+/// `int security_task_alloc(struct task_struct *task, unsigned long clone_flags)`
+#[lsm(hook = "task_alloc")]
+pub fn task_alloc(ctx: LsmContext) -> i32 {
+    let child = ctx.arg::<u64>(0);
+    let agent = current_agent_id(current() as u64);
+    if inherit(child, agent) {
+        return ALLOW;
+    }
+    // A child that could not be tagged must not be.
+    gate::refuse(Count::TagFailed)
+}
+
+/// `void security_task_free(struct task_struct *task)`
+#[lsm(hook = "task_free")]
+pub fn task_free(ctx: LsmContext) -> i32 {
+    let task = ctx.arg::<u64>(0);
+    if agent_of(task) != 0 {
+        close(task);
+        if EXECS.remove(&task).is_err() {
+            // It was not in an exec.
+        }
+    }
+    forget(task);
+    ALLOW
+}
+
+/// Closes what waited for a task that is gone.
+#[inline(always)]
+fn close(task: Addr) {
+    let (Some(tid), Some(tgid)) = (read::<u32>(task, offset!(task_pid)), read::<u32>(task, offset!(task_tgid))) else {
+        return;
+    };
+    close_one(HoldKey { id: tid, slot: SLOT_HELD }, tgid);
+    close_one(HoldKey { id: tid, slot: SLOT_INTERPRETER }, tgid);
+    if tid == tgid {
+        close_one(HoldKey { id: tgid, slot: SLOT_DENIED }, tgid);
+    }
+}
+
+#[inline(always)]
+fn close_one(key: HoldKey, tgid: u32) {
+    // SAFETY: the field is copied at once.
+    let hold = unsafe { HOLDS.get(&key) }.map_or(0, |held| held.hold);
+    if GRANTS.remove(&key).is_err() {
+        // There was no answer yet.
+    }
+    if HOLDS.remove(&key).is_ok() {
+        gate::ring(&key, hold, tgid, notice::GONE);
+    }
+}
+
+/// `int security_task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`
+#[lsm(hook = "task_kill")]
+pub fn task_kill(ctx: LsmContext) -> i32 {
+    const SIGCONT: u32 = 18;
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    let target = ctx.arg::<u64>(0);
+    let signal = ctx.arg::<u32>(2);
+    if signal == 0 {
+        return ALLOW;
+    }
+    let facts = (|| Some((read::<u32>(target, offset!(task_pid))?, read::<u32>(target, offset!(task_tgid))?)))();
+    let Some((tid, tgid)) = facts else {
+        return gate::refuse(Count::PathDoubt);
+    };
+    if tgid == state().guardd {
+        return gate::refuse(Count::Shielded);
+    }
+    if agent_of(target) == tagged.agent {
+        // Waking what is held changes nothing, as the hook decides again; it would only make it spin.
+        if signal == SIGCONT && is_held(tid) {
+            return gate::refuse(Count::Shielded);
+        }
+        return ALLOW;
+    }
+    if !tagged.entry.ops.contains(Op::Signal) {
+        return ALLOW;
+    }
+    gate::hold(&tagged, Op::Signal, |index| {
+        detail(index, 0, u64::from(signal))?;
+        detail(index, 1, u64::from(tgid))?;
+        detail(index, 2, read::<u64>(target, offset!(task_start_boottime))?)
+    })
+}
+
+/// `int security_ptrace_access_check(struct task_struct *child, unsigned int mode)`
+#[lsm(hook = "ptrace_access_check")]
+pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
+    const ATTACH: u32 = 2;
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    let target = ctx.arg::<u64>(0);
+    let mode = ctx.arg::<u32>(1);
+    let facts = (|| Some((read::<u32>(target, offset!(task_pid))?, read::<u32>(target, offset!(task_tgid))?)))();
+    let Some((tid, tgid)) = facts else {
+        return gate::refuse(Count::PathDoubt);
+    };
+    if tgid == state().guardd {
+        return gate::refuse(Count::Shielded);
+    }
+    if mode & ATTACH == 0 {
+        return ALLOW;
+    }
+    if agent_of(target) == tagged.agent {
+        return if is_held(tid) { gate::refuse(Count::Shielded) } else { ALLOW };
+    }
+    if !tagged.entry.ops.contains(Op::Ptrace) {
+        return ALLOW;
+    }
+    // Its callers turn every error into EPERM, so it cannot wait.
+    gate::hold_in(&tagged, Op::Ptrace, SLOT_DENIED, |index| {
+        detail(index, 0, u64::from(mode))?;
+        detail(index, 1, u64::from(tgid))?;
+        detail(index, 2, read::<u64>(target, offset!(task_start_boottime))?)
+    })
+}
+
+/// Does this thread wait for a decision?
+#[inline(always)]
+fn is_held(tid: u32) -> bool {
+    HOLDS.get_ptr(&HoldKey { id: tid, slot: SLOT_HELD }).is_some()
+        || HOLDS.get_ptr(&HoldKey { id: tid, slot: SLOT_INTERPRETER }).is_some()
+}

@@ -1,0 +1,144 @@
+//! The only reader of kernel and user memory, at offsets the daemon resolved from this kernel's BTF.
+//!
+//! A read that fails is a value ([`None`]), which every caller turns into a doubt; nothing here decides.
+
+use core::{ffi::c_void, mem::MaybeUninit};
+
+use aya_ebpf::bindings::task_struct;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_str, bpf_task_pt_regs,
+};
+
+/// An address in kernel memory.
+pub type Addr = u64;
+
+/// The offset of a struct member, read so that the compiler cannot fold the placeholder in.
+#[macro_export]
+macro_rules! offset {
+    // SAFETY: a static of the program's own read-only data.
+    ($field:ident) => {
+        unsafe { core::ptr::read_volatile(&raw const $crate::maps::OFFSETS.$field) }
+    };
+}
+
+/// Reads one value from kernel memory.
+#[inline(always)]
+pub fn read<T: Copy>(base: Addr, offset: u32) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes exactly `size_of::<T>()` bytes or fails; faults are handled by the kernel.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(u64::from(offset)) as *const c_void,
+        )
+    };
+    if failed == 0 {
+        // SAFETY: written in full above; `T` is a plain integer or array in every caller.
+        Some(unsafe { value.assume_init() })
+    } else {
+        None
+    }
+}
+
+/// Reads a kernel pointer that must not be null.
+#[inline(always)]
+pub fn pointer(base: Addr, offset: u32) -> Option<Addr> {
+    read::<u64>(base, offset).filter(|address| *address != 0)
+}
+
+/// Reads an eight-byte member of a struct the verifier knows `base` to point to (a hook's own argument).
+///
+/// Costs one instruction where [`read`] costs a call.
+#[inline(always)]
+pub fn field(base: *const c_void, offset: usize) -> u64 {
+    // SAFETY: the verifier proves that `base` is a trusted pointer to a struct with such a member.
+    unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
+}
+
+/// Copies kernel memory to `to`, which must have room for `len` bytes the verifier can bound.
+#[inline(always)]
+pub fn copy(to: *mut u8, len: u32, from: Addr) -> Option<()> {
+    // SAFETY: the verifier checks `to` and `len` against the map value they point into.
+    let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from as *const c_void) };
+    (failed == 0).then_some(())
+}
+
+/// Copies memory of the current process to `to`.
+#[inline(always)]
+pub fn copy_user(to: *mut u8, len: u32, from: u64) -> Option<()> {
+    // SAFETY: as in [`copy`].
+    let failed = unsafe { bpf_probe_read_user(to.cast(), len, from as *const c_void) };
+    (failed == 0).then_some(())
+}
+
+/// Copies a string of the current process; answers its length with the NUL.
+#[inline(always)]
+pub fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
+    // SAFETY: as in [`copy`].
+    let copied = unsafe { bpf_probe_read_user_str(to.cast(), len, from as *const c_void) };
+    u32::try_from(copied).ok().filter(|copied| *copied > 0)
+}
+
+/// Copies a kernel string; answers its length with the NUL.
+#[inline(always)]
+pub fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
+    // SAFETY: as in [`copy`].
+    let copied = unsafe {
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void)
+    };
+    u32::try_from(copied).ok().filter(|copied| *copied > 0)
+}
+
+/// Reads a pointer-sized word of the current process.
+#[inline(always)]
+pub fn read_user(address: u64) -> Option<u64> {
+    let mut value = 0_u64;
+    copy_user((&raw mut value).cast(), 8, address)?;
+    Some(value)
+}
+
+/// The current task.
+#[inline(always)]
+pub fn current() -> *mut task_struct {
+    // SAFETY: no arguments; the helper cannot fail.
+    unsafe { bpf_get_current_task_btf() }
+}
+
+/// Registers of the system call the current task is in (x86-64 names).
+pub struct Regs {
+    pub orig_ax: u64,
+    pub si: u64,
+    pub dx: u64,
+    pub di: u64,
+    pub cx: u64,
+    pub r10: u64,
+    /// The call was made through the 32-bit entry.
+    pub compat: bool,
+}
+
+/// Reads the registers the current task entered the kernel with.
+#[inline(always)]
+pub fn regs(task: *mut task_struct) -> Option<Regs> {
+    // Offsets in `struct pt_regs`, which is user-visible ABI (ptrace) on x86-64.
+    const R10: u32 = 7 * 8;
+    const CX: u32 = 11 * 8;
+    const DI: u32 = 14 * 8;
+    const DX: u32 = 12 * 8;
+    const SI: u32 = 13 * 8;
+    const ORIG_AX: u32 = 15 * 8;
+    const CS: u32 = 17 * 8;
+    /// `__USER32_CS`
+    const USER32_CS: u64 = 0x23;
+    // SAFETY: `task` comes from `current`.
+    let regs = unsafe { bpf_task_pt_regs(task) } as u64;
+    Some(Regs {
+        orig_ax: read(regs, ORIG_AX)?,
+        si: read(regs, SI)?,
+        dx: read(regs, DX)?,
+        di: read(regs, DI)?,
+        cx: read(regs, CX)?,
+        r10: read(regs, R10)?,
+        compat: read::<u64>(regs, CS)? & 0xffff == USER32_CS,
+    })
+}

@@ -1,0 +1,197 @@
+//! The walk from a directory entry up to the root, across mounts.
+//!
+//! The path grows from the end of the walk buffer downwards. A plain loop exceeds the verifier's budget;
+//! `bpf_loop` verifies its body once. Whatever stops the walk before the root is a doubt, never an answer.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use guard_common::{
+    op::OpSet,
+    record::{PATH_MAX, doubt},
+    table::{NAME_HEAD, NameKey, NameValue, name_bit},
+};
+
+use crate::{
+    kread::{Addr, copy, pointer, read},
+    maps::NAMES,
+    offset,
+    scratch::slot,
+};
+
+/// Most components and mounts a walk crosses. `PATH_MAX` allows 2,048 one-letter names.
+const STEPS: u32 = 2_300;
+
+/// Names a rule mentions.
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// [`guard_common::table::Agent::name_bits`]; 0 when there are none.
+    pub bits: u64,
+    pub policy: u32,
+}
+
+/// State of a walk.
+///
+/// It lies in the scratch, not on the stack: of a value read from a map the verifier assumes nothing, so that
+/// every step looks the same to it and one is enough. What it knows of the stack it would follow step by step.
+#[repr(C)]
+pub struct Walk {
+    dentry: Addr,
+    mount: Addr,
+    /// Kinds that a name on the way makes candidates.
+    pub named: u64,
+    /// As `named`, from the directories above the object alone.
+    pub named_above: u64,
+    name_bits: u64,
+    policy: u32,
+    /// Offset of the first byte of the path in the walk buffer; it ends at `PATH_MAX`.
+    pub start: u32,
+    /// Offset of the slash before the last component.
+    pub last: u32,
+    /// [`doubt`] bits.
+    pub doubt: u32,
+    done: u32,
+    pad: u32,
+}
+
+/// Writes the path of `dentry` in `mount` (a `struct vfsmount`) into the walk buffer of a claimed scratch.
+///
+/// `names` says which names to look up on the way. The result is in the state of the scratch; it is not
+/// returned, because the verifier lets no function return a struct through the caller's stack.
+#[inline(never)]
+pub fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Option<()> {
+    let memory = slot(scratch)?;
+    let mut index = scratch;
+    // SAFETY: `state` is part of a claimed slot, which nothing else uses meanwhile; `step` has the signature
+    // `bpf_loop` calls, and `index` outlives the call.
+    unsafe {
+        (*memory).state = Walk {
+            dentry,
+            mount,
+            named: 0,
+            named_above: 0,
+            name_bits: names.bits,
+            policy: names.policy,
+            start: PATH_MAX as u32,
+            last: 0,
+            doubt: 0,
+            done: 0,
+            pad: 0,
+        };
+        bpf_loop(STEPS, step as *mut c_void, (&raw mut index).cast(), 0);
+        let state = &mut (*memory).state;
+        if state.done == 0 {
+            state.doubt |= doubt::PATH;
+        }
+        if state.start >= PATH_MAX as u32 {
+            // Nothing but the root itself.
+            state.start = PATH_MAX as u32 - 1;
+            state.last = state.start;
+            (*memory).walk[PATH_MAX - 1] = b'/';
+        }
+    }
+    Some(())
+}
+
+/// One component or one mount. Answers 1 when the walk is over.
+extern "C" fn step(_step: u32, index: *const u32) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer `walk` gave it.
+    let Some(memory) = slot(unsafe { *index }) else {
+        return 1;
+    };
+    // SAFETY: two parts of a claimed slot that do not overlap.
+    let (state, buffer) = unsafe { (&mut (*memory).state, (&raw mut (*memory).walk).cast::<u8>()) };
+    match take_step(state, buffer) {
+        Some(true) => 1,
+        Some(false) => 0,
+        None => {
+            state.doubt |= doubt::READ;
+            state.done = 1;
+            1
+        }
+    }
+}
+
+/// `None` when kernel memory could not be read.
+#[inline(always)]
+fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
+    let root = pointer(walk.mount, offset!(vfsmount_root))?;
+    if walk.dentry == root {
+        let mount = walk.mount.wrapping_sub(u64::from(offset!(mount_mnt)));
+        let parent = pointer(mount, offset!(mount_parent))?;
+        if parent == mount {
+            walk.done = 1;
+            return Some(true);
+        }
+        walk.dentry = pointer(mount, offset!(mount_mountpoint))?;
+        walk.mount = parent.wrapping_add(u64::from(offset!(mount_mnt)));
+        return Some(false);
+    }
+    let parent = pointer(walk.dentry, offset!(dentry_parent))?;
+    if parent == walk.dentry {
+        walk.doubt |= doubt::DETACHED;
+        walk.done = 1;
+        return Some(true);
+    }
+    let len = read::<u32>(walk.dentry, offset!(dentry_name_len))?;
+    let name = pointer(walk.dentry, offset!(dentry_name))?;
+    if len > 255 || len + 1 > walk.start {
+        walk.doubt |= doubt::PATH;
+        walk.done = 1;
+        return Some(true);
+    }
+    let at = walk.start - len;
+    // The masks change nothing; they are what the verifier can follow. `black_box` keeps the compiler from
+    // removing them for that reason.
+    let bounded_at = core::hint::black_box(at) & (PATH_MAX as u32 - 1);
+    let bounded_len = core::hint::black_box(len) & 255;
+    // SAFETY: at most 4095 + 255, inside the walk buffer.
+    copy(unsafe { buffer.add(bounded_at as usize) }, bounded_len, name)?;
+    let slash = core::hint::black_box(at.wrapping_sub(1)) & (PATH_MAX as u32 - 1);
+    // SAFETY: masked to the walk buffer.
+    unsafe { buffer.add(slash as usize).write(b'/') };
+
+    let first = walk.last == 0;
+    if first {
+        walk.last = at - 1;
+    }
+    look_up_name(walk, name, bounded_len, first)?;
+    walk.start = at - 1;
+    walk.dentry = parent;
+    Some(false)
+}
+
+/// Adds what the rules say of this name.
+#[inline(always)]
+fn look_up_name(walk: &mut Walk, name: Addr, len: u32, first: bool) -> Option<()> {
+    let value = named(walk.policy, walk.name_bits, name, len)?;
+    walk.named |= value.any.0;
+    if first {
+        walk.named |= value.last.0;
+    } else {
+        walk.named_above |= value.any.0;
+    }
+    Some(())
+}
+
+/// What the rules say of one name; nothing for a name no rule mentions.
+#[inline(always)]
+pub fn named(policy: u32, name_bits: u64, name: Addr, len: u32) -> Option<NameValue> {
+    let nothing = NameValue { last: OpSet::EMPTY, any: OpSet::EMPTY };
+    if name_bits == 0 || len == 0 {
+        return Some(nothing);
+    }
+    let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
+    if name_bits & name_bit(len, last) == 0 {
+        return Some(nothing);
+    }
+    let mut key = NameKey { policy, len, head: [0; NAME_HEAD] };
+    let head = if len > NAME_HEAD as u32 { NAME_HEAD as u32 } else { len };
+    let head = core::hint::black_box(head) & 31;
+    if head > NAME_HEAD as u32 {
+        return None;
+    }
+    copy((&raw mut key.head).cast(), head, name)?;
+    // SAFETY: the value is copied at once.
+    Some(unsafe { NAMES.get(&key) }.map_or(nothing, |value| *value))
+}

@@ -1,0 +1,152 @@
+//! Could a rule match this? May err towards yes, never towards no.
+
+use guard_common::{
+    op::OpSet,
+    record::{PATH_MAX, doubt},
+    table::{Agent, PREFIX_MAX, PathValue, name_bit},
+};
+
+use crate::{
+    agent::{Tagged, state},
+    count::count,
+    kread::{Addr, copy, pointer, read},
+    maps::{DIRS, DirKey, DirValue, PATHS},
+    offset,
+    path::{Names, named, walk},
+    scratch::{self, slot},
+};
+
+/// Could a rule match one of `ops` on the thing `dentry` names in `mount`?
+#[inline(always)]
+pub fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
+    if ops.0 & tagged.entry.ops.0 == 0 {
+        return false;
+    }
+    if ops.0 & tagged.entry.always.0 != 0 {
+        return true;
+    }
+    path_slow(&tagged.entry, ops.0, mount, dentry)
+}
+
+/// The part that looks at the path.
+#[inline(never)]
+fn path_slow(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool {
+    match known_directory(agent, ops, mount, dentry) {
+        Some(candidate) => candidate,
+        None => walk_and_remember(agent, ops, mount, dentry),
+    }
+}
+
+/// The answer from the directory seen before; `None` when there is none.
+#[inline(always)]
+fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option<bool> {
+    let parent = pointer(dentry, offset!(dentry_parent))?;
+    let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
+    // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
+    let seen = unsafe { DIRS.get(&key) }?;
+    let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
+    if parent == dentry || paths != state().paths {
+        return None;
+    }
+    let now = pointer(parent, offset!(dentry_inode))?;
+    if now != inode || read::<u64>(now, offset!(inode_ino))? != ino {
+        return None;
+    }
+    if known.0 & ops != 0 {
+        return Some(true);
+    }
+    if agent.name_bits == 0 {
+        return Some(false);
+    }
+    let len = read::<u32>(dentry, offset!(dentry_name_len))?;
+    let name = pointer(dentry, offset!(dentry_name))?;
+    if len > 255 {
+        return None;
+    }
+    let value = named(agent.policy, agent.name_bits, name, len)?;
+    Some((value.any.0 | value.last.0) & ops != 0)
+}
+
+/// Walks to the root, looks the path up, and remembers what holds for the whole directory.
+#[inline(always)]
+fn walk_and_remember(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool {
+    let Some(index) = scratch::claim() else {
+        // The gate will find no memory either and refuse.
+        return true;
+    };
+    let paths = state().paths;
+    let names = Names { bits: agent.name_bits, policy: agent.policy };
+    let candidate = match walk(index, mount, dentry, &names) {
+        Some(()) => judge_walk(index, agent, ops, mount, dentry, paths).unwrap_or(true),
+        None => true,
+    };
+    scratch::release(index);
+    candidate
+}
+
+#[inline(always)]
+fn judge_walk(index: u32, agent: &Agent, ops: u64, mount: Addr, dentry: Addr, paths: u64) -> Option<bool> {
+    // SAFETY: the fields of a claimed slot are copied at once.
+    let (doubts, start, last, named, named_above) = unsafe {
+        let state = &(*slot(index)?).state;
+        (state.doubt, state.start, state.last, state.named, state.named_above)
+    };
+    if doubts & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0 {
+        count(guard_common::count::Count::PathDoubt);
+        return Some(true);
+    }
+    let object = look_up(index, agent.policy, start, PATH_MAX as u32 + 1)?;
+    let candidate = (object.ops.0 | named) & ops != 0;
+    let directory = look_up(index, agent.policy, start, last + 1)?;
+    let exact = directory.len == last + 1 - start;
+    if !(exact && directory.deeper != 0) {
+        remember(agent, mount, dentry, directory.ops.0 | named_above, paths);
+    }
+    Some(candidate)
+}
+
+/// The longest prefix of the path that ends before `end` (exclusive, its slash included).
+#[inline(always)]
+fn look_up(index: u32, policy: u32, start: u32, end: u32) -> Option<PathValue> {
+    let memory = slot(index)?;
+    let start = core::hint::black_box(start) & (PATH_MAX as u32 - 1);
+    let wanted = end.wrapping_sub(start);
+    let len = if wanted > PREFIX_MAX as u32 { PREFIX_MAX as u32 } else { wanted };
+    // SAFETY: `walk` and `key` are parts of a claimed slot; the copy is at most 4095 + 248 bytes from its start.
+    unsafe {
+        (*memory).walk[PATH_MAX] = b'/';
+        (*memory).key.prefix_len = 32 + len * 8;
+        (*memory).key.data.policy = policy;
+        let from = (&raw const (*memory).walk).cast::<u8>().add(start as usize);
+        copy((&raw mut (*memory).key.data.path).cast(), PREFIX_MAX as u32, from as u64)?;
+        Some(match PATHS.get(&(*memory).key) {
+            Some(value) => *value,
+            None => PathValue { ops: OpSet::EMPTY, len: 0, deeper: 0 },
+        })
+    }
+}
+
+#[inline(always)]
+fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
+    let known = (|| {
+        let parent = pointer(dentry, offset!(dentry_parent))?;
+        let inode = pointer(parent, offset!(dentry_inode))?;
+        let ino = read::<u64>(inode, offset!(inode_ino))?;
+        let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
+        let value = DirValue { paths, inode, ino, ops: OpSet(ops) };
+        (parent != dentry).then_some((key, value))
+    })();
+    if let Some((key, value)) = known {
+        if DIRS.insert(&key, &value, 0).is_err() {
+            // A cache: the next look walks again.
+        }
+    }
+}
+
+/// Could a rule match `ops` on a block device?
+#[inline(always)]
+pub fn block(tagged: &Tagged, ops: OpSet, mode: u32) -> bool {
+    mode & 0o170_000 == 0o060_000 && ops.0 & tagged.entry.block.0 != 0
+}
+
+const _: () = assert!(name_bit(0, 0) != 0);

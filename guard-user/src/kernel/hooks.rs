@@ -1,0 +1,117 @@
+//! The list of kernel programs: what each is for, and what its absence costs.
+
+use guard_common::op::Op;
+
+/// How a program attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// LSM hook of this name.
+    Lsm(&'static str),
+    /// Raw tracepoint of this name.
+    RawTracepoint(&'static str),
+}
+
+/// One kernel program.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    pub attach: Attach,
+    /// What is not seen without it; empty for one that has a stand-in.
+    pub cost: &'static str,
+    /// Another program does the same on kernels that lack this hook.
+    pub instead: Option<&'static str>,
+    /// The operations it holds; empty for one that tags or cleans up.
+    pub ops: &'static [Op],
+}
+
+const fn lsm(program: &'static str, ops: &'static [Op], cost: &'static str) -> Hook {
+    Hook { program, attach: Attach::Lsm(program), cost, instead: None, ops }
+}
+
+/// Programs of the gate tier, in the order they attach: who is tagged first, then what they do.
+pub const GATE: &[Hook] = &[
+    lsm("task_alloc", &[], "children of an agent would not be tagged: no gate without it"),
+    lsm("task_free", &[], "holds of ended tasks are closed late"),
+    lsm("bprm_check_security", &[Op::Exec], "programs are not held before they run"),
+    Hook {
+        program: "sched_process_exec",
+        attach: Attach::RawTracepoint("sched_process_exec"),
+        cost: "arguments changed after judgement are not noticed",
+        instead: None,
+        ops: &[],
+    },
+    lsm("path_unlink", &[Op::Unlink], "removal of files is not held"),
+    lsm("path_rmdir", &[Op::Rmdir], "removal of directories is not held"),
+    lsm("path_rename", &[Op::Rename], "renaming over files is not held"),
+    lsm("path_link", &[Op::Link], "hard links are not held"),
+    lsm("path_symlink", &[Op::Symlink], "symbolic links are not held"),
+    lsm("path_mknod", &[Op::Mknod], "creation of files and nodes is not held"),
+    lsm("path_chmod", &[Op::Chmod], "changes of mode are not held"),
+    lsm("path_chown", &[Op::Chown], "changes of owner are not held"),
+    lsm("path_truncate", &[Op::Truncate], "truncation by name is not held"),
+    Hook {
+        program: "file_truncate",
+        attach: Attach::Lsm("file_truncate"),
+        cost: "truncation of open files is not held",
+        instead: Some("path_truncate"),
+        ops: &[Op::Truncate],
+    },
+    lsm("file_open", &[Op::OpenWrite, Op::OpenRead], "opening of files is not held"),
+    lsm("file_ioctl", &[Op::Ioctl], "destructive ioctls are not held"),
+    lsm("file_ioctl_compat", &[Op::Ioctl], "destructive ioctls of 32-bit programs are not held"),
+    lsm("socket_connect", &[Op::Connect], "connections are not held"),
+    lsm("sb_mount", &[Op::Mount], "mounts are not held"),
+    lsm("move_mount", &[Op::MoveMount], "moving of mounts is not held"),
+    lsm("sb_umount", &[Op::Umount], "unmounting is not held"),
+    lsm("sb_pivotroot", &[Op::PivotRoot], "pivot_root is not held"),
+    lsm("task_kill", &[Op::Signal], "signals at other processes are not held, guardd's own included"),
+    lsm("ptrace_access_check", &[Op::Ptrace], "attaching to other processes is not refused"),
+    Hook {
+        program: "uring_allowed",
+        attach: Attach::Lsm("uring_allowed"),
+        cost: "",
+        instead: Some("inode_init_security_anon"),
+        ops: &[Op::IoUring],
+    },
+    Hook {
+        program: "inode_init_security_anon",
+        attach: Attach::Lsm("inode_init_security_anon"),
+        cost: "io_uring rings are not refused; their operations are, one by one",
+        instead: Some("uring_allowed"),
+        ops: &[Op::IoUring],
+    },
+    lsm("bpf", &[], "an agent that is root could take guard's programs down"),
+];
+
+/// Programs of the trip tier.
+pub const TRIP: &[Hook] = &[
+    Hook {
+        program: "sched_process_fork",
+        attach: Attach::RawTracepoint("sched_process_fork"),
+        cost: "children of an agent would not be tagged once they leave its cgroup",
+        instead: None,
+        ops: &[],
+    },
+    Hook {
+        program: "sched_process_exit",
+        attach: Attach::RawTracepoint("sched_process_exit"),
+        cost: "holds of ended tasks are closed late",
+        instead: None,
+        ops: &[],
+    },
+    Hook {
+        program: "sched_process_exec",
+        attach: Attach::RawTracepoint("sched_process_exec"),
+        cost: "programs are not stopped before their first instruction",
+        instead: None,
+        ops: &[Op::Exec],
+    },
+    Hook {
+        program: "sys_enter",
+        attach: Attach::RawTracepoint("sys_enter"),
+        cost: "nothing but exec is stopped",
+        instead: None,
+        ops: &[Op::Unlink, Op::Rmdir, Op::Rename, Op::Truncate, Op::OpenWrite, Op::OpenRead, Op::Connect],
+    },
+];

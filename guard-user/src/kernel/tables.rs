@@ -1,0 +1,354 @@
+//! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
+
+use std::{
+    collections::{BTreeMap, HashMap as StdHashMap},
+    io,
+};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key},
+};
+use guard_common::{
+    ABI_VERSION,
+    count::Count,
+    grant::Grant,
+    op::{Op, OpSet},
+    record::{HoldKey, HoldRecord},
+    table::{
+        ADDRESS_LEN, AddressKey, Agent, NAME_HEAD, NameKey, NameValue, PREFIX_MAX, PathKey, PathValue, PortKey,
+        name_bit,
+    },
+    task::{State, Task},
+};
+
+use crate::rules::lower::Tables;
+
+/// The maps of the loaded programs.
+pub struct Maps {
+    holds: HashMap<MapData, HoldKey, HoldRecord>,
+    grants: HashMap<MapData, HoldKey, Grant>,
+    tasks: HashMap<MapData, u64, Task>,
+    agents: HashMap<MapData, u64, Agent>,
+    paths: LpmTrie<MapData, PathKey, PathValue>,
+    names: HashMap<MapData, NameKey, NameValue>,
+    ports: HashMap<MapData, PortKey, OpSet>,
+    addresses: LpmTrie<MapData, AddressKey, OpSet>,
+    counts: PerCpuArray<MapData, u64>,
+    state: Array<MapData, State>,
+    /// What was written for each policy, so that it can be taken back.
+    written: StdHashMap<u32, Written>,
+}
+
+/// Keys in the tables that belong to one policy, and what its agents need.
+#[derive(Default)]
+struct Written {
+    paths: Vec<Vec<u8>>,
+    names: Vec<NameKey>,
+    ports: Vec<PortKey>,
+    addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
+    name_bits: u64,
+}
+
+impl Maps {
+    /// Takes the maps out of a loaded object.
+    ///
+    /// # Errors
+    /// When the object has no map of a name, or one of another type.
+    pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+        Ok(Self {
+            holds: take(ebpf, "HOLDS")?,
+            grants: take(ebpf, "GRANTS")?,
+            tasks: take(ebpf, "TASKS")?,
+            agents: take(ebpf, "AGENTS")?,
+            paths: take(ebpf, "PATHS")?,
+            names: take(ebpf, "NAMES")?,
+            ports: take(ebpf, "PORTS")?,
+            addresses: take(ebpf, "ADDRESSES")?,
+            counts: take(ebpf, "COUNTS")?,
+            state: take(ebpf, "STATE")?,
+            written: StdHashMap::new(),
+        })
+    }
+
+    /// Says who guardd is, and makes everything remembered of tasks and directories unknown.
+    ///
+    /// # Errors
+    /// When the kernel refuses the write.
+    pub fn announce(&mut self, guardd: u32) -> io::Result<()> {
+        let mut state = self.state.get(&0, 0).map_err(io_error)?;
+        state.guardd = guardd;
+        state.abi = ABI_VERSION;
+        self.write_state(state)
+    }
+
+    fn write_state(&mut self, mut state: State) -> io::Result<()> {
+        state.generation += 1;
+        state.paths += 1;
+        self.state.set(0, &state, 0).map_err(io_error)
+    }
+
+    /// A change of agents or policies voids what the kernel remembers.
+    fn forget(&mut self) -> io::Result<()> {
+        let state = self.state.get(&0, 0).map_err(io_error)?;
+        self.write_state(state)
+    }
+
+    /// Answers a hold.
+    ///
+    /// # Errors
+    /// When the kernel refuses the write; nothing is released then.
+    pub fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()> {
+        self.grants.insert(&key, &grant, 0).map_err(io_error)
+    }
+
+    /// Removes a hold and its grant, if it is still the one named.
+    ///
+    /// # Errors
+    /// When the kernel refuses; a hold that is not there is no error.
+    pub fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()> {
+        match self.record(key)? {
+            Some(record) if record.hold == hold => {
+                absent_is_fine(self.grants.remove(&key))?;
+                absent_is_fine(self.holds.remove(&key))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The record under a key.
+    ///
+    /// # Errors
+    /// When the kernel refuses the read.
+    pub fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
+        match self.holds.get(&key, 0) {
+            Ok(record) => Ok(Some(Box::new(record))),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(io_error(error)),
+        }
+    }
+
+    /// Keys of every hold there is.
+    ///
+    /// # Errors
+    /// When the kernel refuses the read.
+    pub fn records(&self) -> io::Result<Vec<HoldKey>> {
+        self.holds.keys().collect::<Result<_, _>>().map_err(io_error)
+    }
+
+    /// Tags a cgroup. The policy must have been written before.
+    ///
+    /// # Errors
+    /// When the kernel refuses the write.
+    pub fn set_agent(&mut self, cgroup_id: u64, mut agent: Agent) -> io::Result<()> {
+        agent.name_bits = self.written.get(&agent.policy).map_or(0, |written| written.name_bits);
+        self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
+        self.forget()
+    }
+
+    /// Ends the tag of a cgroup and of every task that has it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        absent_is_fine(self.agents.remove(&cgroup_id))?;
+        let tagged: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter_map(|entry| entry.ok().filter(|(_, task)| task.agent == cgroup_id).map(|(key, _)| key))
+            .collect();
+        for task in tagged {
+            absent_is_fine(self.tasks.remove(&task))?;
+        }
+        self.forget()
+    }
+
+    /// Cgroup ids of the agents the kernel knows, with their tables.
+    ///
+    /// # Errors
+    /// When the kernel refuses the read.
+    pub fn agents(&self) -> io::Result<Vec<(u64, Agent)>> {
+        self.agents.iter().collect::<Result<_, _>>().map_err(io_error)
+    }
+
+    /// Writes the tables of a policy. What it held before and no longer holds is removed last, so that at every
+    /// moment at least one of the two is in force.
+    ///
+    /// # Errors
+    /// When the kernel refuses a write; the old tables may be partly overwritten then, and the caller makes
+    /// everything of the policy a candidate.
+    pub fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
+        let mut new = Written::default();
+        for (path, value) in with_ancestors(&tables.paths) {
+            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
+            new.paths.push(path);
+        }
+        for (name, value) in &tables.names {
+            let Some(last) = name.last() else {
+                continue;
+            };
+            let key = name_key(policy, name);
+            // Long names share a key with others of the same head and length: what either says counts.
+            let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
+            let before = before.unwrap_or_default();
+            let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
+            self.names.insert(&key, &value, 0).map_err(io_error)?;
+            new.names.push(key);
+            new.name_bits |= name_bit(key.len, *last);
+        }
+        for (family, port) in &tables.ports {
+            let key = PortKey { policy, family: *family, port: *port };
+            self.ports.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
+            new.ports.push(key);
+        }
+        for (address, bits) in &tables.addresses {
+            let key = address_key(policy, address.octets(), u32::from(*bits));
+            self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
+            new.addresses.push((u32::from(*bits), address.octets()));
+        }
+        if let Some(old) = self.written.remove(&policy) {
+            self.remove_difference(policy, &old, &new)?;
+        }
+        self.written.insert(policy, new);
+        self.forget()
+    }
+
+    /// Removes the tables of a policy no agent uses any more.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remove_policy(&mut self, policy: u32) -> io::Result<()> {
+        match self.written.remove(&policy) {
+            Some(old) => self.remove_difference(policy, &old, &Written::default()),
+            None => Ok(()),
+        }
+    }
+
+    fn remove_difference(&mut self, policy: u32, old: &Written, new: &Written) -> io::Result<()> {
+        for path in old.paths.iter().filter(|path| !new.paths.contains(path)) {
+            absent_is_fine(self.paths.remove(&path_key(policy, path)))?;
+        }
+        for name in old.names.iter().filter(|name| !new.names.contains(name)) {
+            absent_is_fine(self.names.remove(name))?;
+        }
+        for port in old.ports.iter().filter(|port| !new.ports.contains(port)) {
+            absent_is_fine(self.ports.remove(port))?;
+        }
+        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
+            absent_is_fine(self.addresses.remove(&address_key(policy, address.1, address.0)))?;
+        }
+        Ok(())
+    }
+
+    /// Every counter, summed over the CPUs.
+    ///
+    /// # Errors
+    /// When the kernel refuses the read.
+    pub fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
+        let sum = |count: Count| -> io::Result<(Count, u64)> {
+            let values = self.counts.get(&(count as u32), 0).map_err(io_error)?;
+            Ok((count, values.iter().sum()))
+        };
+        Count::ALL.into_iter().map(sum).collect()
+    }
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<T> {
+    let map = ebpf.take_map(name).ok_or_else(|| anyhow::anyhow!("the eBPF object has no map {name}"))?;
+    T::try_from(map).map_err(|error| anyhow::anyhow!("map {name}: {error}"))
+}
+
+/// Adds an entry for every directory above one, with what it inherits, and marks those that have one below.
+fn with_ancestors(paths: &[(Vec<u8>, OpSet)]) -> BTreeMap<Vec<u8>, PathValue> {
+    let mut given: BTreeMap<Vec<u8>, OpSet> = BTreeMap::new();
+    for (path, ops) in paths {
+        // Cut at a component: wider, never narrower.
+        let mut path = path.clone();
+        while path.len() > PREFIX_MAX {
+            path.pop();
+            while path.last().is_some_and(|byte| *byte != b'/') {
+                path.pop();
+            }
+        }
+        let entry = given.entry(path).or_default();
+        *entry = entry.union(*ops);
+    }
+    let mut all: BTreeMap<Vec<u8>, PathValue> = BTreeMap::new();
+    let value = |path: &[u8], ops: OpSet| PathValue { ops, len: path.len() as u32, deeper: 0 };
+    for path in given.keys() {
+        for (index, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+            let directory = &path[..=index];
+            let inherited =
+                given.iter().filter(|(given, _)| directory.starts_with(given)).max_by_key(|(given, _)| given.len());
+            let ops = inherited.map_or(OpSet::EMPTY, |(_, ops)| *ops);
+            let entry = all.entry(directory.to_vec()).or_insert_with(|| value(directory, ops));
+            if directory.len() < path.len() {
+                entry.deeper = 1;
+            }
+        }
+    }
+    all
+}
+
+fn path_key(policy: u32, path: &[u8]) -> Key<PathKey> {
+    let mut key = PathKey { policy, path: [0; PREFIX_MAX] };
+    let len = path.len().min(PREFIX_MAX);
+    key.path[..len].copy_from_slice(&path[..len]);
+    Key::new(32 + 8 * len as u32, key)
+}
+
+fn name_key(policy: u32, name: &[u8]) -> NameKey {
+    let mut key = NameKey { policy, len: name.len() as u32, head: [0; NAME_HEAD] };
+    let len = name.len().min(NAME_HEAD);
+    key.head[..len].copy_from_slice(&name[..len]);
+    key
+}
+
+fn address_key(policy: u32, address: [u8; ADDRESS_LEN], bits: u32) -> Key<AddressKey> {
+    Key::new(32 + bits, AddressKey { policy, address })
+}
+
+fn absent_is_fine(result: Result<(), MapError>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error(error)),
+    }
+}
+
+fn io_error(error: MapError) -> io::Error {
+    match error {
+        MapError::SyscallError(error) => error.io_error,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(paths: &[(&str, u64)], expect: &[(&str, u64, u32)]) {
+        let paths: Vec<_> = paths.iter().map(|(path, ops)| (path.as_bytes().to_vec(), OpSet(*ops))).collect();
+        let found: Vec<_> = with_ancestors(&paths)
+            .into_iter()
+            .map(|(path, value)| (String::from_utf8(path).unwrap(), value.ops.0, value.deeper))
+            .collect();
+        let found: Vec<_> = found.iter().map(|(path, ops, deeper)| (path.as_str(), *ops, *deeper)).collect();
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn a_directory_above_an_entry_says_that_there_is_one_below() {
+        check(
+            &[("/", 1), ("/home/u/ws/", 0), ("/home/u/.ssh/", 2)],
+            &[("/", 1, 1), ("/home/", 1, 1), ("/home/u/", 1, 1), ("/home/u/.ssh/", 2, 0), ("/home/u/ws/", 0, 0)],
+        );
+    }
+
+    #[test]
+    fn a_prefix_too_long_for_the_table_covers_more_not_less() {
+        let long = format!("/{}/{}/", "a".repeat(200), "b".repeat(200));
+        let wide = format!("/{}/", "a".repeat(200));
+        check(&[(&long, 4)], &[("/", 0, 1), (&wide, 4, 0)]);
+    }
+}

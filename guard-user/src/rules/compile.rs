@@ -1,0 +1,209 @@
+//! Checked rules, and their fitting to one agent. No file is read and no operation judged here.
+
+use std::{path::PathBuf, sync::Arc};
+
+use globset::{GlobSet, GlobSetBuilder};
+use guard_common::op::Op;
+use serde::Serialize;
+
+use super::{
+    clause::{Clause, Rule},
+    error::{Mistake, RulesError, unknown},
+    place::{Globs, Places},
+    syntax::{File, Mode},
+    tool::Tools,
+};
+use crate::api::{Action, Reversibility};
+
+/// Name of the built-in rule that holds what guard could not see whole.
+pub const DOUBT: &str = "doubt";
+
+/// What a decision shows of a rule. A hold keeps the one it was held by, whatever is reloaded meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    pub name: String,
+    /// Why, in one sentence.
+    pub text: String,
+    pub action: Action,
+    pub reversibility: Reversibility,
+    pub mode: Mode,
+    /// The file it is in.
+    pub origin: String,
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub name: String,
+    pub action: Action,
+    pub reversibility: Reversibility,
+    pub mode: Mode,
+    pub text: String,
+    pub origin: String,
+}
+
+/// Checked rules, for every agent.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    rules: Vec<Arc<Rule>>,
+    tools: Arc<Tools>,
+}
+
+/// The directories of one agent, absolute and without symbolic links; an empty one is not known, and what names
+/// it never matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub home: PathBuf,
+    pub workspace: PathBuf,
+    pub tmp: PathBuf,
+}
+
+/// The rules fitted to one agent: what judging uses.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) clauses: Vec<Fitted>,
+    /// Per operation number, which clauses may match it.
+    pub(crate) by_op: Vec<Vec<usize>>,
+    /// `None` where they are too large together: then no path is known, and nothing that has one is cleared.
+    pub(crate) globs: Option<GlobSet>,
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) doubt: Arc<RuleInfo>,
+}
+
+/// A clause fitted to one agent.
+#[derive(Debug)]
+pub(crate) struct Fitted {
+    pub(crate) info: Arc<RuleInfo>,
+    /// Of an `allow`: the rule it excepts from.
+    pub(crate) except: Option<String>,
+    pub(crate) clause: Arc<Clause>,
+    /// `None`: any path.
+    pub(crate) path: Option<Places>,
+    pub(crate) not_path: Places,
+}
+
+impl Rules {
+    /// No rules yet.
+    ///
+    /// # Errors
+    /// When the built-in descriptions of tools cannot be read.
+    pub fn none() -> Result<Self, RulesError> {
+        Ok(Self { rules: Vec::new(), tools: Arc::new(Tools::built_in()?) })
+    }
+
+    /// Adds the rules of an agent. They can only make it stricter: an exception among them is an error.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in `text`.
+    pub fn with(&self, text: &str, origin: &str) -> Result<Self, RulesError> {
+        let own = self.and(text, origin)?;
+        let allow = own.rules.iter().skip(self.rules.len()).find_map(|rule| rule.except.as_ref());
+        if let Some(except) = allow {
+            let (line, column) = (except.referenced.line(), except.referenced.column());
+            let message = "an agent's own rules only add: they cannot allow what another rule stops";
+            return Err(Mistake::new(origin, text, line, column, message).into());
+        }
+        own.check_exceptions(text, origin)?;
+        Ok(own)
+    }
+
+    /// Adds the rules of one file. The names its exceptions mention are checked by [`Self::check_exceptions`],
+    /// when every file has been read.
+    pub(crate) fn and(&self, text: &str, origin: &str) -> Result<Self, RulesError> {
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
+        };
+        let file: File = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
+        let mut rules = self.clone();
+        for entry in file.rules {
+            let (line, column) = (entry.name.referenced.line(), entry.name.referenced.column());
+            let rule = Rule::new(entry, text, origin)?;
+            if let Some(first) = rules.rules.iter().find(|other| other.info.name == rule.info.name) {
+                let message = format!("there is another rule `{}`", rule.info.name);
+                let second = Box::new(Mistake::new(origin, text, line, column, message));
+                return Err(RulesError::Duplicate { first: first.info.origin.clone(), second });
+            }
+            rules.rules.push(Arc::new(rule));
+        }
+        Ok(rules)
+    }
+
+    /// Every exception names a rule there is.
+    pub(crate) fn check_exceptions(&self, text: &str, origin: &str) -> Result<(), RulesError> {
+        let stops = |rule: &&Arc<Rule>| rule.except.is_none();
+        let names: Vec<&str> = self.rules.iter().filter(stops).map(|rule| rule.info.name.as_str()).collect();
+        for rule in self.rules.iter().filter(|rule| rule.info.origin == origin) {
+            if let Some(except) = rule.except.as_ref().filter(|except| !names.contains(&except.value.as_str())) {
+                let (line, column) = (except.referenced.line(), except.referenced.column());
+                return Err(Mistake::new(origin, text, line, column, unknown("rule", &except.value, &names)).into());
+            }
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What there is, for a listing.
+    #[must_use]
+    pub fn summary(&self) -> Vec<Summary> {
+        let line = |info: &RuleInfo| Summary {
+            name: info.name.clone(),
+            action: info.action,
+            reversibility: info.reversibility,
+            mode: info.mode,
+            text: info.text.clone(),
+            origin: info.origin.clone(),
+        };
+        self.rules.iter().map(|rule| line(&rule.info)).collect()
+    }
+
+    /// Fits the rules to an agent.
+    #[must_use]
+    pub fn policy(&self, scope: &Scope) -> Policy {
+        let mut globs = Globs { builder: GlobSetBuilder::new(), count: 0 };
+        let mut clauses = Vec::new();
+        for rule in &self.rules {
+            for clause in &rule.clauses {
+                let path = clause.path.as_ref().map(|path| globs.fit(path, scope, false));
+                if path.as_ref().is_some_and(Places::is_nothing) {
+                    // Every directory it names is unknown: it never matches.
+                    continue;
+                }
+                clauses.push(Fitted {
+                    info: Arc::clone(&rule.info),
+                    except: rule.except.as_ref().map(|except| except.value.clone()),
+                    clause: Arc::clone(clause),
+                    path,
+                    not_path: globs.fit(&clause.not_path, scope, true),
+                });
+            }
+        }
+        let may = |op: Op, fitted: &Fitted| fitted.clause.ops().contains(op);
+        let of_op = |op: Op| (0..clauses.len()).filter(|index| may(op, &clauses[*index])).collect();
+        Policy {
+            by_op: Op::ALL.into_iter().map(of_op).collect(),
+            globs: globs.builder.build().ok(),
+            clauses,
+            tools: Arc::clone(&self.tools),
+            doubt: Arc::new(RuleInfo {
+                name: DOUBT.to_owned(),
+                text: "guard could not see all of this operation, and a rule could match it".to_owned(),
+                action: Action::Hold,
+                reversibility: Reversibility::Irreversible,
+                mode: Mode::Enforce,
+                origin: "built in".to_owned(),
+            }),
+        }
+    }
+}

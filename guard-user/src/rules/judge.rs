@@ -1,0 +1,233 @@
+//! The judgement of one operation: a pure function. What is not certain is never cleared.
+
+use std::{net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
+
+use guard_common::{op::Op, record::doubt};
+
+use super::{
+    act::Act,
+    argv::{Answer, Matcher},
+    clause::Clause,
+    compile::{Fitted, Policy, RuleInfo},
+    syntax::Mode,
+    touch::{Touch, touches},
+};
+use crate::{
+    api::Action,
+    operation::{Address, Operation},
+};
+
+/// What the rules say about an operation.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// No rule matches.
+    Clear,
+    /// Cleared, and a rule that only observes would have stopped it.
+    WouldHold(Arc<RuleInfo>),
+    /// The most severe rule that matches; its action is never `allow`.
+    Match(Arc<RuleInfo>),
+}
+
+/// Judges one operation of the agent `policy` was made for.
+///
+/// The most severe match wins. An exception takes away only the rule it names, and only when it certainly matches.
+pub fn judge(policy: &Policy, operation: &Operation) -> Judgement {
+    let known = Known::of(policy, operation);
+    let mut matched: Vec<(&Fitted, Answer)> = Vec::new();
+    let mut excepted: Vec<&str> = Vec::new();
+    for fitted in policy.by_op[operation.op as usize].iter().map(|index| &policy.clauses[*index]) {
+        let answer = known.matches(fitted);
+        match (&fitted.except, answer) {
+            (_, Answer::No) | (Some(_), Answer::Unknown) => {}
+            (Some(except), Answer::Yes) => excepted.push(except),
+            (None, Answer::Yes | Answer::Unknown) => matched.push((fitted, answer)),
+        }
+    }
+    matched.retain(|(fitted, _)| !excepted.contains(&fitted.info.name.as_str()));
+    let worst = |mode: Mode| {
+        let of_mode = matched.iter().filter(|(fitted, answer)| *answer == Answer::Yes && fitted.info.mode == mode);
+        // The first of equals: `max_by_key` would take the last.
+        of_mode.rev().max_by_key(|(fitted, _)| (fitted.info.action, fitted.info.reversibility))
+    };
+    if let Some((fitted, _)) = worst(Mode::Enforce) {
+        return Judgement::Match(Arc::clone(&fitted.info));
+    }
+    let enforced = |fitted: &Fitted| fitted.info.mode == Mode::Enforce;
+    if matched.iter().any(|(fitted, answer)| *answer == Answer::Unknown && enforced(fitted)) {
+        return Judgement::Match(Arc::clone(&policy.doubt));
+    }
+    match worst(Mode::Observe) {
+        Some((fitted, _)) => Judgement::WouldHold(Arc::clone(&fitted.info)),
+        None => Judgement::Clear,
+    }
+}
+
+impl Judgement {
+    /// Nothing stops it.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        match self {
+            Self::Clear | Self::WouldHold(_) => true,
+            Self::Match(info) => info.action == Action::Allow,
+        }
+    }
+}
+
+/// What is known of an operation, worked out once for all rules.
+struct Known<'a> {
+    policy: &'a Policy,
+    operation: &'a Operation,
+    touches: Vec<Touch<'a>>,
+    /// Globs that match the path, and the other path.
+    path_globs: Vec<usize>,
+    other_globs: Vec<usize>,
+    paths_known: bool,
+    facts_known: bool,
+    argv_known: bool,
+}
+
+impl<'a> Known<'a> {
+    fn of(policy: &'a Policy, operation: &'a Operation) -> Self {
+        let doubts = operation.doubt;
+        // A bit this version has no name for says that anything may be wrong.
+        let strange = doubts & !(doubt::PATH | doubt::ARGV | doubt::DETACHED) != 0;
+        let touches = touches(operation);
+        // A path that does not begin at the root says nothing about where the object is.
+        let placeless = touches.iter().any(|touch| touch.act.has_path() && !touch.path.starts_with(b"/"));
+        let lost = (placeless || doubts & (doubt::PATH | doubt::DETACHED) != 0) && !keeps_nothing(operation);
+        let globs = |path: &Path| policy.globs.as_ref().map_or_else(Vec::new, |globs| globs.matches(path));
+        Self {
+            policy,
+            operation,
+            touches,
+            path_globs: globs(&operation.path),
+            other_globs: globs(&operation.other_path),
+            paths_known: !strange && !lost && policy.globs.is_some(),
+            facts_known: !strange,
+            argv_known: !strange && doubts & doubt::ARGV == 0 && operation.argc as usize <= operation.argv.len(),
+        }
+    }
+
+    fn matches(&self, fitted: &Fitted) -> Answer {
+        let clause = &*fitted.clause;
+        let rest = self.program(clause).min(self.destination(clause)).min(self.signal(clause));
+        if rest == Answer::No {
+            return Answer::No;
+        }
+        let acts = self.touches.iter().filter(|touch| clause.acts.contains(touch.act));
+        acts.map(|touch| self.place(fitted, touch).min(self.object(clause, touch)).min(rest))
+            .max()
+            .unwrap_or(Answer::No)
+    }
+
+    fn place(&self, fitted: &Fitted, touch: &Touch<'_>) -> Answer {
+        let any_place = fitted.path.is_none() && fitted.clause.name.is_empty() && fitted.not_path.is_nothing();
+        if any_place && touch.leaves_to.is_none() {
+            return Answer::Yes;
+        }
+        if !self.paths_known {
+            return Answer::Unknown;
+        }
+        // What stays under the same protection does not leave it.
+        let leaves = touch.leaves_to.is_none_or(|to| !self.covers(fitted, to));
+        Answer::of(leaves && self.covers(fitted, touch.path))
+    }
+
+    fn covers(&self, fitted: &Fitted, path: &[u8]) -> bool {
+        let is_first = path == self.operation.path.as_os_str().as_bytes();
+        let globs = if is_first { &self.path_globs } else { &self.other_globs };
+        let name = &fitted.clause.name;
+        fitted.path.as_ref().is_none_or(|places| places.cover(path, globs))
+            && !fitted.not_path.cover(path, globs)
+            && (name.is_empty() || path.split(|byte| *byte == b'/').any(|part| name.iter().any(|name| name == part)))
+    }
+
+    fn object(&self, clause: &Clause, touch: &Touch<'_>) -> Answer {
+        if clause.object.is_empty() {
+            return Answer::Yes;
+        }
+        if !self.facts_known {
+            return Answer::Unknown;
+        }
+        // What is to be made is not there yet.
+        let made = touch.act == Act::Mknod;
+        let mode = if made { u32::try_from(self.operation.detail[0]).unwrap_or(0) } else { touch.object.mode };
+        Answer::of(clause.object.iter().any(|object| object.is(mode)))
+    }
+
+    fn program(&self, clause: &Clause) -> Answer {
+        if clause.program.is_empty() {
+            return Answer::Yes;
+        }
+        if !self.paths_known {
+            return Answer::Unknown;
+        }
+        let file = String::from_utf8_lossy(self.operation.file_name());
+        let called = self.operation.argv.first().map(|name| name.as_bytes());
+        let called = called.and_then(|name| name.rsplit(|byte| *byte == b'/').next()).unwrap_or(&[]);
+        let mut best = Answer::No;
+        for program in &clause.program {
+            let tool = self.policy.tools.get(program);
+            let after_dash = |name: &[u8]| -> Option<Vec<u8>> {
+                let rest = name.strip_prefix(program.as_bytes())?.strip_prefix(b"-")?;
+                tool.dashed.then(|| rest.to_vec())
+            };
+            let is_wanted = |word: &Vec<u8>| {
+                clause.argv.iter().flat_map(Matcher::first_words).any(|first| first.as_bytes() == word)
+            };
+            let own = after_dash(file.as_bytes()).filter(is_wanted);
+            if *file != **program && own.is_none() {
+                continue;
+            }
+            let dashed = own.or_else(|| after_dash(called));
+            let answer = match &clause.argv {
+                None => Answer::Yes,
+                Some(argv) => argv.matches(&self.operation.argv, dashed.as_deref(), tool, self.argv_known),
+            };
+            best = best.max(answer);
+        }
+        best
+    }
+
+    fn destination(&self, clause: &Clause) -> Answer {
+        if clause.address.is_empty() && clause.port.is_empty() && clause.socket.is_empty() {
+            return Answer::Yes;
+        }
+        if !self.facts_known {
+            return Answer::Unknown;
+        }
+        Answer::of(match &self.operation.address {
+            Some(Address::Inet(address)) => is_destination(clause, address),
+            Some(Address::UnixPath(path)) => {
+                clause.socket.iter().any(|socket| socket.matches_path(path.as_os_str().as_bytes()))
+            }
+            Some(Address::UnixAbstract(name)) => clause.socket.iter().any(|socket| socket.matches_abstract(name)),
+            Some(Address::Other(..)) | None => false,
+        })
+    }
+
+    fn signal(&self, clause: &Clause) -> Answer {
+        if clause.signal.is_empty() {
+            return Answer::Yes;
+        }
+        let number = self.operation.detail[0];
+        let is = clause.signal.iter().any(|signal| (signal.first..=signal.last).contains(&number));
+        if self.facts_known { Answer::of(is) } else { Answer::Unknown }
+    }
+}
+
+fn is_destination(clause: &Clause, address: &SocketAddr) -> bool {
+    clause.socket.is_empty()
+        && (clause.port.is_empty() || clause.port.contains(&address.port()))
+        && (clause.address.is_empty() || clause.address.iter().any(|network| network.contains(address.ip())))
+}
+
+/// An object that has no place in any tree because it keeps nothing: a pipe or socket reached through `/proc`, or a
+/// file that no name leads to any more. Opening it destroys and reveals nothing that is kept.
+fn keeps_nothing(operation: &Operation) -> bool {
+    let is_open = matches!(operation.op, Op::OpenRead | Op::OpenWrite | Op::Truncate);
+    let is_stream = matches!(operation.target.mode & 0o170_000, 0o010_000 | 0o140_000);
+    let is_nameless = operation.target.mode & 0o170_000 == 0o100_000 && operation.target.nlink == 0;
+    is_open && operation.target.ino != 0 && operation.doubt == doubt::DETACHED && (is_stream || is_nameless)
+}

@@ -1,0 +1,238 @@
+//! The kernel's tables of a policy. They may only err towards "candidate"; `candidate` is the kernel's check.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv6Addr,
+};
+
+use guard_common::{
+    op::OpSet,
+    table::{NameValue, PREFIX_MAX},
+};
+
+use super::{
+    act::Act,
+    compile::{Fitted, Policy},
+    network::Network,
+    pattern::Name,
+    place::{Places, is_below},
+    syntax::ObjectType,
+    tool::Tools,
+};
+
+pub(crate) const AF_UNIX: u16 = 1;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
+
+/// What the daemon writes for the kernel; see [`guard_common::table`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    pub ops: OpSet,
+    pub always: OpSet,
+    pub block: OpSet,
+    /// Directories with their trailing slash. Each says what it inherits; the longest alone counts.
+    pub paths: Vec<(Vec<u8>, OpSet)>,
+    pub names: Vec<(Vec<u8>, NameValue)>,
+    /// Family, and port or 0 for every one.
+    pub ports: Vec<(u16, u16)>,
+    /// IPv4 is mapped into IPv6; bits of the prefix.
+    pub addresses: Vec<(Ipv6Addr, u8)>,
+}
+
+/// Where one clause may match, in directories without trailing slashes.
+struct Reach {
+    ops: OpSet,
+    below: Vec<Vec<u8>>,
+    /// Single objects. The kernel's tables know directories alone, so one stands for all below it.
+    exact: Vec<Vec<u8>>,
+    not_below: Vec<Vec<u8>>,
+}
+
+/// Collects the tables.
+struct Lowering<'a> {
+    tools: &'a Tools,
+    tables: Tables,
+    names: BTreeMap<Vec<u8>, NameValue>,
+    ports: BTreeSet<(u16, u16)>,
+    addresses: BTreeSet<(Ipv6Addr, u8)>,
+    reaches: Vec<Reach>,
+}
+
+impl Policy {
+    /// The kernel's tables.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        let mut lowering = Lowering {
+            tools: &self.tools,
+            tables: Tables::default(),
+            names: BTreeMap::new(),
+            ports: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            reaches: Vec::new(),
+        };
+        // An exception is for the daemon to judge.
+        for fitted in self.clauses.iter().filter(|fitted| fitted.except.is_none()) {
+            lowering.add(fitted);
+        }
+        lowering.drop_named();
+        let Lowering { mut tables, names, ports, addresses, reaches, .. } = lowering;
+        tables.paths = paths(&reaches);
+        tables.names = names.into_iter().collect();
+        tables.ports = ports.into_iter().collect();
+        tables.addresses = addresses.into_iter().collect();
+        tables
+    }
+}
+
+impl Lowering<'_> {
+    fn add(&mut self, fitted: &Fitted) {
+        let mut on_paths = OpSet::EMPTY;
+        for act in fitted.clause.acts.iter() {
+            let ops = act.table_ops();
+            self.tables.ops = self.tables.ops.union(ops);
+            match act {
+                Act::Connect => self.connect(fitted),
+                Act::Exec if !fitted.clause.program.is_empty() => self.programs(fitted, ops),
+                // The kernel asks by command or by target; the kind alone is in the tables.
+                Act::Ioctl | Act::Signal | Act::Ptrace | Act::IoUring => {
+                    self.tables.always = self.tables.always.union(ops);
+                }
+                Act::OpenWrite | Act::OpenRead | Act::Mknod | Act::Truncate
+                    if fitted.clause.object == [ObjectType::BlockDevice] =>
+                {
+                    self.tables.block = self.tables.block.union(ops);
+                }
+                Act::Unlink
+                | Act::Rmdir
+                | Act::Rename
+                | Act::MoveAway
+                | Act::RenameOver
+                | Act::RenameTo
+                | Act::Link
+                | Act::LinkTo
+                | Act::Symlink
+                | Act::Mknod
+                | Act::Chmod
+                | Act::Chown
+                | Act::Truncate
+                | Act::OpenWrite
+                | Act::OpenRead
+                | Act::Exec
+                | Act::Mount
+                | Act::MoveMount
+                | Act::Umount
+                | Act::PivotRoot => on_paths = on_paths.union(ops),
+            }
+        }
+        if !on_paths.is_empty() {
+            self.places(fitted, on_paths);
+        }
+    }
+
+    fn places(&mut self, fitted: &Fitted, ops: OpSet) {
+        let names = &fitted.clause.name;
+        if fitted.path.is_none() && names.is_empty() && fitted.not_path.below.is_empty() {
+            self.tables.always = self.tables.always.union(ops);
+            return;
+        }
+        let everywhere = Places { below: vec![Vec::new()], ..Places::default() };
+        let places = fitted.path.as_ref().unwrap_or(&everywhere);
+        // Both must match, so either may stand for the pair; near the root the names are fewer.
+        let is_wide = places.below.iter().any(|directory| directory.iter().filter(|byte| **byte == b'/').count() < 2);
+        if !names.is_empty() && (fitted.path.is_none() || is_wide) {
+            for name in names {
+                self.name(name, OpSet::EMPTY, ops);
+            }
+            return;
+        }
+        let mut below = places.below.clone();
+        for (wide, _) in &places.globs {
+            match &wide.name {
+                Some(Name::Last(name)) if wide.globs.len() == 1 => self.name(name, ops, OpSet::EMPTY),
+                Some(Name::Last(name) | Name::Any(name)) => self.name(name, OpSet::EMPTY, ops),
+                None => below.push(wide.below.clone()),
+            }
+        }
+        let (exact, not_below) = (places.exact.clone(), fitted.not_path.below.clone());
+        self.reaches.push(Reach { ops, below, exact, not_below });
+    }
+
+    /// Forgets single objects that a name makes candidates already: one `.git` would cover all of its repository.
+    fn drop_named(&mut self) {
+        for reach in &mut self.reaches {
+            let named = |path: &[u8]| {
+                let name = path.rsplit(|byte| *byte == b'/').next().and_then(|name| self.names.get(name));
+                name.is_some_and(|value| value.last.union(value.any).0 & reach.ops.0 == reach.ops.0)
+            };
+            reach.exact.retain(|path| !named(path));
+        }
+    }
+
+    fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
+        for program in &fitted.clause.program {
+            self.name(program.as_bytes(), ops, OpSet::EMPTY);
+            if !self.tools.get(program).dashed {
+                continue;
+            }
+            for word in fitted.clause.argv.iter().flat_map(super::argv::Matcher::first_words) {
+                self.name(format!("{program}-{word}").as_bytes(), ops, OpSet::EMPTY);
+            }
+        }
+    }
+
+    fn name(&mut self, name: &[u8], last: OpSet, any: OpSet) {
+        let value = self.names.entry(name.to_vec()).or_default();
+        value.last = value.last.union(last);
+        value.any = value.any.union(any);
+    }
+
+    fn connect(&mut self, fitted: &Fitted) {
+        let clause = &fitted.clause;
+        if !clause.socket.is_empty() {
+            // A program names a socket file as it likes; only the daemon compares names.
+            self.ports.insert((AF_UNIX, 0));
+        } else if !clause.address.is_empty() {
+            self.addresses.extend(clause.address.iter().flat_map(Network::entries));
+        } else if !clause.port.is_empty() {
+            self.ports.extend(clause.port.iter().flat_map(|port| [(AF_INET, *port), (AF_INET6, *port)]));
+        } else {
+            self.tables.always = self.tables.always.union(Act::Connect.table_ops());
+        }
+    }
+}
+
+/// One entry per directory that any clause names, with what holds there.
+fn paths(reaches: &[Reach]) -> Vec<(Vec<u8>, OpSet)> {
+    let mut directories: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let cut: Vec<Reach> = reaches
+        .iter()
+        .map(|reach| Reach {
+            ops: reach.ops,
+            below: reach.below.iter().chain(&reach.exact).map(|directory| shortened(directory)).collect(),
+            exact: Vec::new(),
+            // What is left out must be left out exactly, or not at all.
+            not_below: reach.not_below.iter().filter(|directory| directory.len() < PREFIX_MAX).cloned().collect(),
+        })
+        .collect();
+    for reach in &cut {
+        directories.extend(reach.below.iter().cloned());
+        directories.extend(reach.not_below.iter().cloned());
+    }
+    let holds = |reach: &Reach, at: &[u8]| {
+        reach.below.iter().any(|directory| is_below(at, directory))
+            && !reach.not_below.iter().any(|directory| is_below(at, directory))
+    };
+    let ops_at =
+        |at: &[u8]| cut.iter().filter(|reach| holds(reach, at)).fold(OpSet::EMPTY, |ops, reach| ops.union(reach.ops));
+    directories.iter().map(|directory| ([directory, &b"/"[..]].concat(), ops_at(directory))).collect()
+}
+
+/// A directory that fits into the kernel's key with its slash: itself, or the nearest one above that does.
+fn shortened(directory: &[u8]) -> Vec<u8> {
+    let mut directory = directory;
+    while directory.len() >= PREFIX_MAX {
+        let end = directory.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        directory = &directory[..end];
+    }
+    directory.to_vec()
+}

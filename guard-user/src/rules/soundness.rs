@@ -1,0 +1,186 @@
+//! The proof that the kernel's tables miss nothing: for random rules and operations, what the daemon would hold is a
+//! candidate. Tests only.
+
+use std::ffi::OsString;
+
+use guard_common::op::Op;
+use proptest::{prelude::*, sample::select};
+
+use super::{
+    compile::Scope,
+    judge::{Judgement, judge},
+    tests::{operation, rules},
+};
+use crate::operation::{Address, ObjectFacts, Operation};
+
+const PARTS: [&str; 6] = ["a", "b", "ws", ".git", "HEAD", "long-name-of-more-than-twenty-four-bytes"];
+const WORDS: [&str; 14] = [
+    "delete",
+    "overwrite",
+    "read",
+    "write",
+    "create",
+    "unlink",
+    "rename",
+    "move_away",
+    "rename_over",
+    "link",
+    "mknod",
+    "truncate",
+    "open_write",
+    "mount",
+];
+
+fn path() -> impl Strategy<Value = String> {
+    let deep = prop::bool::weighted(0.05);
+    (prop::collection::vec(select(&PARTS[..]), 1..5), deep).prop_map(|(parts, deep)| {
+        let path = format!("/{}", parts.join("/"));
+        if deep { format!("/{}{path}", vec!["a"; 130].join("/")) } else { path }
+    })
+}
+
+fn glob() -> impl Strategy<Value = String> {
+    let part = prop_oneof![4 => select(&PARTS[..]).prop_map(str::to_owned), 1 => Just("*".to_owned()),
+        1 => Just("**".to_owned()), 1 => Just("a*".to_owned()), 1 => Just("[ab]".to_owned()), 1 => Just("{a,b}".to_owned())];
+    let start = select(&["/", "**/", "${HOME}/", "${WORKSPACE}/", "${TMP}/"][..]);
+    let deep = prop::bool::weighted(0.05);
+    (start, prop::collection::vec(part, 1..4), prop::bool::ANY, deep).prop_map(|(start, parts, below, deep)| {
+        let deep = if deep { format!("{}/", vec!["a"; 130].join("/")) } else { String::new() };
+        format!("{start}{deep}{}{}", parts.join("/"), if below { "/**" } else { "" })
+    })
+}
+
+fn list(of: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop::collection::vec(of, 1..3).prop_map(|all| format!("{all:?}"))
+}
+
+fn clause() -> impl Strategy<Value = String> {
+    let on_paths = (
+        list(select(&WORDS[..]).prop_map(str::to_owned)),
+        prop::option::of(list(glob())),
+        prop::option::of(list(glob())),
+        prop::option::weighted(0.3, list(select(&PARTS[..]).prop_map(str::to_owned))),
+        prop::option::weighted(0.3, select(&["file", "directory", "block_device"][..])),
+    )
+        .prop_map(|(op, path, not_path, name, object)| {
+            let key = |name: &str, value: Option<String>| {
+                value.map_or_else(String::new, |value| format!(", {name}: {value}"))
+            };
+            let (path, not_path, name) = (key("path", path), key("not_path", not_path), key("name", name));
+            format!("{{op: {op}{path}{not_path}{name}{}}}", key("object", object.map(str::to_owned)))
+        });
+    let fixed = select(
+        &[
+            "{op: exec, program: [a, HEAD]}",
+            "{op: exec, program: git, argv: {subcommand: push, any_option: [-f]}}",
+            "{op: exec, program: git}",
+            "{op: exec, program: git, argv: {any_option: -f}}",
+            "{op: exec, path: /a/**}",
+            "{op: connect}",
+            "{op: connect, port: [22, 443]}",
+            "{op: connect, address: [127.0.0.0/8, \"::1\"], port: 22}",
+            "{op: connect, address: 10.0.0.0/8}",
+            "{op: connect, socket: [/run/x.sock, \"@bus\"]}",
+            "{op: signal, signal: [term, kill]}",
+            "{op: [ptrace, io_uring]}",
+            "{op: [ioctl, umount], object: block_device}",
+            "{op: [move_mount, pivot_root], path: /a/**}",
+        ][..],
+    );
+    prop_oneof![4 => on_paths, 1 => fixed.prop_map(str::to_owned)]
+}
+
+fn rules_text() -> impl Strategy<Value = String> {
+    let mode = prop::bool::weighted(0.8);
+    prop::collection::vec((prop::collection::vec(clause(), 1..3), mode), 1..5).prop_map(|all| {
+        let mut text = "rules:\n".to_owned();
+        for (index, (clauses, enforce)) in all.iter().enumerate() {
+            let mode = if *enforce { "enforce" } else { "observe" };
+            let head = format!("name: r{index}, text: t, action: hold, reversibility: partial, mode: {mode}");
+            text.push_str(&format!("  - {{{head}, match: [{}]}}\n", clauses.join(", ")));
+        }
+        text
+    })
+}
+
+fn facts() -> impl Strategy<Value = ObjectFacts> {
+    let mode = select(&[0_u32, 0o100_644, 0o040_755, 0o060_600, 0o010_600][..]);
+    (mode, 0_u64..2, 0_u32..2).prop_map(|(mode, ino, nlink)| ObjectFacts { mode, ino, nlink, ..ObjectFacts::default() })
+}
+
+fn address() -> impl Strategy<Value = Option<Address>> {
+    let inet = (
+        select(&["127.0.0.1", "0.0.0.0", "10.1.2.3", "8.8.8.8", "::1", "::", "::ffff:10.0.0.1", "fd00::1"][..]),
+        select(&[22_u16, 443, 80][..]),
+    );
+    prop_oneof![
+        Just(None),
+        inet.prop_map(|(ip, port)| Some(Address::Inet(
+            (ip.parse::<std::net::IpAddr>().expect("an address"), port).into()
+        ))),
+        select(&["/run/x.sock", "x.sock", "/tmp/y"][..]).prop_map(|path| Some(Address::UnixPath(path.into()))),
+        Just(Some(Address::UnixAbstract(b"bus".to_vec()))),
+        Just(Some(Address::Other(40, vec![40, 0]))),
+    ]
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let what = (select(&Op::ALL[..]), path(), path(), prop::bool::ANY);
+    // What the kernel may say of an operation, and what it may not know.
+    let how = (0_u32..16, prop_oneof![6 => Just(0_u32), 1 => 1_u32..16], select(&[0_u64, 0o1000, 0o060_600, 15][..]));
+    let argv = prop::collection::vec(select(&["git", "git-push", "push", "-f", "--", "x"][..]), 0..4);
+    (what, how, facts(), facts(), argv, address()).prop_map(
+        |((op, path, other, git), (flags, doubt, detail), target, second, argv, address)| {
+            let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+            let program = ["/usr/bin/git", "/usr/bin/git-push", "/usr/bin/git-lfs"][flags as usize % 3];
+            let path = if git && op == Op::Exec { program.to_owned() } else { path };
+            let two = matches!(op, Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot);
+            Operation {
+                path: path.into(),
+                other_path: if two { other.into() } else { "".into() },
+                flags,
+                doubt,
+                detail: [detail, 0, 0, 0],
+                target,
+                other: second,
+                argc: argv.len() as u32,
+                argv,
+                address,
+                ..operation(op)
+            }
+        },
+    )
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    let directory = || select(&["", "/", "/a", "/a/ws", "/b/[x]"][..]);
+    (directory(), directory(), directory()).prop_map(|(home, workspace, tmp)| Scope {
+        home: home.into(),
+        workspace: workspace.into(),
+        tmp: tmp.into(),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_would_be_held_is_a_candidate(text in rules_text(), scope in scope(), operations in prop::collection::vec(any_operation(), 20)) {
+        let policy = rules(&text).policy(&scope);
+        let tables = policy.tables();
+        for (directory, _) in &tables.paths {
+            prop_assert!(directory.ends_with(b"/") && directory.len() <= guard_common::table::PREFIX_MAX);
+        }
+        for operation in operations {
+            match judge(&policy, &operation) {
+                Judgement::Clear => {}
+                Judgement::WouldHold(info) | Judgement::Match(info) => {
+                    // A connect or signal whose record is doubtful was a candidate before it was read.
+                    let read_later = operation.doubt != 0 && !matches!(operation.op, Op::Ioctl | Op::Signal | Op::Ptrace | Op::IoUring);
+                    let pathless = operation.op == Op::Connect && read_later;
+                    prop_assert!(pathless || tables.candidate(&operation), "{}\n{operation:?}\n{tables:?}", info.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! guardctl as it is used: the real binary against a real socket. Its exit codes, what it asks of guardd, and what it
+//! prints into a pipe.
+#![forbid(unsafe_code)]
+
+mod fake;
+mod fixture;
+
+mod decide;
+mod output;
+mod pages;
+mod refused;
+mod run;
+mod terminal;
+mod watch;
