@@ -3,11 +3,13 @@
 #![allow(clippy::print_stdout, reason = "a build tool talks to the person who started it")]
 
 mod build;
+mod check;
 mod demo;
 mod ebpf;
 mod program;
 mod setup;
 mod test;
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Build the eBPF object.
     Ebpf(ebpf::Arguments),
+    /// Check format, lints, spelling, licences and the house rules.
+    Check,
     /// Run every test, on this machine and on three kernels.
     Test(test::Arguments),
     /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Ebpf(arguments) => ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check => check::run_all(),
         Command::Test(arguments) => test::run_all(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
     };
