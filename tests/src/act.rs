@@ -9,9 +9,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["exchange", one, other] => {
-            renameat_with(CWD, *one, CWD, *other, RenameFlags::EXCHANGE).with_context(|| format!("cannot exchange {one} and {other}"))
-        }
+        ["exchange", one, other] => renameat_with(CWD, *one, CWD, *other, RenameFlags::EXCHANGE)
+            .with_context(|| format!("cannot exchange {one} and {other}")),
         ["pivot"] => rustix::process::pivot_root("/", "/").context("cannot pivot the root"),
         ["unlink", path] => fs::remove_file(path).with_context(|| format!("cannot remove {path}")),
         ["unlink-all", directory] => unlink_all(Path::new(directory)),
@@ -37,7 +36,8 @@ fn unlink_all(directory: &Path) -> Result<()> {
 
 /// Starts one process for each and waits for all.
 fn together(each: impl Iterator<Item = Vec<String>>) -> Result<()> {
-    let children: Result<Vec<_>> = each.map(|arguments| me()?.args(arguments).spawn().context("cannot start a process")).collect();
+    let children: Result<Vec<_>> =
+        each.map(|arguments| me()?.args(arguments).spawn().context("cannot start a process")).collect();
     for mut child in children? {
         child.wait().context("cannot wait for a process")?;
     }

@@ -70,8 +70,10 @@ impl Agent {
 
     /// Waits for this line in its output.
     pub(crate) fn says(&self, line: &str) -> Result<()> {
-        until(&format!("the agent to say {line:?}"), || Ok(self.output()?.lines().any(|said| said == line).then_some(())))
-            .with_context(|| format!("it said {:?}", self.output().unwrap_or_default()))
+        until(&format!("the agent to say {line:?}"), || {
+            Ok(self.output()?.lines().any(|said| said == line).then_some(()))
+        })
+        .with_context(|| format!("it said {:?}", self.output().unwrap_or_default()))
     }
 
     /// Waits for its end.

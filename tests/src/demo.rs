@@ -57,7 +57,9 @@ struct Actor {
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let decided = match arguments {
         [] => None,
-        [flag, choice] if flag == "--decide" => Some(Choice::parse(choice).context("--decide takes approve, deny or kill")?),
+        [flag, choice] if flag == "--decide" => {
+            Some(Choice::parse(choice).context("--decide takes approve, deny or kill")?)
+        }
         _ => bail!("usage: guard-tests demo [--decide approve|deny|kill]"),
     };
     let files = make_production_data()?;
@@ -122,7 +124,13 @@ fn decide(guard: &Guard, choice: Choice, hold: &Value) -> Result<()> {
 }
 
 /// The promises, one by one.
-fn check(choice: Choice, said: &str, (code, signal): (Option<i32>, Option<i32>), left: usize, files: usize) -> Result<()> {
+fn check(
+    choice: Choice,
+    said: &str,
+    (code, signal): (Option<i32>, Option<i32>),
+    left: usize,
+    files: usize,
+) -> Result<()> {
     match choice {
         Choice::Approve => {
             ensure!(!Path::new(PRODUCTION).exists(), "approved, and the directory is still there");
@@ -131,7 +139,10 @@ fn check(choice: Choice, said: &str, (code, signal): (Option<i32>, Option<i32>),
         }
         Choice::Deny => {
             ensure!(left == files, "denied, and {} files are gone", files - left);
-            ensure!(said.contains("Operation not permitted") && said.contains("rm ended with 1"), "rm should have failed cleanly");
+            ensure!(
+                said.contains("Operation not permitted") && said.contains("rm ended with 1"),
+                "rm should have failed cleanly"
+            );
             ensure!(code == Some(0) && said.contains("Done."), "the agent should have gone on");
         }
         Choice::Kill => {
@@ -205,7 +216,8 @@ fn make_production_data() -> Result<usize> {
         let directory = format!("{PRODUCTION}/2026-{month:02}");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {directory}"))?;
         for kind in ["customers", "invoices"] {
-            let rows: String = (1..=200).map(|row| format!("{row};{kind};2026-{month:02};{}.00\n", row * month)).collect();
+            let rows: String =
+                (1..=200).map(|row| format!("{row};{kind};2026-{month:02};{}.00\n", row * month)).collect();
             fs::write(format!("{directory}/{kind}.csv"), rows).context("cannot write the data")?;
         }
     }

@@ -79,7 +79,8 @@ impl Guard {
 
     /// A second guardd, which must refuse; what it said and ended with.
     pub(crate) fn second(&self) -> Result<Answer> {
-        let output = command(self.tier, self.rules.as_deref(), &self.directory).output().context("cannot start guardd")?;
+        let output =
+            command(self.tier, self.rules.as_deref(), &self.directory).output().context("cannot start guardd")?;
         Ok(Answer::from(output))
     }
 
@@ -120,12 +121,14 @@ impl Guard {
     pub(crate) fn held(&self, op: &str, about: &str) -> Result<Value> {
         let found = until(&format!("a held {op} of {about}"), || {
             let mut pending = self.pending()?;
-            let at = pending.iter().position(|hold| {
-                hold["operation"]["op"] == op && hold["operation"].to_string().contains(about)
-            });
+            let at = pending
+                .iter()
+                .position(|hold| hold["operation"]["op"] == op && hold["operation"].to_string().contains(about));
             Ok(at.map(|at| pending.swap_remove(at)))
         });
-        found.with_context(|| format!("pending were {:?}", self.pending().unwrap_or_default().iter().map(summary).collect::<Vec<_>>()))
+        found.with_context(|| {
+            format!("pending were {:?}", self.pending().unwrap_or_default().iter().map(summary).collect::<Vec<_>>())
+        })
     }
 
     /// Decides on a hold: `approve`, `deny` or `kill`; must succeed.
@@ -154,8 +157,15 @@ impl Guard {
 
     fn list(&self, arguments: &[&str]) -> Result<Vec<Value>> {
         let answer = self.guardctl(arguments)?;
-        ensure!(answer.code == 0, "guardctl {} ended with {}: {}", arguments.join(" "), answer.code, answer.stderr.trim());
-        serde_json::from_str(&answer.stdout).with_context(|| format!("guardctl {} printed no list", arguments.join(" ")))
+        ensure!(
+            answer.code == 0,
+            "guardctl {} ended with {}: {}",
+            arguments.join(" "),
+            answer.code,
+            answer.stderr.trim()
+        );
+        serde_json::from_str(&answer.stdout)
+            .with_context(|| format!("guardctl {} printed no list", arguments.join(" ")))
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
@@ -208,8 +218,17 @@ fn summary(hold: &Value) -> String {
 }
 
 fn spawn(tier: Tier, rules: Option<&Path>, directory: &Path) -> Result<Child> {
-    let log = File::options().create(true).append(true).open(directory.join("guardd.log")).context("cannot open guardd's log")?;
-    command(tier, rules, directory).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("cannot start guardd")
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("guardd.log"))
+        .context("cannot open guardd's log")?;
+    command(tier, rules, directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start guardd")
 }
 
 fn command(tier: Tier, rules: Option<&Path>, directory: &Path) -> Command {

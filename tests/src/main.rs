@@ -5,6 +5,7 @@
 
 mod act;
 mod agent;
+mod bench;
 mod demo;
 mod guard;
 mod init;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         match arguments.split_first() {
             Some((command, rest)) if command == "scenarios" => scenarios::run(rest),
             Some((command, rest)) if command == "demo" => demo::run(rest),
+            Some((command, rest)) if command == "bench" => bench::run(rest),
             Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),
             Some((command, rest)) if command == "drain" && rest.is_empty() => init::drain().map(|()| ExitCode::SUCCESS),
             Some(_) | None => Err(anyhow::anyhow!("usage: guard-tests COMMAND")),

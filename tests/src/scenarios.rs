@@ -1,8 +1,8 @@
 //! The registry of scenarios, and running them. A scenario is a sentence about behaviour and a function that makes it
 //! happen on a real kernel and looks at the world afterwards.
 
-mod crash;
 mod cli;
+mod crash;
 mod exec;
 mod file;
 mod kernel;

@@ -75,7 +75,9 @@ fn deny() -> Result<()> {
     let present = program::read(program(&tool).arg("--version")).unwrap_or_default();
     if !present.trim().ends_with(CARGO_DENY) {
         println!("check: installing cargo-deny {CARGO_DENY} with cargo; this takes some minutes, once");
-        run(program("cargo").args(["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY, "--root"]).arg(&directory))?;
+        run(program("cargo")
+            .args(["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY, "--root"])
+            .arg(&directory))?;
     }
     run(program(tool).args(["--log-level", "error", "--workspace", "check", "bans", "licenses", "sources"]))
 }

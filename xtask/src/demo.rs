@@ -74,7 +74,9 @@ fn why_not_native(arguments: &Arguments) -> Option<String> {
     }
     let active = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     if !active.trim().split(',').any(|name| name == "bpf") {
-        return Some("bpf is not in /sys/kernel/security/lsm here (lsm= on the kernel's command line adds it)".to_owned());
+        return Some(
+            "bpf is not in /sys/kernel/security/lsm here (lsm= on the kernel's command line adds it)".to_owned(),
+        );
     }
     if !is_root() && read(program("sudo").args(["-n", "true"])).is_err() {
         return Some("guardd needs root, and sudo asks for a password".to_owned());

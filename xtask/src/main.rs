@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a build tool talks to the person who started it")]
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -38,6 +39,8 @@ enum Command {
     Check,
     /// Run every test, on this machine and on three kernels.
     Test(test::Arguments),
+    /// Measure what guard costs, against the limits of its design.
+    Bench(bench::Arguments),
     /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
     Vm(vm::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check => check::run_all(),
         Command::Test(arguments) => test::run_all(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -98,7 +98,11 @@ impl Sum {
 /// `cargo test` of the default members.
 fn host_tests() -> Result<Sum> {
     println!("host tests: cargo test");
-    let output = program("cargo").args(["test", "--quiet", "--no-fail-fast"]).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = program("cargo")
+        .args(["test", "--quiet", "--no-fail-fast"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
     let output = output.context("cannot start cargo test")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut sum = Sum::default();

@@ -23,8 +23,15 @@ const MAPS: &str = "guard-ebpf/src/maps.rs";
 const FOREIGN: &[&str] = &["/work/", "artifactory", "/root/.cargo", "/home/"];
 
 /// Files that may name such a path: this one, and rules and examples about people's home directories.
-const FOREIGN_ALLOWED: &[&str] =
-    &["xtask/src/tidy.rs", "rules/", "guard-user/src/rules/", "guard-user/src/cli/", "guard-user/tests/", "guard-user/src/operation.rs", "guard-user/src/daemon/"];
+const FOREIGN_ALLOWED: &[&str] = &[
+    "xtask/src/tidy.rs",
+    "rules/",
+    "guard-user/src/rules/",
+    "guard-user/src/cli/",
+    "guard-user/tests/",
+    "guard-user/src/operation.rs",
+    "guard-user/src/daemon/",
+];
 
 pub(crate) fn run() -> Result<()> {
     let listed = read(program("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
@@ -66,7 +73,12 @@ fn rust(file: &str, text: &str, problems: &mut Vec<String>) {
         if code.starts_with("#[map") && file != MAPS {
             problems.push(format!("{at}: maps live in {MAPS}"));
         }
-        if hooks && ["#[lsm", "#[tracepoint", "#[btf_tracepoint", "#[raw_tracepoint", "#[fentry"].iter().any(|mark| code.starts_with(mark)) && !has_prototype(&lines[..number]) {
+        if hooks
+            && ["#[lsm", "#[tracepoint", "#[btf_tracepoint", "#[raw_tracepoint", "#[fentry"]
+                .iter()
+                .any(|mark| code.starts_with(mark))
+            && !has_prototype(&lines[..number])
+        {
             problems.push(format!("{at}: the kernel's prototype belongs into a `///` comment above the program"));
         }
     }
@@ -74,14 +86,15 @@ fn rust(file: &str, text: &str, problems: &mut Vec<String>) {
 
 /// `unsafe` as a keyword, not inside a word, a lint's name or a text.
 fn is_unsafe(code: &str) -> bool {
-    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait", "#[unsafe("].iter().any(|form| {
-        code.find(form).is_some_and(|at| code[..at].matches('"').count() % 2 == 0)
-    })
+    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait", "#[unsafe("]
+        .iter()
+        .any(|form| code.find(form).is_some_and(|at| code[..at].matches('"').count() % 2 == 0))
 }
 
 /// A doc comment directly above with a prototype or a tracepoint's format in backquotes.
 fn has_prototype(above: &[&str]) -> bool {
-    let comment = above.iter().rev().map(|line| line.trim()).take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    let comment =
+        above.iter().rev().map(|line| line.trim()).take_while(|line| line.starts_with("///") || line.starts_with("#["));
     comment.filter(|line| line.starts_with("///")).any(|line| line.contains('`') || line.contains('('))
 }
 
@@ -133,7 +146,10 @@ mod tests {
     fn a_hook_without_the_kernels_prototype_is_a_problem() {
         let hook = "#[lsm(hook = \"path_unlink\")]\npub fn path_unlink() {}\n";
         assert_eq!(problems("guard-ebpf/src/hooks/a.rs", &format!("//! A.\n{hook}")), 1);
-        assert_eq!(problems("guard-ebpf/src/hooks/a.rs", &format!("//! A.\n/// `int security_path_unlink(void)`\n{hook}")), 0);
+        assert_eq!(
+            problems("guard-ebpf/src/hooks/a.rs", &format!("//! A.\n/// `int security_path_unlink(void)`\n{hook}")),
+            0
+        );
     }
 
     #[test]

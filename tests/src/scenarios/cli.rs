@@ -4,7 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, file::{fresh, gone}, gate};
+use super::{
+    Scenario,
+    file::{fresh, gone},
+    gate,
+};
 use crate::guard::{Guard, id};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -67,6 +71,9 @@ fn story(guard: &mut Guard) -> Result<()> {
         .filter_map(|record| Some(record["kind"].as_str()?.to_owned()))
         .collect();
     let at = |kind: &str| kinds.iter().position(|found| found == kind);
-    ensure!(at("hold").is_some() && at("hold") < at("decision") && at("decision") < at("outcome"), "the log says {kinds:?}");
+    ensure!(
+        at("hold").is_some() && at("hold") < at("decision") && at("decision") < at("outcome"),
+        "the log says {kinds:?}"
+    );
     Ok(())
 }

@@ -2,7 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, file::{fresh, gone}, gate};
+use super::{
+    Scenario,
+    file::{fresh, gone},
+    gate,
+};
 use crate::{guard::Guard, patience::never};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -30,7 +34,8 @@ fn outlives(guard: &mut Guard) -> Result<()> {
 
 fn unattended(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    let mut agent = guard.agent("echo ready; while [ ! -e go ]; do sleep 0.1; done; rm /srv/guarded/file; echo code $?")?;
+    let mut agent =
+        guard.agent("echo ready; while [ ! -e go ]; do sleep 0.1; done; rm /srv/guarded/file; echo code $?")?;
     agent.says("ready")?;
     guard.crash()?;
     std::fs::write(agent.workspace().join("go"), "")?;

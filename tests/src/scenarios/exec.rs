@@ -44,14 +44,21 @@ fn denied(guard: &mut Guard) -> Result<()> {
     guard.decide("deny", &hold)?;
     let output = agent.ends_with(0)?;
     ensure!(!output.contains("ran"), "denied, and it ran: {output:?}");
-    ensure!(output.contains("Operation not permitted") && output.contains("code 126\nand on\n"), "not a clean error: {output:?}");
+    ensure!(
+        output.contains("Operation not permitted") && output.contains("code 126\nand on\n"),
+        "not a clean error: {output:?}"
+    );
     Ok(())
 }
 
 fn arguments(guard: &mut Guard) -> Result<()> {
     let mut agent = guard.agent("/bin/echo destroy-everything now")?;
     let hold = guard.held("exec", "destroy-everything")?;
-    ensure!(hold["operation"]["argv"] == serde_json::json!(["/bin/echo", "destroy-everything", "now"]), "argv is {}", hold["operation"]["argv"]);
+    ensure!(
+        hold["operation"]["argv"] == serde_json::json!(["/bin/echo", "destroy-everything", "now"]),
+        "argv is {}",
+        hold["operation"]["argv"]
+    );
     ensure!(hold["rule"] == "guarded-argument", "the rule is {}", hold["rule"]);
     guard.decide("approve", &hold)?;
     agent.ends_with(0)?;

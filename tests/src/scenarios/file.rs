@@ -30,26 +30,60 @@ struct Case {
 const CASES: &[Case] = &[
     Case { op: "unlink", name: "unlink", command: "rm /srv/guarded/file", happened: || gone("file") },
     Case { op: "rmdir", name: "rmdir", command: "rmdir /srv/guarded/empty", happened: || gone("empty") },
-    Case { op: "rename", name: "rename_over_a_file", command: "mv -f /srv/guarded/other /srv/guarded/file", happened: || text("file") == "other\n" },
+    Case {
+        op: "rename",
+        name: "rename_over_a_file",
+        command: "mv -f /srv/guarded/other /srv/guarded/file",
+        happened: || text("file") == "other\n",
+    },
     Case { op: "rename", name: "move_away", command: "mv /srv/guarded/file /srv/taken", happened: || gone("file") },
-    Case { op: "link", name: "link", command: "ln /srv/guarded/file /srv/guarded/linked", happened: || !gone("linked") },
+    Case {
+        op: "link",
+        name: "link",
+        command: "ln /srv/guarded/file /srv/guarded/linked",
+        happened: || !gone("linked"),
+    },
     Case { op: "symlink", name: "symlink", command: "ln -s /etc/passwd /srv/guarded/soft", happened: || !gone("soft") },
     Case { op: "mknod", name: "create", command: "touch /srv/guarded/created", happened: || !gone("created") },
-    Case { op: "mknod", name: "mkfifo", command: "mkfifo /srv/guarded/fifo", happened: || kind("fifo", |kind| kind.is_fifo()) },
+    Case {
+        op: "mknod",
+        name: "mkfifo",
+        command: "mkfifo /srv/guarded/fifo",
+        happened: || kind("fifo", |kind| kind.is_fifo()),
+    },
     Case { op: "chmod", name: "chmod", command: "chmod 600 /srv/guarded/file", happened: || mode("file") == 0o600 },
     Case { op: "chown", name: "chown", command: "chown 1000 /srv/guarded/file", happened: || owner("file") == 1000 },
-    Case { op: "truncate", name: "truncate", command: "python3 -c 'import os; os.truncate(\"/srv/guarded/file\", 1)'", happened: || text("file") != "file\n" },
-    Case { op: "open_write", name: "append", command: "echo more >> /srv/guarded/file", happened: || text("file").contains("more") },
-    Case { op: "open_write", name: "overwrite_by_redirection", command: "echo less > /srv/guarded/file", happened: || text("file") == "less\n" },
+    Case {
+        op: "truncate",
+        name: "truncate",
+        command: "python3 -c 'import os; os.truncate(\"/srv/guarded/file\", 1)'",
+        happened: || text("file") != "file\n",
+    },
+    Case {
+        op: "open_write",
+        name: "append",
+        command: "echo more >> /srv/guarded/file",
+        happened: || text("file").contains("more"),
+    },
+    Case {
+        op: "open_write",
+        name: "overwrite_by_redirection",
+        command: "echo less > /srv/guarded/file",
+        happened: || text("file") == "less\n",
+    },
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for case in CASES.iter().copied() {
         let name = case.name;
-        scenarios.push(gate(format!("{name}_is_held_and_untouched_and_happens_after_approval"), move |guard| approved(guard, case)));
-        scenarios.push(gate(format!("{name}_is_held_and_fails_cleanly_after_denial"), move |guard| denied(guard, case)));
-        scenarios.push(gate(format!("{name}_never_happens_when_the_process_is_killed"), move |guard| killed(guard, case)));
+        scenarios.push(gate(format!("{name}_is_held_and_untouched_and_happens_after_approval"), move |guard| {
+            approved(guard, case)
+        }));
+        scenarios
+            .push(gate(format!("{name}_is_held_and_fails_cleanly_after_denial"), move |guard| denied(guard, case)));
+        scenarios
+            .push(gate(format!("{name}_never_happens_when_the_process_is_killed"), move |guard| killed(guard, case)));
     }
     scenarios.push(gate("reading_a_secret_is_held_until_approved", reading));
     scenarios.push(gate("a_recursive_delete_asks_once_and_then_completes", recursive_delete));
@@ -76,7 +110,10 @@ fn denied(guard: &Guard, case: Case) -> Result<()> {
     let output = agent.ends_with(0)?;
     ensure!(!(case.happened)(), "denied, and it happened: {output}");
     ensure!(!output.contains("code 0\n"), "the command should have failed: {output}");
-    ensure!(output.contains("Operation not permitted") || output.contains("PermissionError"), "not a clean error: {output}");
+    ensure!(
+        output.contains("Operation not permitted") || output.contains("PermissionError"),
+        "not a clean error: {output}"
+    );
     ensure!(output.contains("and on\n"), "the script should have gone on: {output}");
     Ok(())
 }
@@ -150,7 +187,8 @@ fn recursive_delete(guard: &mut Guard) -> Result<()> {
 }
 
 fn free_work(guard: &mut Guard) -> Result<()> {
-    let mut agent = guard.agent("mkdir a && echo one > a/b && mv a/b a/c && chmod 700 a && cat a/c && rm -rf a && echo done")?;
+    let mut agent =
+        guard.agent("mkdir a && echo one > a/b && mv a/b a/c && chmod 700 a && cat a/c && rm -rf a && echo done")?;
     let output = agent.ends_with(0)?;
     ensure!(output == "one\ndone\n", "the script printed {output:?}");
     Ok(())

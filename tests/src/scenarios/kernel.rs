@@ -29,7 +29,10 @@ fn btf_is_there() -> Result<()> {
 fn cgroups() -> Result<()> {
     let group = "/sys/fs/cgroup/guard-tests-probe";
     fs::create_dir(group).context("cannot make a cgroup")?;
-    let files: Vec<_> = ["cgroup.procs", "cgroup.freeze", "cgroup.kill"].into_iter().filter(|file| !fs::exists(format!("{group}/{file}")).unwrap_or(false)).collect();
+    let files: Vec<_> = ["cgroup.procs", "cgroup.freeze", "cgroup.kill"]
+        .into_iter()
+        .filter(|file| !fs::exists(format!("{group}/{file}")).unwrap_or(false))
+        .collect();
     fs::remove_dir(group).context("cannot remove a cgroup")?;
     ensure!(files.is_empty(), "a cgroup lacks {files:?}");
     Ok(())

@@ -1,11 +1,21 @@
 //! Many at once: nothing is lost, and the kill switch leaves nobody.
 
-use std::{fs, time::{Duration, Instant}};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, file::{GUARDED, fresh}, gate};
-use crate::{guard::Guard, patience::{until, until_within}};
+use super::{
+    Scenario,
+    file::{GUARDED, fresh},
+    gate,
+};
+use crate::{
+    guard::Guard,
+    patience::{until, until_within},
+};
 
 /// Enough that a list of them is long; the machine has 2 GiB.
 const HOLDS: usize = 1000;

@@ -46,7 +46,8 @@ fn approve_until(guard: &Guard, op: &str, path: &str) -> Result<bool> {
 
 fn unmounting(guard: &mut Guard) -> Result<()> {
     fs::create_dir_all("/srv/mounted").context("cannot make /srv/mounted")?;
-    rustix::mount::mount("none", "/srv/mounted", "tmpfs", rustix::mount::MountFlags::empty(), None).context("cannot mount")?;
+    rustix::mount::mount("none", "/srv/mounted", "tmpfs", rustix::mount::MountFlags::empty(), None)
+        .context("cannot mount")?;
     let mut agent = guard.agent("umount /srv/mounted; echo code $?")?;
     let hold = guard.held("umount", "/srv/mounted")?;
     guard.decide("deny", &hold)?;

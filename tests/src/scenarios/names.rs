@@ -1,17 +1,30 @@
 //! Names made to deceive: held where they match, shown so that no terminal obeys them.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::{Path, PathBuf}};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, file::{GUARDED, fresh}, gate};
+use super::{
+    Scenario,
+    file::{GUARDED, fresh},
+    gate,
+};
 use crate::guard::{Guard, id};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        gate("a_name_with_a_newline_and_escapes_is_held_and_shown_escaped", |guard| one(guard, b"x\n\x1b[2J\x1b]0;title\x07y")),
+        gate("a_name_with_a_newline_and_escapes_is_held_and_shown_escaped", |guard| {
+            one(guard, b"x\n\x1b[2J\x1b]0;title\x07y")
+        }),
         gate("a_name_that_is_not_utf8_is_held_and_shown_escaped", |guard| one(guard, b"x\xff\xfe\x80y")),
-        gate("a_name_with_direction_overrides_is_held_and_shown_escaped", |guard| one(guard, "x\u{202e}gpj.\u{2066}y".as_bytes())),
+        gate("a_name_with_direction_overrides_is_held_and_shown_escaped", |guard| {
+            one(guard, "x\u{202e}gpj.\u{2066}y".as_bytes())
+        }),
         gate("a_name_of_255_bytes_is_held", |guard| one(guard, &[b'n'; 255])),
         gate("a_path_longer_than_the_walk_is_held_and_never_let_through", deep),
     ]
@@ -57,7 +70,11 @@ fn held_and_deleted(guard: &Guard, path: &Path, script: &str) -> Result<()> {
     ensure!(path.exists(), "deleted before anybody decided");
     for arguments in [&["pending"][..], &["show", id(&hold)?][..]] {
         let shown = guard.guardctl(arguments)?.stdout;
-        let bad = shown.chars().find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c) || ('\u{2066}'..='\u{2069}').contains(c));
+        let bad = shown.chars().find(|c| {
+            (c.is_control() && *c != '\n')
+                || ('\u{202a}'..='\u{202e}').contains(c)
+                || ('\u{2066}'..='\u{2069}').contains(c)
+        });
         ensure!(bad.is_none(), "guardctl {} printed {bad:?}", arguments.join(" "));
     }
     guard.decide("approve", &hold)?;

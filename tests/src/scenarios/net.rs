@@ -2,7 +2,10 @@
 
 use std::{
     net::TcpListener,
-    os::{linux::net::SocketAddrExt as _, unix::net::{SocketAddr, UnixListener}},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -48,7 +51,10 @@ fn denied(guard: &mut Guard) -> Result<()> {
     let hold = guard.held("connect", "4242")?;
     guard.decide("deny", &hold)?;
     let output = agent.ends_with(0)?;
-    ensure!(output.contains("Operation not permitted") && output.ends_with("code 1\nand on\n"), "it printed {output:?}");
+    ensure!(
+        output.contains("Operation not permitted") && output.ends_with("code 1\nand on\n"),
+        "it printed {output:?}"
+    );
     ensure!(listener.accept().is_err(), "denied, and somebody connected");
     Ok(())
 }

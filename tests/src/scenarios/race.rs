@@ -9,8 +9,16 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Scenario, file::{fresh, gone}, gate};
-use crate::{agent::state, guard::Guard, patience::{never, until}};
+use super::{
+    Scenario,
+    file::{fresh, gone},
+    gate,
+};
+use crate::{
+    agent::state,
+    guard::Guard,
+    patience::{never, until},
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -94,7 +102,9 @@ fn renamed(guard: &mut Guard) -> Result<()> {
 
 fn flipped(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    symlink("/srv/guarded/file", "/srv/link").or_else(|_| fs::remove_file("/srv/link").and_then(|()| symlink("/srv/guarded/file", "/srv/link"))).context("cannot link")?;
+    symlink("/srv/guarded/file", "/srv/link")
+        .or_else(|_| fs::remove_file("/srv/link").and_then(|()| symlink("/srv/guarded/file", "/srv/link")))
+        .context("cannot link")?;
     let mut agent = guard.agent("echo changed >> /srv/link; echo code $?")?;
     let hold = guard.held("open_write", "/srv/guarded/file")?;
     fs::remove_file("/srv/link").context("cannot remove the link")?;
@@ -128,12 +138,17 @@ fn argv(guard: &mut Guard) -> Result<()> {
 
 /// Overwrites a text wherever it stands in a process's writable memory; the count.
 fn rewrite(pid: u64, from: &[u8], to: &[u8]) -> Result<usize> {
-    let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).context("cannot open the memory")?;
+    let memory =
+        OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).context("cannot open the memory")?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).context("cannot read the maps")?;
     let mut changed = 0;
     for line in maps.lines().filter(|line| line.contains(" rw")) {
         let range = line.split(' ').next().and_then(|range| range.split_once('-'));
-        let Some((start, end)) = range.and_then(|(start, end)| Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))) else { continue };
+        let Some((start, end)) = range
+            .and_then(|(start, end)| Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?)))
+        else {
+            continue;
+        };
         let mut bytes = vec![0; usize::try_from(end - start).context("a mapping fits")?];
         if memory.read_exact_at(&mut bytes, start).is_err() {
             continue;

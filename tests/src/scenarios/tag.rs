@@ -4,7 +4,11 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, file::{fresh, gone}, gate};
+use super::{
+    Scenario,
+    file::{fresh, gone},
+    gate,
+};
 use crate::guard::Guard;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -29,7 +33,8 @@ fn untagged(_: &mut Guard) -> Result<()> {
 
 fn moved_out(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    let mut agent = guard.agent("echo ready; while [ ! -e go ]; do sleep 0.1; done; rm /srv/guarded/file; echo code $?")?;
+    let mut agent =
+        guard.agent("echo ready; while [ ! -e go ]; do sleep 0.1; done; rm /srv/guarded/file; echo code $?")?;
     agent.says("ready")?;
     fs::write("/sys/fs/cgroup/cgroup.procs", agent.pid().to_string()).context("cannot move the agent")?;
     fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
@@ -80,7 +85,8 @@ fn ftrace(guard: &mut Guard) -> Result<()> {
 }
 
 fn suspend(guard: &mut Guard) -> Result<()> {
-    let mut agent = guard.agent("for i in $(seq 1 400); do echo $i; sleep 0.05; [ -e stop ] && exit 0; done; exit 9")?;
+    let mut agent =
+        guard.agent("for i in $(seq 1 400); do echo $i; sleep 0.05; [ -e stop ] && exit 0; done; exit 9")?;
     agent.says("3")?;
     let name = agent.name();
     let answer = guard.guardctl(&["suspend", &name])?;

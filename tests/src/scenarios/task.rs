@@ -5,7 +5,10 @@ use std::process::{Child, Command};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Scenario, gate};
-use crate::{guard::Guard, patience::{never, until}};
+use crate::{
+    guard::Guard,
+    patience::{never, until},
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![

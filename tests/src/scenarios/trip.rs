@@ -4,11 +4,20 @@
 use anyhow::{Result, ensure};
 use std::fs;
 
-use super::{Run, Scenario, file::{fresh, gone}};
-use crate::{guard::{Guard, Tier}, patience::never};
+use super::{
+    Run, Scenario,
+    file::{fresh, gone},
+};
+use crate::{
+    guard::{Guard, Tier},
+    patience::never,
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let trip = |name: &str, run: fn(&mut Guard) -> Result<()>| Scenario { name: name.to_owned(), run: Run::Guard(Tier::Trip, Box::new(run)) };
+    let trip = |name: &str, run: fn(&mut Guard) -> Result<()>| Scenario {
+        name: name.to_owned(),
+        run: Run::Guard(Tier::Trip, Box::new(run)),
+    };
     vec![
         trip("trip_stops_a_watched_program_before_its_first_instruction", exec),
         trip("trip_stops_a_recursive_delete_right_after_its_first_effect", delete),
