@@ -29,12 +29,15 @@ use crate::guard::{Guard, Tier};
 /// The rules the scenarios run under.
 const RULES: &str = include_str!("../rules/scenarios.yaml");
 
+/// Makes it happen and looks at the world.
+type OnGuard = Box<dyn Fn(&mut Guard) -> Result<()>>;
+
 /// What a scenario needs to have running.
 pub(crate) enum Run {
     /// Only a kernel.
     Kernel(fn() -> Result<()>),
     /// guardd at this tier.
-    Guard(Tier, Box<dyn Fn(&mut Guard) -> Result<()>>),
+    Guard(Tier, OnGuard),
 }
 
 /// One scenario.
