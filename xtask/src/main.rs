@@ -9,6 +9,7 @@ mod demo;
 mod ebpf;
 mod program;
 mod setup;
+mod stats;
 mod test;
 mod tidy;
 mod vm;
