@@ -244,7 +244,11 @@ fn ask() -> Result<Choice> {
 }
 
 fn shown(guard: &Guard, arguments: &[&str]) -> Result<()> {
-    println!("\n$ guardctl {}", arguments.join(" "));
+    let words: Vec<String> = arguments
+        .iter()
+        .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
+        .collect();
+    println!("\n$ guardctl {}", words.join(" "));
     let answer = guard.guardctl(arguments)?;
     print!("{}{}", answer.stdout, answer.stderr);
     ensure!(answer.code == 0, "guardctl {} ended with {}", arguments.join(" "), answer.code);

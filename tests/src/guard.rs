@@ -53,6 +53,11 @@ impl Guard {
             }
             None => None,
         };
+        if let Err(error) = fs::remove_file(directory.join("guardd.log"))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            bail!("cannot remove guardd's old log: {error}");
+        }
         let child = spawn(tier, file.as_deref(), &directory)?;
         let mut guard = Self { child, tier, rules: file, directory };
         guard.wait_until_ready()?;

@@ -107,9 +107,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
+                let started = running.is_some() || matches!(scenario.run, Run::Kernel(_));
                 println!("FAILED {}: {}", scenario.name, format!("{error:#}").replace('\n', " / "));
                 if let Some((_, guard)) = running.take() {
                     println!("guardd's log:\n{}", guard.log());
+                }
+                if !started {
+                    // Every other scenario would say the same.
+                    println!("guardd does not start: the rest is not run");
+                    break;
                 }
             }
         }
