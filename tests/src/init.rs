@@ -99,7 +99,8 @@ fn enter_root() -> Result<()> {
         mount_new(kind, Path::new(at))?;
     }
     for (path, mode) in [("/tmp", 0o1777), ("/dev/shm", 0o1777)] {
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).with_context(|| format!("cannot chmod {path}"))?;
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .with_context(|| format!("cannot chmod {path}"))?;
     }
     if !Path::new("/dev/ptmx").exists() {
         std::os::unix::fs::symlink("pts/ptmx", "/dev/ptmx").context("cannot link /dev/ptmx")?;
@@ -107,7 +108,8 @@ fn enter_root() -> Result<()> {
     for (link, to) in [("fd", "self/fd"), ("stdin", "self/fd/0"), ("stdout", "self/fd/1"), ("stderr", "self/fd/2")] {
         let link = Path::new("/dev").join(link);
         if !link.exists() {
-            std::os::unix::fs::symlink(Path::new("/proc").join(to), &link).with_context(|| format!("cannot link {}", link.display()))?;
+            std::os::unix::fs::symlink(Path::new("/proc").join(to), &link)
+                .with_context(|| format!("cannot link {}", link.display()))?;
         }
     }
     rustix::system::sethostname(b"guard-vm").context("cannot set the host name")
@@ -115,7 +117,8 @@ fn enter_root() -> Result<()> {
 
 /// Runs the command in a session of its own on the screen, reaping every orphan, until it ends.
 fn execute(boot: &Boot) -> Result<i32> {
-    let screen = OpenOptions::new().read(true).write(true).open(SCREEN).with_context(|| format!("cannot open {SCREEN}"))?;
+    let screen =
+        OpenOptions::new().read(true).write(true).open(SCREEN).with_context(|| format!("cannot open {SCREEN}"))?;
     let mut terminal = tcgetattr(&screen).context("cannot read the screen's modes")?;
     if boot.interactive {
         terminal.local_modes |= LocalModes::ISIG | LocalModes::ICANON | LocalModes::ECHO;
@@ -124,7 +127,8 @@ fn execute(boot: &Boot) -> Result<i32> {
     }
     tcsetattr(&screen, OptionalActions::Now, &terminal).context("cannot set the screen's modes")?;
     if let Some((ws_row, ws_col)) = boot.size {
-        tcsetwinsize(&screen, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).context("cannot set the screen's size")?;
+        tcsetwinsize(&screen, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 })
+            .context("cannot set the screen's size")?;
     }
     let mut command = Command::new(boot.argv.first().context("/boot.json names no command")?);
     command
@@ -150,7 +154,8 @@ fn execute(boot: &Boot) -> Result<i32> {
         tcsetpgrp(&screen, pid).context("cannot put the command into the foreground")?;
     }
     let code = reap_until(pid)?;
-    let mut drain = Command::new("/usr/local/bin/guard-tests").arg("drain").stdout(screen).spawn().context("cannot start drain")?;
+    let mut drain =
+        Command::new("/usr/local/bin/guard-tests").arg("drain").stdout(screen).spawn().context("cannot start drain")?;
     drain.wait().context("cannot wait for drain")?;
     Ok(code)
 }

@@ -3,7 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "results are lines on standard output")]
 
+mod act;
+mod agent;
+mod bench;
+mod demo;
+mod guard;
 mod init;
+mod patience;
+mod scenarios;
 
 use std::process::ExitCode;
 
@@ -13,6 +20,10 @@ fn main() -> ExitCode {
         init::run().map(|()| ExitCode::FAILURE)
     } else {
         match arguments.split_first() {
+            Some((command, rest)) if command == "scenarios" => scenarios::run(rest),
+            Some((command, rest)) if command == "demo" => demo::run(rest),
+            Some((command, rest)) if command == "bench" => bench::run(rest),
+            Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),
             Some((command, rest)) if command == "drain" && rest.is_empty() => init::drain().map(|()| ExitCode::SUCCESS),
             Some(_) | None => Err(anyhow::anyhow!("usage: guard-tests COMMAND")),
         }

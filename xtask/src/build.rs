@@ -51,6 +51,12 @@ pub(crate) fn for_vm(build: bool) -> Result<Vec<PathBuf>> {
     Ok(["guard-tests", "guardd", "guardctl"].iter().map(|name| output(false).join(name)).collect())
 }
 
-fn output(release: bool) -> PathBuf {
+/// The same with guardd and guardctl as they are shipped.
+pub(crate) fn for_bench() -> Vec<PathBuf> {
+    vec![output(false).join("guard-tests"), output(true).join("guardd"), output(true).join("guardctl")]
+}
+
+/// Where the binaries are.
+pub(crate) fn output(release: bool) -> PathBuf {
     program::target().join(TARGET).join(if release { "release" } else { "debug" })
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask ebpf`: builds the eBPF object with the pinned toolchain. Loading it is not done here.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let object = build()?;
     println!("{}", object.display());
     if arguments.stats {
-        anyhow::bail!("--stats needs a guardd that can load programs");
+        crate::stats::print()?;
     }
     Ok(())
 }
@@ -26,17 +26,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the object and returns its absolute path.
 pub(crate) fn build() -> Result<PathBuf> {
     let directory = program::target().join("ebpf");
-    // `bpf_loop` callbacks need function BTF, which comes from debug information; aya-ebpf picks its bindings by
-    // the architecture in the cfg. v3 gives 32-bit ALU and jumps: smaller programs, fewer verifier states.
-    let flags = ["--cfg=bpf_target_arch=\"x86_64\"", "-Cdebuginfo=2", "-Ctarget-cpu=v3", "-Clink-arg=--btf"].join("\x1f");
-    program::run(
-        program::program("cargo")
-            .args(["build", "--quiet", "--package", "guard-ebpf", "--release"])
-            .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
-            .arg(&directory)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags),
-    )?;
+    program::run(cargo("build").args(["--quiet", "--release", "--target-dir"]).arg(&directory))?;
     let object = directory.join("bpfel-unknown-none/release/guard-ebpf");
     object.canonicalize().with_context(|| format!("the build left no {}", object.display()))
+}
+
+/// Cargo on guard-ebpf alone, set up for the BPF target.
+pub(crate) fn cargo(verb: &str) -> Command {
+    let flags = [
+        // aya-ebpf picks its bindings by it.
+        "--cfg=bpf_target_arch=\"x86_64\"",
+        // `bpf_loop` callbacks need function BTF, which comes from debug information.
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
+        // 32-bit arithmetic and jumps: smaller programs, fewer verifier states.
+        "-Ctarget-cpu=v3",
+        // bpf-linker tries several names of the LLVM library and says so for each; a failure is an error anyway.
+        "-Alinker_messages",
+    ];
+    let mut command = program::program("cargo");
+    command.args([verb, "--package", "guard-ebpf", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
+    command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    command
 }

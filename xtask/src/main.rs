@@ -2,10 +2,16 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a build tool talks to the person who started it")]
 
+mod bench;
 mod build;
+mod check;
+mod demo;
 mod ebpf;
 mod program;
 mod setup;
+mod stats;
+mod test;
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -26,8 +32,16 @@ enum Command {
     Setup,
     /// Build guardd and guardctl, static, with the eBPF object inside.
     Build(build::Arguments),
+    /// Show guard's main job: an agent is stopped before it deletes, you decide.
+    Demo(demo::Arguments),
     /// Build the eBPF object.
     Ebpf(ebpf::Arguments),
+    /// Check format, lints, spelling, licences and the house rules.
+    Check,
+    /// Run every test, on this machine and on three kernels.
+    Test(test::Arguments),
+    /// Measure what guard costs, against the limits of its design.
+    Bench(bench::Arguments),
     /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
     Vm(vm::Arguments),
 }
@@ -37,6 +51,10 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Ebpf(arguments) => ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check => check::run_all(),
+        Command::Test(arguments) => test::run_all(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -52,7 +52,9 @@ pub(crate) fn is_root() -> bool {
 /// Whether a program of this name can be started.
 pub(crate) fn exists(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]).any(|directory| directory.join(name).is_file())
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .any(|directory| directory.join(name).is_file())
 }
 
 /// Runs to the end with the caller's output; an unsuccessful end is an error that names the command.
@@ -71,10 +73,7 @@ pub(crate) fn run_quiet(command: &mut Command) -> Result<()> {
 
 /// Runs to the end and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", shown(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} ended with {}: {}", shown(command), output.status, said.trim());

@@ -83,7 +83,15 @@ fn bpf_linker() -> Result<()> {
         return Ok(());
     }
     println!("setup: installing bpf-linker {BPF_LINKER} with cargo; this takes a few minutes");
-    program::run(program("cargo").args(["install", "--quiet", "--locked", "--force", "bpf-linker", "--version", BPF_LINKER]))
+    program::run(program("cargo").args([
+        "install",
+        "--quiet",
+        "--locked",
+        "--force",
+        "bpf-linker",
+        "--version",
+        BPF_LINKER,
+    ]))
 }
 
 fn is_installed(package: &str) -> bool {

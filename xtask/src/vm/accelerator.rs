@@ -29,7 +29,8 @@ pub(crate) fn kvm_works(kernel: &Kernel) -> Result<bool> {
     if !works {
         println!("vm: /dev/kvm is here but no kernel runs on it; emulating instead");
     }
-    fs::write(&answer, if works { "yes\n" } else { "no\n" }).with_context(|| format!("cannot write {}", answer.display()))?;
+    fs::write(&answer, if works { "yes\n" } else { "no\n" })
+        .with_context(|| format!("cannot write {}", answer.display()))?;
     Ok(works)
 }
 

@@ -29,9 +29,12 @@ pub(crate) fn mirror() -> Result<Mirror> {
     };
     let suite = field("VERSION_CODENAME").context("/etc/os-release names no VERSION_CODENAME")?;
     let distribution = field("ID").context("/etc/os-release names no ID")?;
-    let targets = program::read(
-        program("apt-get").args(["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]),
-    )?;
+    let targets = program::read(program("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+        "Created-By: Packages",
+    ]))?;
     let uri = targets
         .lines()
         .filter_map(|line| line.split_once(' '))

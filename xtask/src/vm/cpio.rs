@@ -44,7 +44,8 @@ impl<W: Write> Archive<W> {
         let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
         // inode, mode, uid, gid, links, mtime, size, device (2), device node (2), name size, checksum
         let fields = [self.entries, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name_size, 0];
-        let header: String = std::iter::once("070701".to_owned()).chain(fields.iter().map(|field| format!("{field:08x}"))).collect();
+        let header: String =
+            std::iter::once("070701".to_owned()).chain(fields.iter().map(|field| format!("{field:08x}"))).collect();
         self.put(header.as_bytes())?;
         self.put(path.as_bytes())?;
         self.put(&[0])?;

@@ -135,7 +135,9 @@ fn collect(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if let Some((name, _)) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once(".ko")) {
+        } else if let Some((name, _)) =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once(".ko"))
+        {
             files.insert(name.replace('-', "_"), path.clone());
         }
     }

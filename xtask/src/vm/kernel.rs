@@ -45,7 +45,9 @@ impl FromStr for Series {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::V6_1, Self::V6_12, Self::Newest, Self::Own];
-        all.into_iter().find(|series| series.to_string() == text).ok_or_else(|| "expected 6.1, 6.12, newest or own".to_owned())
+        all.into_iter()
+            .find(|series| series.to_string() == text)
+            .ok_or_else(|| "expected 6.1, 6.12, newest or own".to_owned())
     }
 }
 
@@ -69,7 +71,8 @@ pub(crate) fn fetch(series: Series) -> Result<Kernel> {
         println!("vm: fetching {meta} of {} {suite}", mirror.distribution);
         // Unpacked beside and renamed at the end: an interrupted fetch leaves nothing that looks whole.
         let partial = directory.with_extension("partial");
-        fs::remove_dir_all(&partial).or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        fs::remove_dir_all(&partial)
+            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
         unpack(&Suite::open(&mirror, &suite)?, meta, &partial)?;
         fs::rename(&partial, &directory).with_context(|| format!("cannot rename {}", partial.display()))?;

@@ -95,7 +95,8 @@ impl Machine<'_> {
             Screen::Person => command.stdin(Stdio::inherit()).stdout(Stdio::inherit()),
             Screen::Lines(_) => command.stdin(Stdio::null()).stdout(Stdio::piped()),
         };
-        let child = command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", shown(&command)))?;
+        let child =
+            command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", shown(&command)))?;
         let mut running = Running(child);
         let ending = self.watch(&mut running.0, &listener, screen);
         drop(running);
@@ -173,8 +174,22 @@ impl Machine<'_> {
             command.args(["-accel", accelerator, "-smp", "2"]);
         }
         // cmpxchg16b is what QEMU 7.2's emulation crashes at.
-        command.args(["-cpu", "max,-cx16", "-m", &self.memory.to_string(), "-nodefaults", "-display", "none", "-no-reboot"]);
-        command.args(["-chardev", &format!("socket,id=console,path={}", socket.display()), "-serial", "chardev:console"]);
+        command.args([
+            "-cpu",
+            "max,-cx16",
+            "-m",
+            &self.memory.to_string(),
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ]);
+        command.args([
+            "-chardev",
+            &format!("socket,id=console,path={}", socket.display()),
+            "-serial",
+            "chardev:console",
+        ]);
         command.args(["-chardev", "stdio,id=person,signal=off", "-serial", "chardev:person"]);
         command.args(["-drive", &format!("file={},if=virtio,format=raw,snapshot=on", self.root.display())]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);

@@ -10,8 +10,20 @@ use crate::program::{self, as_root, is_root, run_quiet};
 
 /// What agents and scenarios use. Part of the image's key: a change makes a new image.
 const PACKAGES: &[&str] = &[
-    "bash", "ca-certificates", "coreutils", "curl", "e2fsprogs", "git", "iproute2", "nodejs", "passwd", "procps", "psmisc",
-    "python3-minimal", "strace", "util-linux",
+    "bash",
+    "ca-certificates",
+    "coreutils",
+    "curl",
+    "e2fsprogs",
+    "git",
+    "iproute2",
+    "nodejs",
+    "passwd",
+    "procps",
+    "psmisc",
+    "python3-minimal",
+    "strace",
+    "util-linux",
 ];
 
 /// Raised when the image is made differently.
@@ -48,7 +60,13 @@ pub(crate) fn image() -> Result<PathBuf> {
     )
     .context("cannot make the Debian system")?;
     // `-d` fills the file system without mounting anything, which a container may not.
-    run_quiet(as_root("mke2fs").args(["-q", "-t", "ext4", "-L", "guard-root", "-m", "0", "-d"]).arg(&tree).arg(&partial).arg("2G"))?;
+    run_quiet(
+        as_root("mke2fs")
+            .args(["-q", "-t", "ext4", "-L", "guard-root", "-m", "0", "-d"])
+            .arg(&tree)
+            .arg(&partial)
+            .arg("2G"),
+    )?;
     run_quiet(as_root("rm").args(["-rf", "--"]).arg(&tree))?;
     if !is_root() {
         let owner = program::read(program::program("id").arg("-u"))?;

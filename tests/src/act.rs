@@ -1,0 +1,61 @@
+//! What an agent does that no ordinary program does in one call. Runs inside the agent; knows nothing of guard.
+
+use std::{fs, path::Path, process::Command, thread};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// `guard-tests act VERB …`
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["exchange", one, other] => renameat_with(CWD, *one, CWD, *other, RenameFlags::EXCHANGE)
+            .with_context(|| format!("cannot exchange {one} and {other}")),
+        ["pivot"] => rustix::process::pivot_root("/", "/").context("cannot pivot the root"),
+        ["unlink", path] => fs::remove_file(path).with_context(|| format!("cannot remove {path}")),
+        ["unlink-all", directory] => unlink_all(Path::new(directory)),
+        ["unlink-each", directory, prefix, count] => {
+            let count: u32 = count.parse().context("not a number")?;
+            together((0..count).map(|number| vec!["unlink".to_owned(), format!("{directory}/{prefix}{number}")]))
+        }
+        ["bomb", size] => bomb(size.parse().context("not a number")?),
+        _ => bail!("usage: guard-tests act exchange|pivot|unlink|unlink-all|unlink-each|bomb …"),
+    }
+}
+
+/// Removes every file of a directory, whatever its name.
+fn unlink_all(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let path = entry?.path();
+        if !path.is_dir() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts one process for each and waits for all.
+fn together(each: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    let children: Result<Vec<_>> =
+        each.map(|arguments| me()?.args(arguments).spawn().context("cannot start a process")).collect();
+    for mut child in children? {
+        child.wait().context("cannot wait for a process")?;
+    }
+    Ok(())
+}
+
+/// A tree of about `size` processes that never end by themselves.
+fn bomb(size: u32) -> Result<()> {
+    for _ in 0..2.min(size.saturating_sub(1)) {
+        me()?.args(["bomb", &(size / 2).to_string()]).spawn().context("cannot start a process")?;
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn me() -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    command.arg("act");
+    Ok(command)
+}

@@ -1,0 +1,46 @@
+//! `guard-tests bench`: measures inside a machine and prints one JSON object. Per-operation costs need a machine that
+//! counts instructions (`-icount`), where a nanosecond is an instruction; the rest needs an ordinary one.
+
+mod cost;
+mod latency;
+mod machine;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+/// One figure.
+#[derive(Serialize)]
+pub(crate) struct Measure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// What it must not exceed; absent for what is only compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<f64>,
+    /// `uname -r`.
+    pub(crate) kernel: String,
+    pub(crate) method: &'static str,
+}
+
+/// `guard-tests bench cost|latency`
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let measures = match words.as_slice() {
+        ["cost"] => cost::measure()?,
+        ["latency"] => latency::measure()?,
+        // What the ones above start in an agent.
+        ["loop", operation, directory, count] => {
+            return cost::looped(operation, directory, count.parse().context("not a number")?);
+        }
+        _ => bail!("usage: guard-tests bench cost|latency"),
+    };
+    println!("measures {}", serde_json::to_string(&measures).context("cannot write JSON")?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The running kernel.
+fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}

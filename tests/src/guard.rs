@@ -1,0 +1,247 @@
+//! A running guardd, and guardctl to talk to it: the real programs, as a person has them. Scenarios touch guard through
+//! this alone; what they assert is in the world outside.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    agent::Agent,
+    patience::{until, until_within},
+};
+
+/// Where a test guardd keeps its things.
+const DIRECTORY: &str = "/run/guard-test";
+
+/// Which protection to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    Gate,
+    Trip,
+}
+
+/// What guardctl ended with.
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// guardd, ended when dropped.
+pub(crate) struct Guard {
+    child: Child,
+    tier: Tier,
+    rules: Option<PathBuf>,
+    directory: PathBuf,
+}
+
+impl Guard {
+    /// Starts guardd and waits until it answers. Without rules it takes its default pack.
+    pub(crate) fn start(tier: Tier, rules: Option<&str>) -> Result<Self> {
+        let directory = PathBuf::from(DIRECTORY);
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {DIRECTORY}"))?;
+        let file = match rules {
+            Some(text) => {
+                let file = directory.join("rules.yaml");
+                fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+                Some(file)
+            }
+            None => None,
+        };
+        if let Err(error) = fs::remove_file(directory.join("guardd.log"))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            bail!("cannot remove guardd's old log: {error}");
+        }
+        let child = spawn(tier, file.as_deref(), &directory)?;
+        let mut guard = Self { child, tier, rules: file, directory };
+        guard.wait_until_ready()?;
+        Ok(guard)
+    }
+
+    /// Ends guardd with SIGKILL, as a crash would, and starts no other.
+    pub(crate) fn crash(&mut self) -> Result<()> {
+        self.child.kill().context("cannot kill guardd")?;
+        self.child.wait().context("cannot wait for guardd")?;
+        Ok(())
+    }
+
+    /// Starts guardd again where [`Self::crash`] left it.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.child = spawn(self.tier, self.rules.as_deref(), &self.directory)?;
+        self.wait_until_ready()
+    }
+
+    /// guardd's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A second guardd, which must refuse; what it said and ended with.
+    pub(crate) fn second(&self) -> Result<Answer> {
+        let output =
+            command(self.tier, self.rules.as_deref(), &self.directory).output().context("cannot start guardd")?;
+        Ok(Answer::from(output))
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join("guard.sock")
+    }
+
+    /// Where its audit log is.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.directory.join("audit.jsonl")
+    }
+
+    /// guardctl with these arguments.
+    pub(crate) fn guardctl(&self, arguments: &[&str]) -> Result<Answer> {
+        let output = self.command().args(arguments).output().context("cannot start guardctl")?;
+        Ok(Answer::from(output))
+    }
+
+    /// guardctl, to be given arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("guardctl");
+        command.env("GUARD_SOCKET", self.socket()).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a shell script as an agent whose workspace is a fresh directory.
+    pub(crate) fn agent(&self, script: &str) -> Result<Agent> {
+        Agent::start(self, &["/bin/bash", "-c", script])
+    }
+
+    /// What waits for a decision.
+    pub(crate) fn pending(&self) -> Result<Vec<Value>> {
+        self.list(&["pending", "-o", "json"])
+    }
+
+    /// Waits for a hold of this operation kind whose path (or arguments, or address) contains `about`.
+    pub(crate) fn held(&self, op: &str, about: &str) -> Result<Value> {
+        let found = until(&format!("a held {op} of {about}"), || {
+            let mut pending = self.pending()?;
+            let at = pending
+                .iter()
+                .position(|hold| hold["operation"]["op"] == op && hold["operation"].to_string().contains(about));
+            Ok(at.map(|at| pending.swap_remove(at)))
+        });
+        found.with_context(|| {
+            format!("pending were {:?}", self.pending().unwrap_or_default().iter().map(summary).collect::<Vec<_>>())
+        })
+    }
+
+    /// Decides on a hold: `approve`, `deny` or `kill`; must succeed.
+    pub(crate) fn decide(&self, verb: &str, hold: &Value) -> Result<()> {
+        let id = id(hold)?;
+        let answer = self.guardctl(&[verb, id])?;
+        ensure!(answer.code == 0, "guardctl {verb} {id} ended with {}: {}", answer.code, answer.stderr.trim());
+        Ok(())
+    }
+
+    /// The last lines of guardd's own log, for a failure's report.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(self.directory.join("guardd.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Ends every agent, so that the next scenario finds none.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        if self.child.try_wait().context("cannot look at guardd")?.is_some() {
+            self.start_again()?;
+        }
+        self.guardctl(&["kill", "--all"])?;
+        until("all holds to end with their agents", || Ok(self.pending()?.is_empty().then_some(())))
+    }
+
+    fn list(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let answer = self.guardctl(arguments)?;
+        ensure!(
+            answer.code == 0,
+            "guardctl {} ended with {}: {}",
+            arguments.join(" "),
+            answer.code,
+            answer.stderr.trim()
+        );
+        serde_json::from_str(&answer.stdout)
+            .with_context(|| format!("guardctl {} printed no list", arguments.join(" ")))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        until_within(std::time::Duration::from_secs(90), "guardd to answer", || {
+            if let Some(status) = self.child.try_wait().context("cannot look at guardd")? {
+                bail!("guardd ended with {status}:\n{}", self.log());
+            }
+            let answer = self.guardctl(&["status", "-o", "json"])?;
+            if answer.code != 0 {
+                return Ok(None);
+            }
+            let status: Value = serde_json::from_str(&answer.stdout).context("guardctl status printed no JSON")?;
+            let wanted = if self.tier == Tier::Gate { "gate" } else { "trip" };
+            ensure!(status["tier"] == wanted, "guardd chose the tier {}: {}", status["tier"], status["reason"]);
+            Ok(Some(()))
+        })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Either may have ended already; then there is nothing to end.
+        drop(self.guardctl(&["kill", "--all"]));
+        drop(self.child.kill());
+        drop(self.child.wait());
+        // A guardd that ended leaves its programs at work, as it must; a test leaves nothing.
+        drop(fs::remove_dir_all("/sys/fs/bpf/guard"));
+    }
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The id to type.
+pub(crate) fn id(hold: &Value) -> Result<&str> {
+    hold["id"].as_str().context("a hold has an id")
+}
+
+/// A hold in a few words.
+fn summary(hold: &Value) -> String {
+    let operation = &hold["operation"];
+    format!("{} {} {} {}", hold["id"], operation["op"], operation["path"], operation["argv"])
+}
+
+fn spawn(tier: Tier, rules: Option<&Path>, directory: &Path) -> Result<Child> {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("guardd.log"))
+        .context("cannot open guardd's log")?;
+    command(tier, rules, directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start guardd")
+}
+
+fn command(tier: Tier, rules: Option<&Path>, directory: &Path) -> Command {
+    let mut command = Command::new("guardd");
+    command.arg("--socket").arg(directory.join("guard.sock")).arg("--audit").arg(directory.join("audit.jsonl"));
+    command.arg("--run-dir").arg(directory).args(["--tier", if tier == Tier::Gate { "gate" } else { "trip" }]);
+    if let Some(rules) = rules {
+        command.arg("--rules").arg(rules);
+    }
+    command
+}

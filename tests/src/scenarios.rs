@@ -1,0 +1,149 @@
+//! The registry of scenarios, and running them. A scenario is a sentence about behaviour and a function that makes it
+//! happen on a real kernel and looks at the world afterwards.
+
+mod cli;
+mod crash;
+mod exec;
+mod file;
+mod kernel;
+mod many;
+mod mount;
+mod names;
+mod net;
+mod race;
+mod tag;
+mod task;
+mod trip;
+
+use std::{
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::guard::{Guard, Tier};
+
+/// The rules the scenarios run under.
+const RULES: &str = include_str!("../rules/scenarios.yaml");
+
+/// Makes it happen and looks at the world.
+type OnGuard = Box<dyn Fn(&mut Guard) -> Result<()>>;
+
+/// What a scenario needs to have running.
+pub(crate) enum Run {
+    /// Only a kernel.
+    Kernel(fn() -> Result<()>),
+    /// guardd at this tier.
+    Guard(Tier, OnGuard),
+}
+
+/// One scenario.
+pub(crate) struct Scenario {
+    /// A sentence, with underscores.
+    pub(crate) name: String,
+    pub(crate) run: Run,
+}
+
+/// A scenario that needs guardd at the gate tier.
+pub(crate) fn gate(name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<()> + 'static) -> Scenario {
+    Scenario { name: name.into(), run: Run::Guard(Tier::Gate, Box::new(run)) }
+}
+
+/// Every scenario, those of one subject together.
+fn all() -> Vec<Scenario> {
+    [
+        kernel::scenarios(),
+        file::scenarios(),
+        exec::scenarios(),
+        net::scenarios(),
+        mount::scenarios(),
+        task::scenarios(),
+        tag::scenarios(),
+        names::scenarios(),
+        race::scenarios(),
+        many::scenarios(),
+        crash::scenarios(),
+        cli::scenarios(),
+        trip::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// `guard-tests scenarios [--only TEXT] [--tier gate|trip] [--list]`: prints a line for each and a closing line.
+pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
+    let only = value(arguments, "--only");
+    let tier = value(arguments, "--tier");
+    let wanted: Vec<Scenario> = all()
+        .into_iter()
+        .filter(|scenario| only.is_none_or(|only| scenario.name.contains(only)))
+        .filter(|scenario| match (&scenario.run, tier) {
+            (_, None) => true,
+            (Run::Guard(Tier::Trip, _), Some(tier)) => tier == "trip",
+            (Run::Guard(Tier::Gate, _) | Run::Kernel(_), Some(tier)) => tier == "gate",
+        })
+        .collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        for scenario in &wanted {
+            println!("{}", scenario.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("running {} scenarios", wanted.len());
+    let (mut passed, mut failed) = (0, 0);
+    let mut running: Option<(Tier, Guard)> = None;
+    for scenario in &wanted {
+        let started = Instant::now();
+        let result = one(scenario, &mut running);
+        let milliseconds = started.elapsed().as_millis();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                println!("ok {} {milliseconds} ms", scenario.name);
+            }
+            Err(error) => {
+                failed += 1;
+                let started = running.is_some() || matches!(scenario.run, Run::Kernel(_));
+                println!("FAILED {}: {}", scenario.name, format!("{error:#}").replace('\n', " / "));
+                if let Some((_, guard)) = running.take() {
+                    println!("guardd's log:\n{}", guard.log());
+                }
+                if !started {
+                    // Every other scenario would say the same.
+                    println!("guardd does not start: the rest is not run");
+                    break;
+                }
+            }
+        }
+        std::io::stdout().flush().context("cannot write")?;
+    }
+    println!("{passed} passed, {failed} failed");
+    // Nothing run proves nothing.
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn one(scenario: &Scenario, running: &mut Option<(Tier, Guard)>) -> Result<()> {
+    // A scenario that panics has failed; the next one still runs.
+    let caught = catch_unwind(AssertUnwindSafe(|| match &scenario.run {
+        Run::Kernel(run) => run(),
+        Run::Guard(tier, run) => {
+            if running.as_ref().is_none_or(|(present, _)| present != tier) {
+                *running = None;
+                *running = Some((*tier, Guard::start(*tier, Some(RULES))?));
+            }
+            let Some((_, guard)) = running else { return Err(anyhow!("guardd was started above")) };
+            run(guard)?;
+            guard.clear()
+        }
+    }));
+    caught.unwrap_or_else(|_| Err(anyhow!("panicked")))
+}
+
+fn value<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1).map(String::as_str)
+}

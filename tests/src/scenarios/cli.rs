@@ -1,0 +1,79 @@
+//! What guardctl answers when asked for something that cannot be: nothing is released by mistake.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    Scenario,
+    file::{fresh, gone},
+    gate,
+};
+use crate::guard::{Guard, id};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        gate("deciding_on_an_unknown_hold_ends_with_5", unknown),
+        gate("deciding_twice_ends_with_6_and_the_first_decision_stays", twice),
+        gate("a_bad_rules_file_on_reload_leaves_the_old_rules", reload),
+        gate("the_audit_log_tells_the_whole_story_of_a_hold", story),
+    ]
+}
+
+fn unknown(guard: &mut Guard) -> Result<()> {
+    for verb in ["approve", "deny", "show"] {
+        let answer = guard.guardctl(&[verb, "h999999"])?;
+        ensure!(answer.code == 5, "{verb} ended with {}: {}", answer.code, answer.stderr);
+    }
+    Ok(())
+}
+
+fn twice(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    guard.decide("deny", &hold)?;
+    let answer = guard.guardctl(&["approve", id(&hold)?])?;
+    ensure!(answer.code == 6, "approve after deny ended with {}: {}", answer.code, answer.stderr);
+    agent.ends_with(0)?;
+    ensure!(!gone("file"), "the second decision counted");
+    Ok(())
+}
+
+fn reload(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let file = "/run/guard-test/rules.yaml";
+    let good = fs::read_to_string(file).context("cannot read the rules")?;
+    fs::write(file, "rules:\n  - name: broken\n    acton: hold\n").context("cannot write the rules")?;
+    let answer = guard.guardctl(&["reload"])?;
+    fs::write(file, good).context("cannot write the rules")?;
+    ensure!(answer.code != 0, "a bad file was taken");
+    ensure!(answer.stderr.contains("acton"), "the message should show the place: {}", answer.stderr);
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    guard.decide("deny", &hold)?;
+    agent.ends_with(0)?;
+    Ok(())
+}
+
+fn story(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    guard.decide("approve", &hold)?;
+    agent.ends_with(0)?;
+    let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
+    let quoted = format!("\"{}\"", id(&hold)?);
+    let kinds: Vec<String> = log
+        .lines()
+        .filter(|line| line.contains(&quoted))
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|record| Some(record["kind"].as_str()?.to_owned()))
+        .collect();
+    let at = |kind: &str| kinds.iter().position(|found| found == kind);
+    ensure!(
+        at("hold").is_some() && at("hold") < at("decision") && at("decision") < at("outcome"),
+        "the log says {kinds:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Connecting: held before the first packet.
+
+use std::{
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Scenario, gate};
+use crate::{guard::Guard, patience::never};
+
+/// Where a scenario listens: the rules name it.
+const PORT: u16 = 4242;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        gate("connect_over_ipv4_is_held_and_connects_after_approval", |guard| tcp(guard, "127.0.0.1")),
+        gate("connect_over_ipv6_is_held_and_connects_after_approval", |guard| tcp(guard, "::1")),
+        gate("connect_fails_cleanly_after_denial", denied),
+        gate("connect_to_a_unix_socket_is_held", unix),
+        gate("connect_to_an_abstract_socket_is_held", abstract_name),
+        gate("connect_to_another_port_is_not_held", other_port),
+    ]
+}
+
+fn listen(address: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind((address, PORT)).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true).context("cannot set non-blocking")?;
+    Ok(listener)
+}
+
+fn tcp(guard: &Guard, address: &str) -> Result<()> {
+    let listener = listen(address)?;
+    let mut agent = guard.agent(&format!("exec 3<>/dev/tcp/{address}/{PORT}; echo code $?"))?;
+    let hold = guard.held("connect", "4242")?;
+    never("connected before anybody decided", || Ok(listener.accept().is_ok()))?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "code 0\n", "it printed {output:?}");
+    ensure!(listener.accept().is_ok(), "approved, and nobody connected");
+    Ok(())
+}
+
+fn denied(guard: &mut Guard) -> Result<()> {
+    let listener = listen("127.0.0.1")?;
+    let mut agent = guard.agent(&format!("(exec 3<>/dev/tcp/127.0.0.1/{PORT}); echo code $?; echo and on"))?;
+    let hold = guard.held("connect", "4242")?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(
+        output.contains("Operation not permitted") && output.ends_with("code 1\nand on\n"),
+        "it printed {output:?}"
+    );
+    ensure!(listener.accept().is_err(), "denied, and somebody connected");
+    Ok(())
+}
+
+fn unix(guard: &mut Guard) -> Result<()> {
+    if std::fs::exists("/srv/guarded.sock").context("cannot look for the socket")? {
+        std::fs::remove_file("/srv/guarded.sock").context("cannot remove the socket")?;
+    }
+    let listener = UnixListener::bind("/srv/guarded.sock").context("cannot listen")?;
+    local(guard, &listener, "curl --silent --max-time 2 --unix-socket /srv/guarded.sock http://x/; echo and on")
+}
+
+fn abstract_name(guard: &mut Guard) -> Result<()> {
+    let address = SocketAddr::from_abstract_name("guarded").context("no such address")?;
+    let listener = UnixListener::bind_addr(&address).context("cannot listen")?;
+    local(guard, &listener, "curl --silent --max-time 2 --abstract-unix-socket guarded http://x/; echo and on")
+}
+
+fn local(guard: &Guard, listener: &UnixListener, script: &str) -> Result<()> {
+    listener.set_nonblocking(true).context("cannot set non-blocking")?;
+    let mut agent = guard.agent(script)?;
+    let hold = guard.held("connect", "guarded")?;
+    never("connected before anybody decided", || Ok(listener.accept().is_ok()))?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output.ends_with("and on\n"), "it printed {output:?}");
+    ensure!(listener.accept().is_err(), "denied, and somebody connected");
+    Ok(())
+}
+
+fn other_port(guard: &mut Guard) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
+    let port = listener.local_addr().context("no address")?.port();
+    let mut agent = guard.agent(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo code $?"))?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "code 0\n", "it printed {output:?}");
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `cargo xtask bench`: the limits of the design, measured in machines, as a table, as JSON, and as docs/bench.md.
+
+use std::{fs, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    build, program, setup,
+    vm::{
+        initramfs::{self, Boot},
+        kernel::{self, Series},
+        machine::{Machine, Screen},
+        root,
+    },
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Print the object `{"measures": […]}` instead of a table; docs/bench.md stays as it is.
+    #[arg(long)]
+    json: bool,
+    /// Which kernel: 6.1, 6.12 or newest.
+    #[arg(long, default_value = "6.12")]
+    kernel: Series,
+    /// Only the part `cost` (instructions) or `latency`.
+    #[arg(long, value_parser = ["cost", "latency"])]
+    only: Option<String>,
+    /// Print the QEMU command and the kernel's messages.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// As `guard-tests bench` prints it.
+#[derive(Serialize, Deserialize)]
+struct Measure {
+    name: String,
+    value: f64,
+    unit: String,
+    #[serde(default)]
+    limit: Option<f64>,
+    kernel: String,
+    method: String,
+}
+
+#[derive(Serialize)]
+struct Report {
+    measures: Vec<Measure>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    setup::build_tools()?;
+    setup::vm_tools()?;
+    build::binaries(true)?;
+    build::guard_tests()?;
+    let mut measures = Vec::new();
+    for (part, icount) in [("cost", true), ("latency", false)] {
+        if arguments.only.as_deref().is_none_or(|only| only == part) {
+            measures.extend(measure(arguments, part, icount)?);
+        }
+    }
+    measures.extend(size()?);
+    let report = Report { measures };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        let table = table(&report.measures);
+        print!("{table}");
+        let file = program::workspace().join("docs/bench.md");
+        fs::create_dir_all(program::workspace().join("docs")).context("cannot make docs")?;
+        fs::write(&file, format!("# Measures\n\nWritten by `cargo xtask bench`.\nInstructions understate mechanisms that switch context.\n\n{table}"))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(arguments: &Arguments, part: &str, icount: bool) -> Result<Vec<Measure>> {
+    let kernel = kernel::fetch(arguments.kernel)?;
+    let root = root::image()?;
+    let argv = ["guard-tests", "bench", part].map(str::to_owned).to_vec();
+    let initramfs = initramfs::pack(&kernel, &Boot::new(argv, false), &build::for_bench())?;
+    let machine = Machine {
+        kernel: &kernel,
+        root: &root,
+        initramfs: initramfs.path(),
+        icount,
+        memory: 2560,
+        timeout: Duration::from_secs(1800),
+        append: "",
+        verbose: arguments.verbose,
+    };
+    let mut found = None;
+    let mut take = |line: &str| {
+        match line.strip_prefix("measures ") {
+            Some(text) => found = Some(serde_json::from_str(text).context("guard-tests printed no measures")?),
+            None => eprintln!("{line}"),
+        }
+        Ok(())
+    };
+    let code = machine.boot(Screen::Lines(&mut take))?;
+    match found {
+        Some(measures) if code == 0 => Ok(measures),
+        Some(_) | None => bail!("guard-tests bench {part} ended with {code}"),
+    }
+}
+
+/// What is installed.
+fn size() -> Result<Vec<Measure>> {
+    let path = build::output(true).join("guardd");
+    let bytes = fs::metadata(&path).with_context(|| format!("no {}", path.display()))?.len();
+    #[expect(clippy::cast_precision_loss, reason = "a program is far below 2^53 bytes")]
+    let value = (bytes as f64 / 1024.0 / 1024.0 * 10.0).round() / 10.0;
+    let method = "size of the stripped static binary".to_owned();
+    Ok(vec![Measure {
+        name: "guardd, binary".to_owned(),
+        value,
+        unit: "MiB".to_owned(),
+        limit: Some(12.0),
+        kernel: String::new(),
+        method,
+    }])
+}
+
+fn table(measures: &[Measure]) -> String {
+    let mut text =
+        String::from("| what | value | limit | | kernel | method |\n| --- | ---: | ---: | --- | --- | --- |\n");
+    for Measure { name, value, unit, limit, kernel, method } in measures {
+        let verdict = match limit {
+            Some(limit) if value <= limit => "ok",
+            Some(_) => "over",
+            None => "",
+        };
+        let limit = limit.map_or_else(String::new, |limit| format!("{limit} {unit}"));
+        text.push_str(&format!("| {name} | {value} {unit} | {limit} | {verdict} | {kernel} | {method} |\n"));
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! `cargo xtask ebpf --stats`: what each kernel's verifier makes of each program. The figures come from
+//! `guardd --probe-load`, which loads every program once and prints a JSON line for each.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::{
+    build, setup,
+    vm::{
+        initramfs::{self, Boot},
+        kernel::{self, Series},
+        machine::{Machine, Screen},
+        root,
+    },
+};
+
+/// A line of `guardd --probe-load`.
+#[derive(Deserialize)]
+struct Loaded {
+    program: String,
+    /// Empty when it loaded.
+    error: String,
+    translated_bytes: u32,
+    verified_instructions: u32,
+}
+
+/// Prints a table; an error when a program does not load on a kernel that has its hook.
+pub(crate) fn print() -> Result<()> {
+    let binaries = build::for_vm(true)?;
+    setup::vm_tools()?;
+    let root = root::image()?;
+    let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut refused = Vec::new();
+    for series in Series::TESTED {
+        let kernel = kernel::fetch(series)?;
+        let argv = ["guardd", "--probe-load"].map(str::to_owned).to_vec();
+        let initramfs = initramfs::pack(&kernel, &Boot::new(argv, false), &binaries)?;
+        let machine = Machine {
+            kernel: &kernel,
+            root: &root,
+            initramfs: initramfs.path(),
+            icount: false,
+            memory: 2048,
+            timeout: Duration::from_secs(300),
+            append: "",
+            verbose: false,
+        };
+        let mut programs = BTreeMap::new();
+        let mut take = |line: &str| {
+            if line.starts_with('{') {
+                let loaded: Loaded = serde_json::from_str(line).with_context(|| format!("not a program: {line}"))?;
+                // A boot that died and began again says it twice; the later word counts.
+                programs.insert(loaded.program.clone(), loaded);
+            } else {
+                eprintln!("{line}");
+            }
+            Ok(())
+        };
+        let code = machine.boot(Screen::Lines(&mut take))?;
+        if programs.is_empty() {
+            bail!("guardd --probe-load on {} ended with {code} and named no program", kernel.release);
+        }
+        for (program, loaded) in programs {
+            let cell = if loaded.error.is_empty() {
+                format!("{} B, {}", loaded.translated_bytes, loaded.verified_instructions)
+            } else {
+                refused.push(format!("{program} on {series}: {}", loaded.error));
+                "not loaded".to_owned()
+            };
+            table.entry(program).or_default().push(format!("{series}: {cell}"));
+        }
+    }
+    println!("program: size in bytes, instructions the verifier walked");
+    for (program, cells) in table {
+        println!("{program:28} {}", cells.iter().map(|cell| format!("{cell:28}")).collect::<String>().trim_end());
+    }
+    for line in refused {
+        println!("not loaded: {line}");
+    }
+    Ok(())
+}
