@@ -217,7 +217,10 @@ impl<K: Kernel> Daemon<K> {
     fn look(&mut self, key: HoldKey) {
         match self.edge.kernel.record(key) {
             Ok(Some(record)) => match Operation::decode(key, &record) {
-                Ok(operation) => self.handle(Input::Candidate(Box::new(operation))),
+                Ok(mut operation) => {
+                    crate::kernel::resolve::paths(&mut operation);
+                    self.handle(Input::Candidate(Box::new(operation)));
+                }
                 Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
             },
             Ok(None) => {}
