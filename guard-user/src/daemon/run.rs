@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use guard_common::{
     count::Count,
     notice::{self, Notice},
@@ -122,7 +123,15 @@ pub async fn run<K: Kernel, N: Notices>(
                     daemon.notice(notice);
                 }
             }
-            Some(input) = inputs_out.recv() => daemon.handle(input),
+            Some(input) = inputs_out.recv() => {
+                // A process may end right after its grant was used: the kernel said so before, and is heard first.
+                if let Some(found) = notices.next().now_or_never() {
+                    for notice in found.context("the kernel's ring buffer cannot be read")? {
+                        daemon.notice(notice);
+                    }
+                }
+                daemon.handle(input);
+            }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
             _ = scan.tick() => daemon.scan(),
