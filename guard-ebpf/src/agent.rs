@@ -25,15 +25,15 @@ const LEVELS: i32 = 12;
 
 /// A tagged task: its key in `TASKS`, its agent's cgroup id and tables.
 #[derive(Clone, Copy)]
-pub struct Tagged {
-    pub task: u64,
-    pub agent: u64,
-    pub entry: Agent,
+pub(crate) struct Tagged {
+    pub(crate) task: u64,
+    pub(crate) agent: u64,
+    pub(crate) entry: Agent,
 }
 
 /// The current task's agent; `None` when it is not tagged.
 #[inline(always)]
-pub fn current_agent() -> Option<Tagged> {
+pub(crate) fn current_agent() -> Option<Tagged> {
     let task = current() as u64;
     let agent = current_agent_id(task);
     if agent == 0 {
@@ -44,7 +44,7 @@ pub fn current_agent() -> Option<Tagged> {
 
 /// The tables of an agent. There are none after `untag`, which is a human's decision: nothing is a candidate.
 #[inline(always)]
-pub fn tables(agent: u64) -> Agent {
+pub(crate) fn tables(agent: u64) -> Agent {
     // SAFETY: the value is copied at once.
     match unsafe { AGENTS.get(&agent) } {
         Some(entry) => *entry,
@@ -56,7 +56,7 @@ pub fn tables(agent: u64) -> Agent {
 
 /// Cgroup id of the current task's agent; 0 when it is not tagged.
 #[inline(always)]
-pub fn current_agent_id(task: u64) -> u64 {
+pub(crate) fn current_agent_id(task: u64) -> u64 {
     // SAFETY: no arguments; the helper cannot fail.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     let generation = generation();
@@ -71,7 +71,7 @@ pub fn current_agent_id(task: u64) -> u64 {
 
 /// The agent another task belongs to as far as is known; 0 when it is not tagged.
 #[inline(always)]
-pub fn agent_of(task: u64) -> u64 {
+pub(crate) fn agent_of(task: u64) -> u64 {
     // SAFETY: the field is copied at once.
     unsafe { TASKS.get(&task) }.map_or(0, |seen| seen.agent)
 }
@@ -106,7 +106,7 @@ fn find_agent(task: u64, cgroup: u64, generation: u64) -> u64 {
 
 /// Gives a new task its parent's tag. Answers false when that failed and the task must not be.
 #[inline(always)]
-pub fn inherit(child: u64, agent: u64) -> bool {
+pub(crate) fn inherit(child: u64, agent: u64) -> bool {
     if agent == 0 {
         // An address used before may have an entry left; a fresh task starts without one.
         if TASKS.remove(&child).is_err() {
@@ -120,7 +120,7 @@ pub fn inherit(child: u64, agent: u64) -> bool {
 
 /// Forgets a task that is gone.
 #[inline(always)]
-pub fn forget(task: u64) {
+pub(crate) fn forget(task: u64) {
     if TASKS.remove(&task).is_err() {
         // It was never seen.
     }
@@ -128,7 +128,7 @@ pub fn forget(task: u64) {
 
 /// [`State`] as the daemon last wrote it.
 #[inline(always)]
-pub fn state() -> State {
+pub(crate) fn state() -> State {
     match STATE.get(0) {
         Some(state) => *state,
         None => State { generation: 0, paths: 0, guardd: 0, abi: 0 },

@@ -30,7 +30,7 @@ struct Read {
 
 /// Fills `argv` and `argc` of the record; `argc` is [`u32::MAX`] where the kernel's count is not the caller's.
 #[inline(never)]
-pub fn from_call(index: u32, argc: u32) -> Option<()> {
+pub(crate) fn from_call(index: u32, argc: u32) -> Option<()> {
     let regs = regs(current())?;
     let call = regs.orig_ax & 0xbfff_ffff;
     let argv = match (regs.compat, call) {

@@ -6,7 +6,7 @@ use crate::maps::COUNTS;
 
 /// Moves a counter of this CPU.
 #[inline(always)]
-pub fn count(what: Count) {
+pub(crate) fn count(what: Count) {
     if let Some(counter) = COUNTS.get_ptr_mut(what as u32) {
         // SAFETY: an element of a per-CPU array; a lost increment under preemption is acceptable here.
         unsafe { *counter += 1 };

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The operation may go on.
-pub const ALLOW: i32 = 0;
+pub(crate) const ALLOW: i32 = 0;
 /// Refused for good, with an error every program knows.
 const EPERM: i32 = -1;
 /// `-ERESTARTNOINTR`: undone, and done again after the stop.
@@ -36,13 +36,13 @@ const SIGSTOP: u32 = 19;
 ///
 /// `fill` writes the record of a claimed scratch; when it cannot, the operation is refused.
 #[inline(always)]
-pub fn hold(tagged: &Tagged, op: Op, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
+pub(crate) fn hold(tagged: &Tagged, op: Op, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
     hold_in(tagged, op, SLOT_HELD, fill)
 }
 
 /// As [`hold`], under another slot of the same task.
 #[inline(always)]
-pub fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
+pub(crate) fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
     let Some(index) = scratch::claim() else {
         return EPERM;
     };
@@ -57,7 +57,7 @@ pub fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOnce(u32)
 
 /// Refuses without a record what no human may approve, and counts it.
 #[inline(always)]
-pub fn refuse(what: Count) -> i32 {
+pub(crate) fn refuse(what: Count) -> i32 {
     count(what);
     EPERM
 }
@@ -155,7 +155,7 @@ fn stop(key: &HoldKey, how: u32, hold: u64, tgid: u32, kind: u32, tell: bool) ->
 
 /// Rings the doorbell. A full ring loses the notice, not the hold.
 #[inline(always)]
-pub fn ring(key: &HoldKey, hold: u64, tgid: u32, kind: u32) {
+pub(crate) fn ring(key: &HoldKey, hold: u64, tgid: u32, kind: u32) {
     let notice = Notice { key: *key, hold, kind, tgid };
     if NOTICES.output::<Notice>(&notice, 0).is_err() {
         count(Count::NoticeLost);

@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::{
 };
 
 /// An address in kernel memory.
-pub type Addr = u64;
+pub(crate) type Addr = u64;
 
 /// The offset of a struct member, read so that the compiler cannot fold the placeholder in.
 #[macro_export]
@@ -23,7 +23,7 @@ macro_rules! offset {
 
 /// Reads one value from kernel memory.
 #[inline(always)]
-pub fn read<T: Copy>(base: Addr, offset: u32) -> Option<T> {
+pub(crate) fn read<T: Copy>(base: Addr, offset: u32) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper writes exactly `size_of::<T>()` bytes or fails; faults are handled by the kernel.
     let failed = unsafe {
@@ -43,7 +43,7 @@ pub fn read<T: Copy>(base: Addr, offset: u32) -> Option<T> {
 
 /// Reads a kernel pointer that must not be null.
 #[inline(always)]
-pub fn pointer(base: Addr, offset: u32) -> Option<Addr> {
+pub(crate) fn pointer(base: Addr, offset: u32) -> Option<Addr> {
     read::<u64>(base, offset).filter(|address| *address != 0)
 }
 
@@ -51,14 +51,14 @@ pub fn pointer(base: Addr, offset: u32) -> Option<Addr> {
 ///
 /// Costs one instruction where [`read`] costs a call.
 #[inline(always)]
-pub fn field(base: *const c_void, offset: usize) -> u64 {
+pub(crate) fn field(base: *const c_void, offset: usize) -> u64 {
     // SAFETY: the verifier proves that `base` is a trusted pointer to a struct with such a member.
     unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
 }
 
 /// Copies kernel memory to `to`, which must have room for `len` bytes the verifier can bound.
 #[inline(always)]
-pub fn copy(to: *mut u8, len: u32, from: Addr) -> Option<()> {
+pub(crate) fn copy(to: *mut u8, len: u32, from: Addr) -> Option<()> {
     // SAFETY: the verifier checks `to` and `len` against the map value they point into.
     let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from as *const c_void) };
     (failed == 0).then_some(())
@@ -66,7 +66,7 @@ pub fn copy(to: *mut u8, len: u32, from: Addr) -> Option<()> {
 
 /// Copies memory of the current process to `to`.
 #[inline(always)]
-pub fn copy_user(to: *mut u8, len: u32, from: u64) -> Option<()> {
+pub(crate) fn copy_user(to: *mut u8, len: u32, from: u64) -> Option<()> {
     // SAFETY: as in [`copy`].
     let failed = unsafe { bpf_probe_read_user(to.cast(), len, from as *const c_void) };
     (failed == 0).then_some(())
@@ -74,7 +74,7 @@ pub fn copy_user(to: *mut u8, len: u32, from: u64) -> Option<()> {
 
 /// Copies a string of the current process; answers its length with the NUL.
 #[inline(always)]
-pub fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
+pub(crate) fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
     // SAFETY: as in [`copy`].
     let copied = unsafe { bpf_probe_read_user_str(to.cast(), len, from as *const c_void) };
     u32::try_from(copied).ok().filter(|copied| *copied > 0)
@@ -82,7 +82,7 @@ pub fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
 
 /// Copies a kernel string; answers its length with the NUL.
 #[inline(always)]
-pub fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
+pub(crate) fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
     // SAFETY: as in [`copy`].
     let copied = unsafe {
         aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void)
@@ -92,7 +92,7 @@ pub fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
 
 /// Reads a pointer-sized word of the current process.
 #[inline(always)]
-pub fn read_user(address: u64) -> Option<u64> {
+pub(crate) fn read_user(address: u64) -> Option<u64> {
     let mut value = 0_u64;
     copy_user((&raw mut value).cast(), 8, address)?;
     Some(value)
@@ -100,26 +100,26 @@ pub fn read_user(address: u64) -> Option<u64> {
 
 /// The current task.
 #[inline(always)]
-pub fn current() -> *mut task_struct {
+pub(crate) fn current() -> *mut task_struct {
     // SAFETY: no arguments; the helper cannot fail.
     unsafe { bpf_get_current_task_btf() }
 }
 
 /// Registers of the system call the current task is in (x86-64 names).
-pub struct Regs {
-    pub orig_ax: u64,
-    pub si: u64,
-    pub dx: u64,
-    pub di: u64,
-    pub cx: u64,
+pub(crate) struct Regs {
+    pub(crate) orig_ax: u64,
+    pub(crate) si: u64,
+    pub(crate) dx: u64,
+    pub(crate) di: u64,
+    pub(crate) cx: u64,
     pub r10: u64,
     /// The call was made through the 32-bit entry.
-    pub compat: bool,
+    pub(crate) compat: bool,
 }
 
 /// Reads the registers the current task entered the kernel with.
 #[inline(always)]
-pub fn regs(task: *mut task_struct) -> Option<Regs> {
+pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
     // Offsets in `struct pt_regs`, which is user-visible ABI (ptrace) on x86-64.
     const R10: u32 = 7 * 8;
     const CX: u32 = 11 * 8;

@@ -20,121 +20,121 @@ const NO_PREALLOC: u32 = 1;
 
 /// Where this kernel keeps struct members; written by the daemon before loading.
 #[unsafe(no_mangle)]
-pub static OFFSETS: Offsets = Offsets::UNKNOWN;
+pub(crate) static OFFSETS: Offsets = Offsets::UNKNOWN;
 
 /// 1 when the trip tier runs: programs at tracepoints stop what the LSM programs would have held.
 #[unsafe(no_mangle)]
-pub static TRIP: u32 = 0;
+pub(crate) static TRIP: u32 = 0;
 
 /// Every operation that waits. The truth; notices only point here.
 #[map]
-pub static HOLDS: HashMap<HoldKey, HoldRecord> = HashMap::with_max_entries(2048, 0);
+pub(crate) static HOLDS: HashMap<HoldKey, HoldRecord> = HashMap::with_max_entries(2048, 0);
 
 /// Answers to holds, each good once.
 #[map]
-pub static GRANTS: HashMap<HoldKey, Grant> = HashMap::with_max_entries(2048, 0);
+pub(crate) static GRANTS: HashMap<HoldKey, Grant> = HashMap::with_max_entries(2048, 0);
 
 /// The doorbell.
 #[map]
-pub static NOTICES: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+pub(crate) static NOTICES: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 
 /// Tasks seen, by address of their `task_struct`. Not LRU: a tag must never be evicted.
 #[map]
-pub static TASKS: HashMap<u64, Task> = HashMap::with_max_entries(131_072, NO_PREALLOC);
+pub(crate) static TASKS: HashMap<u64, Task> = HashMap::with_max_entries(131_072, NO_PREALLOC);
 
 /// Tagged cgroups, by cgroup id.
 #[map]
-pub static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(256, 0);
+pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(256, 0);
 
 /// Prefilter: directories.
 #[map]
-pub static PATHS: LpmTrie<PathKey, PathValue> = LpmTrie::with_max_entries(65_536, NO_PREALLOC);
+pub(crate) static PATHS: LpmTrie<PathKey, PathValue> = LpmTrie::with_max_entries(65_536, NO_PREALLOC);
 
 /// Prefilter: names.
 #[map]
-pub static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(16_384, NO_PREALLOC);
+pub(crate) static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(16_384, NO_PREALLOC);
 
 /// Prefilter: ports.
 #[map]
-pub static PORTS: HashMap<PortKey, OpSet> = HashMap::with_max_entries(4_096, NO_PREALLOC);
+pub(crate) static PORTS: HashMap<PortKey, OpSet> = HashMap::with_max_entries(4_096, NO_PREALLOC);
 
 /// Prefilter: addresses.
 #[map]
-pub static ADDRESSES: LpmTrie<AddressKey, OpSet> = LpmTrie::with_max_entries(16_384, NO_PREALLOC);
+pub(crate) static ADDRESSES: LpmTrie<AddressKey, OpSet> = LpmTrie::with_max_entries(16_384, NO_PREALLOC);
 
 /// What the prefilter found out about directories. A cache: losing an entry costs a walk.
 #[map]
-pub static DIRS: LruHashMap<DirKey, DirValue> = LruHashMap::with_max_entries(16_384, 0);
+pub(crate) static DIRS: LruHashMap<DirKey, DirValue> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Arguments as they were judged, by address of the `task_struct`, until the program runs.
 #[map]
-pub static EXECS: HashMap<u64, Exec> = HashMap::with_max_entries(1_024, NO_PREALLOC);
+pub(crate) static EXECS: HashMap<u64, Exec> = HashMap::with_max_entries(1_024, NO_PREALLOC);
 
 /// Memory too large for the stack; see [`crate::scratch`].
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES, 0);
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES, 0);
 
 /// [`guard_common::count::Count`]
 #[map]
-pub static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(32, 0);
+pub(crate) static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(32, 0);
 
 /// One element.
 #[map]
-pub static STATE: Array<State> = Array::with_max_entries(1, 0);
+pub(crate) static STATE: Array<State> = Array::with_max_entries(1, 0);
 
 /// A directory in one mount under one policy.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct DirKey {
-    pub dentry: u64,
-    pub mount: u64,
-    pub policy: u64,
+pub(crate) struct DirKey {
+    pub(crate) dentry: u64,
+    pub(crate) mount: u64,
+    pub(crate) policy: u64,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct DirValue {
+pub(crate) struct DirValue {
     /// [`State::paths`] when this was found out.
-    pub paths: u64,
+    pub(crate) paths: u64,
     /// Inode of the directory: a `dentry` may be reused for another one.
-    pub inode: u64,
+    pub(crate) inode: u64,
     /// Inode number of the directory, for the same reason.
-    pub ino: u64,
+    pub(crate) ino: u64,
     /// Kinds that are candidates for anything in the directory, names of the things themselves apart.
-    pub ops: OpSet,
+    pub(crate) ops: OpSet,
 }
 
 /// What was judged of an exec.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Exec {
+pub(crate) struct Exec {
     /// Arguments the kernel counted at the first look.
-    pub argc: u32,
+    pub(crate) argc: u32,
     /// Bytes used in `argv`.
-    pub argv_len: u32,
+    pub(crate) argv_len: u32,
     /// There was more than `argv` holds.
-    pub truncated: u32,
-    pub pad: u32,
-    pub argv: [u8; ARGV_MAX],
+    pub(crate) truncated: u32,
+    pub(crate) pad: u32,
+    pub(crate) argv: [u8; ARGV_MAX],
 }
 
 /// How many programs may be preempted by each other on one CPU and still have memory.
-pub const SCRATCHES: u32 = 4;
+pub(crate) const SCRATCHES: u32 = 4;
 
 /// Room past the end of a walk, so that a masked offset plus a masked length stays inside.
-pub const SLACK: usize = 256;
+pub(crate) const SLACK: usize = 256;
 
 #[repr(C)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     /// 1 while a program uses it.
-    pub busy: u64,
-    pub key: Key<PathKey>,
+    pub(crate) busy: u64,
+    pub(crate) key: Key<PathKey>,
     /// A path grows here from `PATH_MAX` downwards.
-    pub walk: [u8; PATH_MAX + SLACK],
+    pub(crate) walk: [u8; PATH_MAX + SLACK],
     /// Where a walk is.
-    pub state: Walk,
-    pub exec: Exec,
-    pub record: HoldRecord,
+    pub(crate) state: Walk,
+    pub(crate) exec: Exec,
+    pub(crate) record: HoldRecord,
     /// Room past the record for the same reason: an argument may be as long as all of them together.
-    pub slack: [u8; ARGV_MAX],
+    pub(crate) slack: [u8; ARGV_MAX],
 }

@@ -22,7 +22,7 @@ use crate::{
 
 /// Starts a record for what the current task is about to do.
 #[inline(never)]
-pub fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
+pub(crate) fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
     // SAFETY: the record of a claimed slot.
     let record = unsafe { &mut (*slot(index)?).record };
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -60,7 +60,7 @@ pub fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
 
 /// Writes path and object of `dentry` in `mount` into the record.
 #[inline(never)]
-pub fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option<()> {
+pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option<()> {
     walk(index, mount, dentry, &Names { bits: 0, policy: 0 })?;
     let memory = slot(index)?;
     // SAFETY: the fields of a claimed slot are copied at once.

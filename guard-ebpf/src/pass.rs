@@ -14,7 +14,7 @@ const CALL: u64 = 1_000_000_000;
 
 /// Lets the truncation of this file by this task through, once.
 #[inline(always)]
-pub fn give(task: u64, dentry: Addr) {
+pub(crate) fn give(task: u64, dentry: Addr) {
     if let (Some((ino, dev)), Some(seen)) = (identity(dentry), TASKS.get_ptr_mut(&task)) {
         // SAFETY: only the task itself writes these fields.
         unsafe {
@@ -27,7 +27,7 @@ pub fn give(task: u64, dentry: Addr) {
 
 /// Was it let through? Only the first question is answered with yes.
 #[inline(always)]
-pub fn take(task: u64, dentry: Addr) -> bool {
+pub(crate) fn take(task: u64, dentry: Addr) -> bool {
     let (Some((ino, dev)), Some(seen)) = (identity(dentry), TASKS.get_ptr_mut(&task)) else {
         return false;
     };

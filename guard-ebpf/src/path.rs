@@ -24,10 +24,10 @@ const STEPS: u32 = 2_300;
 
 /// Names a rule mentions.
 #[derive(Clone, Copy)]
-pub struct Names {
+pub(crate) struct Names {
     /// [`guard_common::table::Agent::name_bits`]; 0 when there are none.
-    pub bits: u64,
-    pub policy: u32,
+    pub(crate) bits: u64,
+    pub(crate) policy: u32,
 }
 
 /// State of a walk.
@@ -35,21 +35,21 @@ pub struct Names {
 /// It lies in the scratch, not on the stack: of a value read from a map the verifier assumes nothing, so that
 /// every step looks the same to it and one is enough. What it knows of the stack it would follow step by step.
 #[repr(C)]
-pub struct Walk {
+pub(crate) struct Walk {
     dentry: Addr,
     mount: Addr,
     /// Kinds that a name on the way makes candidates.
-    pub named: u64,
+    pub(crate) named: u64,
     /// As `named`, from the directories above the object alone.
-    pub named_above: u64,
+    pub(crate) named_above: u64,
     name_bits: u64,
     policy: u32,
     /// Offset of the first byte of the path in the walk buffer; it ends at `PATH_MAX`.
-    pub start: u32,
+    pub(crate) start: u32,
     /// Offset of the slash before the last component.
-    pub last: u32,
+    pub(crate) last: u32,
     /// [`doubt`] bits.
-    pub doubt: u32,
+    pub(crate) doubt: u32,
     done: u32,
     pad: u32,
 }
@@ -59,7 +59,7 @@ pub struct Walk {
 /// `names` says which names to look up on the way. The result is in the state of the scratch; it is not
 /// returned, because the verifier lets no function return a struct through the caller's stack.
 #[inline(never)]
-pub fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Option<()> {
+pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Option<()> {
     let memory = slot(scratch)?;
     let mut index = scratch;
     // SAFETY: `state` is part of a claimed slot, which nothing else uses meanwhile; `step` has the signature
@@ -176,7 +176,7 @@ fn look_up_name(walk: &mut Walk, name: Addr, len: u32, first: bool) -> Option<()
 
 /// What the rules say of one name; nothing for a name no rule mentions.
 #[inline(always)]
-pub fn named(policy: u32, name_bits: u64, name: Addr, len: u32) -> Option<NameValue> {
+pub(crate) fn named(policy: u32, name_bits: u64, name: Addr, len: u32) -> Option<NameValue> {
     let nothing = NameValue { last: OpSet::EMPTY, any: OpSet::EMPTY };
     if name_bits == 0 || len == 0 {
         return Some(nothing);

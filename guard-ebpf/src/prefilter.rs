@@ -18,7 +18,7 @@ use crate::{
 
 /// Could a rule match one of `ops` on the thing `dentry` names in `mount`?
 #[inline(always)]
-pub fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
+pub(crate) fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
     if ops.0 & tagged.entry.ops.0 == 0 {
         return false;
     }
@@ -145,7 +145,7 @@ fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
 
 /// Could a rule match `ops` on a block device?
 #[inline(always)]
-pub fn block(tagged: &Tagged, ops: OpSet, mode: u32) -> bool {
+pub(crate) fn block(tagged: &Tagged, ops: OpSet, mode: u32) -> bool {
     mode & 0o170_000 == 0o060_000 && ops.0 & tagged.entry.block.0 != 0
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// A claimed slot, by its index. Give it back with [`release`] on every path.
 #[inline(always)]
-pub fn claim() -> Option<u32> {
+pub(crate) fn claim() -> Option<u32> {
     let mut index = 0;
     while index < SCRATCHES {
         let slot = SCRATCH.get_ptr_mut(index)?;
@@ -30,13 +30,13 @@ pub fn claim() -> Option<u32> {
 
 /// The memory of a claimed slot.
 #[inline(always)]
-pub fn slot(index: u32) -> Option<*mut Scratch> {
+pub(crate) fn slot(index: u32) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(index)
 }
 
 /// Gives a slot back.
 #[inline(always)]
-pub fn release(index: u32) {
+pub(crate) fn release(index: u32) {
     if let Some(slot) = slot(index) {
         // SAFETY: as in `claim`; the slot is ours, so a plain store is enough.
         unsafe { core::ptr::write_volatile(&raw mut (*slot).busy, 0) };

@@ -29,7 +29,7 @@ use crate::{
 
 /// `int security_bprm_check(struct linux_binprm *bprm)`, the hook `bprm_check_security`
 #[lsm(hook = "bprm_check_security")]
-pub fn bprm_check_security(ctx: LsmContext) -> i32 {
+pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
@@ -87,7 +87,7 @@ fn expect(index: u32, task: u64) -> Option<()> {
 
 /// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, the tracepoint `sched_process_exec`
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
     let task = current() as u64;
     if current_agent_id(task) == 0 {
         return 0;

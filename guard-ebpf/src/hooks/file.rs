@@ -28,13 +28,13 @@ const S_IFDIR: u32 = 0o040_000;
 
 /// `int security_path_unlink(const struct path *dir, struct dentry *dentry)`
 #[lsm(hook = "path_unlink")]
-pub fn path_unlink(ctx: LsmContext) -> i32 {
+pub(crate) fn path_unlink(ctx: LsmContext) -> i32 {
     named_in(&ctx, Op::Unlink)
 }
 
 /// `int security_path_rmdir(const struct path *dir, struct dentry *dentry)`
 #[lsm(hook = "path_rmdir")]
-pub fn path_rmdir(ctx: LsmContext) -> i32 {
+pub(crate) fn path_rmdir(ctx: LsmContext) -> i32 {
     named_in(&ctx, Op::Rmdir)
 }
 
@@ -54,7 +54,7 @@ fn named_in(ctx: &LsmContext, op: Op) -> i32 {
 
 /// `int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
 #[lsm(hook = "path_mknod")]
-pub fn path_mknod(ctx: LsmContext) -> i32 {
+pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
@@ -76,7 +76,7 @@ pub fn path_mknod(ctx: LsmContext) -> i32 {
 
 /// `int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)`
 #[lsm(hook = "path_symlink")]
-pub fn path_symlink(ctx: LsmContext) -> i32 {
+pub(crate) fn path_symlink(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
@@ -94,7 +94,7 @@ pub fn path_symlink(ctx: LsmContext) -> i32 {
 
 /// `int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)`
 #[lsm(hook = "path_link")]
-pub fn path_link(ctx: LsmContext) -> i32 {
+pub(crate) fn path_link(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
@@ -114,7 +114,7 @@ pub fn path_link(ctx: LsmContext) -> i32 {
 /// `int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir,
 /// struct dentry *new_dentry, unsigned int flags)`
 #[lsm(hook = "path_rename")]
-pub fn path_rename(ctx: LsmContext) -> i32 {
+pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     let from = ctx.arg::<u64>(1);
     let to = ctx.arg::<u64>(3);
     let is_directory = mode_of(from).is_none_or(|mode| mode & S_IFMT == S_IFDIR);
@@ -159,25 +159,25 @@ pub fn path_rename(ctx: LsmContext) -> i32 {
 
 /// `int security_path_chmod(const struct path *path, umode_t mode)`
 #[lsm(hook = "path_chmod")]
-pub fn path_chmod(ctx: LsmContext) -> i32 {
+pub(crate) fn path_chmod(ctx: LsmContext) -> i32 {
     on_path(&ctx, Op::Chmod, u64::from(ctx.arg::<u32>(1) & 0xffff), 0)
 }
 
 /// `int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)`
 #[lsm(hook = "path_chown")]
-pub fn path_chown(ctx: LsmContext) -> i32 {
+pub(crate) fn path_chown(ctx: LsmContext) -> i32 {
     on_path(&ctx, Op::Chown, u64::from(ctx.arg::<u32>(1)), u64::from(ctx.arg::<u32>(2)))
 }
 
 /// `int security_path_truncate(const struct path *path)`
 #[lsm(hook = "path_truncate")]
-pub fn path_truncate(ctx: LsmContext) -> i32 {
+pub(crate) fn path_truncate(ctx: LsmContext) -> i32 {
     on_path(&ctx, Op::Truncate, 0, 0)
 }
 
 /// `int security_file_truncate(struct file *file)` (6.2 and later; before, `path_truncate` is called)
 #[lsm(hook = "file_truncate")]
-pub fn file_truncate(ctx: LsmContext) -> i32 {
+pub(crate) fn file_truncate(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
@@ -214,7 +214,7 @@ fn on_dentry(tagged: &Tagged, op: Op, mount: Addr, dentry: Addr, first: u64, sec
 
 /// `int security_file_open(struct file *file)`
 #[lsm(hook = "file_open")]
-pub fn file_open(ctx: LsmContext) -> i32 {
+pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     /// `FMODE_READ`, `FMODE_WRITE`
     const READ: u32 = 1;
     const WRITE: u32 = 2;
@@ -269,13 +269,13 @@ pub fn file_open(ctx: LsmContext) -> i32 {
 
 /// `int security_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl")]
-pub fn file_ioctl(ctx: LsmContext) -> i32 {
+pub(crate) fn file_ioctl(ctx: LsmContext) -> i32 {
     ioctl(&ctx)
 }
 
 /// `int security_file_ioctl_compat(struct file *file, unsigned int cmd, unsigned long arg)`
 #[lsm(hook = "file_ioctl_compat")]
-pub fn file_ioctl_compat(ctx: LsmContext) -> i32 {
+pub(crate) fn file_ioctl_compat(ctx: LsmContext) -> i32 {
     ioctl(&ctx)
 }
 
@@ -333,7 +333,7 @@ fn mode_of(dentry: Addr) -> Option<u32> {
 
 /// Makes every directory the prefilter remembers unknown.
 #[inline(always)]
-pub fn forget_directories() {
+pub(crate) fn forget_directories() {
     if let Some(state) = STATE.get_ptr_mut(0) {
         // SAFETY: an aligned `u64` of an array element; the addition is atomic in the kernel.
         unsafe {
@@ -346,7 +346,7 @@ pub fn forget_directories() {
 }
 
 #[inline(always)]
-pub fn detail(index: u32, which: usize, value: u64) -> Option<()> {
+pub(crate) fn detail(index: u32, which: usize, value: u64) -> Option<()> {
     // SAFETY: the record of a claimed slot.
     unsafe { (*slot(index)?).record.detail[which & 3] = value };
     Some(())
@@ -354,7 +354,7 @@ pub fn detail(index: u32, which: usize, value: u64) -> Option<()> {
 
 /// Copies a kernel string into the record as its second path.
 #[inline(always)]
-pub fn other_text(index: u32, text: Addr) -> Option<()> {
+pub(crate) fn other_text(index: u32, text: Addr) -> Option<()> {
     // SAFETY: the record of a claimed slot.
     let record = unsafe { &mut (*slot(index)?).record };
     if text == 0 {

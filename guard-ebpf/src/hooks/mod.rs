@@ -1,9 +1,9 @@
 //! One subject each; a program is a thin attribute function with the kernel prototype above it.
 
-pub mod exec;
-pub mod file;
-pub mod mount;
-pub mod net;
-pub mod shield;
-pub mod task;
-pub mod trip;
+pub(crate) mod exec;
+pub(crate) mod file;
+pub(crate) mod mount;
+pub(crate) mod net;
+pub(crate) mod shield;
+pub(crate) mod task;
+pub(crate) mod trip;

@@ -17,7 +17,7 @@ use crate::{
 /// `int security_sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags,
 /// void *data)`
 #[lsm(hook = "sb_mount")]
-pub fn sb_mount(ctx: LsmContext) -> i32 {
+pub(crate) fn sb_mount(ctx: LsmContext) -> i32 {
     forget_directories();
     let Some(tagged) = current_agent() else {
         return ALLOW;
@@ -38,13 +38,13 @@ pub fn sb_mount(ctx: LsmContext) -> i32 {
 
 /// `int security_move_mount(const struct path *from_path, const struct path *to_path)`
 #[lsm(hook = "move_mount")]
-pub fn move_mount(ctx: LsmContext) -> i32 {
+pub(crate) fn move_mount(ctx: LsmContext) -> i32 {
     two_paths(&ctx, Op::MoveMount)
 }
 
 /// `int security_sb_pivotroot(const struct path *old_path, const struct path *new_path)`
 #[lsm(hook = "sb_pivotroot")]
-pub fn sb_pivotroot(ctx: LsmContext) -> i32 {
+pub(crate) fn sb_pivotroot(ctx: LsmContext) -> i32 {
     two_paths(&ctx, Op::PivotRoot)
 }
 
@@ -68,7 +68,7 @@ fn two_paths(ctx: &LsmContext, op: Op) -> i32 {
 
 /// `int security_sb_umount(struct vfsmount *mnt, int flags)`
 #[lsm(hook = "sb_umount")]
-pub fn sb_umount(ctx: LsmContext) -> i32 {
+pub(crate) fn sb_umount(ctx: LsmContext) -> i32 {
     forget_directories();
     let Some(tagged) = current_agent() else {
         return ALLOW;

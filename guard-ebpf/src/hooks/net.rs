@@ -22,7 +22,7 @@ const AF_INET6: u16 = 10;
 
 /// `int security_socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`
 #[lsm(hook = "socket_connect")]
-pub fn socket_connect(ctx: LsmContext) -> i32 {
+pub(crate) fn socket_connect(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };

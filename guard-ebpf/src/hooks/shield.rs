@@ -14,14 +14,14 @@ use crate::{
 
 /// `int security_uring_allowed(void)` (6.15 and later)
 #[lsm(hook = "uring_allowed")]
-pub fn uring_allowed(_ctx: LsmContext) -> i32 {
+pub(crate) fn uring_allowed(_ctx: LsmContext) -> i32 {
     ring_setup()
 }
 
 /// `int security_inode_init_security_anon(struct inode *inode, const struct qstr *name,
 /// const struct inode *context_inode)`; before `uring_allowed` the only hook on the way of `io_uring_setup`.
 #[lsm(hook = "inode_init_security_anon")]
-pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
+pub(crate) fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     let name = ctx.arg::<*const c_void>(1) as u64;
     let Some(text) = pointer(name, offset!(qstr_name)).and_then(|text| read::<[u8; 10]>(text, 0)) else {
         return ALLOW;
@@ -43,7 +43,7 @@ fn ring_setup() -> i32 {
 
 /// `int security_bpf(int cmd, union bpf_attr *attr, unsigned int size)`
 #[lsm(hook = "bpf")]
-pub fn bpf(_ctx: LsmContext) -> i32 {
+pub(crate) fn bpf(_ctx: LsmContext) -> i32 {
     match current_agent() {
         Some(_) => gate::refuse(Count::Shielded),
         None => ALLOW,

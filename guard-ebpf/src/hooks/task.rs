@@ -19,7 +19,7 @@ use crate::{
 
 /// `int security_task_alloc(struct task_struct *task, unsigned long clone_flags)`
 #[lsm(hook = "task_alloc")]
-pub fn task_alloc(ctx: LsmContext) -> i32 {
+pub(crate) fn task_alloc(ctx: LsmContext) -> i32 {
     let child = ctx.arg::<u64>(0);
     let agent = current_agent_id(current() as u64);
     if inherit(child, agent) {
@@ -31,14 +31,14 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
 
 /// `void security_task_free(struct task_struct *task)`
 #[lsm(hook = "task_free")]
-pub fn task_free(ctx: LsmContext) -> i32 {
+pub(crate) fn task_free(ctx: LsmContext) -> i32 {
     end(ctx.arg(0));
     ALLOW
 }
 
 /// Forgets a task that is gone, and closes what waited for it.
 #[inline(always)]
-pub fn end(task: Addr) {
+pub(crate) fn end(task: Addr) {
     if agent_of(task) != 0 {
         close(task);
         if EXECS.remove(&task).is_err() {
@@ -75,7 +75,7 @@ fn close_one(key: HoldKey, tgid: u32) {
 
 /// `int security_task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`
 #[lsm(hook = "task_kill")]
-pub fn task_kill(ctx: LsmContext) -> i32 {
+pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
     const SIGCONT: u32 = 18;
     let Some(tagged) = current_agent() else {
         return ALLOW;
@@ -111,7 +111,7 @@ pub fn task_kill(ctx: LsmContext) -> i32 {
 
 /// `int security_ptrace_access_check(struct task_struct *child, unsigned int mode)`
 #[lsm(hook = "ptrace_access_check")]
-pub fn ptrace_access_check(ctx: LsmContext) -> i32 {
+pub(crate) fn ptrace_access_check(ctx: LsmContext) -> i32 {
     const ATTACH: u32 = 2;
     let Some(tagged) = current_agent() else {
         return ALLOW;

@@ -29,7 +29,7 @@ const SIGKILL: u32 = 9;
 
 /// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`, the tracepoint `sched_process_fork`
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
-pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
     let agent = current_agent_id(current() as u64);
     if !inherit(argument(&ctx, 1), agent) {
         count(Count::TagFailed);
@@ -39,14 +39,14 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 
 /// `TP_PROTO(struct task_struct *p)`, the tracepoint `sched_process_exit` (7.0 and later pass more after it)
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
-pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
     task::end(argument(&ctx, 0));
     0
 }
 
 /// `TP_PROTO(struct pt_regs *regs, long id)`, the tracepoint `sys_enter`
 #[raw_tracepoint(tracepoint = "sys_enter")]
-pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn sys_enter(ctx: RawTracePointContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return 0;
     };
@@ -61,7 +61,7 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
 
 /// The next program's first instruction has not run: stop it here when a rule may name it.
 #[inline(always)]
-pub fn exec(bprm: Addr) {
+pub(crate) fn exec(bprm: Addr) {
     let Some(tagged) = current_agent() else {
         return;
     };

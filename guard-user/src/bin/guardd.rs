@@ -33,6 +33,12 @@ struct Arguments {
     /// How to guard: before the effect (gate), at once after the first one (trip), or the best this kernel can
     #[arg(long, value_enum, default_value_t = Tier::Auto)]
     tier: Tier,
+    /// Take down the programs and maps an earlier guardd left pinned, then exit: nothing is held after that
+    #[arg(long)]
+    teardown: bool,
+    /// Load every kernel program once, print a JSON line for each, and exit
+    #[arg(long, hide = true)]
+    probe_load: bool,
     /// Where the lock and the list of agents are kept
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
@@ -61,6 +67,10 @@ fn main() -> ExitCode {
     };
     let ended = if arguments.check {
         begin::check(arguments.config.as_deref(), over)
+    } else if arguments.teardown {
+        begin::teardown(arguments.config.as_deref(), over)
+    } else if arguments.probe_load {
+        begin::probe_load()
     } else {
         begin::begin(arguments.config.as_deref(), over)
     };

@@ -86,6 +86,34 @@ pub fn check(file: Option<&Path>, over: Over) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Takes down what an earlier guardd left pinned. A running one is refused: it would go on as if it guarded.
+///
+/// # Errors
+/// When a guardd runs, or a pin cannot be removed.
+pub fn teardown(file: Option<&Path>, over: Over) -> Result<(), Stop> {
+    let config = config(file, over)?;
+    if let Some(missing) = rights::missing() {
+        return Err(Stop::NotPermitted(missing));
+    }
+    let _lock = lock::take(&config.run_dir.join("guardd.lock"))?;
+    let removed = load::teardown(&config.pin)?;
+    tracing::info!("{removed} pins removed; nothing is held any more");
+    Ok(())
+}
+
+/// Loads every kernel program once and prints what the verifier made of it, one JSON object a line.
+///
+/// # Errors
+/// When the object cannot be loaded or standard output is closed.
+pub fn probe_load() -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    for program in load::probe_programs()? {
+        let line = serde_json::to_string(&program).context("a program cannot be described")?;
+        writeln!(out, "{line}").context("cannot write to standard output")?;
+    }
+    Ok(())
+}
+
 /// Runs guardd until it is told to stop.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use guard_common::{
     count::Count,
     notice::{self, Notice},
@@ -122,7 +123,15 @@ pub async fn run<K: Kernel, N: Notices>(
                     daemon.notice(notice);
                 }
             }
-            Some(input) = inputs_out.recv() => daemon.handle(input),
+            Some(input) = inputs_out.recv() => {
+                // A process may end right after its grant was used: the kernel said so before, and is heard first.
+                if let Some(found) = notices.next().now_or_never() {
+                    for notice in found.context("the kernel's ring buffer cannot be read")? {
+                        daemon.notice(notice);
+                    }
+                }
+                daemon.handle(input);
+            }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
             _ = scan.tick() => daemon.scan(),
@@ -217,7 +226,10 @@ impl<K: Kernel> Daemon<K> {
     fn look(&mut self, key: HoldKey) {
         match self.edge.kernel.record(key) {
             Ok(Some(record)) => match Operation::decode(key, &record) {
-                Ok(operation) => self.handle(Input::Candidate(Box::new(operation))),
+                Ok(mut operation) => {
+                    crate::kernel::resolve::paths(&mut operation);
+                    self.handle(Input::Candidate(Box::new(operation)));
+                }
                 Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
             },
             Ok(None) => {}

@@ -197,7 +197,8 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf, pin: 
 /// Pins a link under a name; one that was there is replaced after the new one is attached, so that there is no
 /// moment without.
 fn pin_link(link: FdLink, path: &Path) -> anyhow::Result<()> {
-    let fresh = path.with_extension("new");
+    // bpffs takes no name with a dot.
+    let fresh = path.with_file_name(format!("new_{}", path.file_name().unwrap_or_default().to_string_lossy()));
     if fresh.exists() {
         std::fs::remove_file(&fresh).with_context(|| format!("cannot remove {}", fresh.display()))?;
     }

@@ -1,11 +1,13 @@
 //! Everything that talks to the kernel: what it can do, loading, maps, records.
 //!
 //! `support` looks, `btf` resolves struct members, `hooks` lists the programs, `load` loads and attaches them,
-//! `tables` writes and reads maps, `source` listens to the doorbell. Nothing here judges.
+//! `tables` writes and reads maps, `source` listens to the doorbell, `resolve` completes the paths
+//! of the trip tier. Nothing here judges.
 
 pub mod btf;
 pub mod hooks;
 pub mod load;
+pub mod resolve;
 pub mod source;
 pub mod support;
 pub mod tables;
