@@ -140,7 +140,8 @@ impl Guard {
     pub(crate) fn decide(&self, verb: &str, hold: &Value) -> Result<()> {
         let id = id(hold)?;
         let answer = self.guardctl(&[verb, id])?;
-        ensure!(answer.code == 0, "guardctl {verb} {id} ended with {}: {}", answer.code, answer.stderr.trim());
+        let said = answer.stdout.trim().to_owned() + answer.stderr.trim();
+        ensure!(answer.code == 0, "guardctl {verb} {id} ended with {}: {said}", answer.code);
         Ok(())
     }
 

@@ -31,6 +31,9 @@ pub(crate) fn binaries(release: bool) -> Result<()> {
     command.args(["build", "--quiet", "--package", "guard-user", "--bins", "--target", TARGET]);
     if release {
         command.arg("--release");
+    } else {
+        // Emulated processors are slow enough; guardd reads megabytes of BTF at its start.
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
     }
     program::run(command.env("GUARD_EBPF_OBJECT", object))
 }
