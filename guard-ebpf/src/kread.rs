@@ -15,10 +15,10 @@ pub(crate) type Addr = u64;
 /// The offset of a struct member, read so that the compiler cannot fold the placeholder in.
 #[macro_export]
 macro_rules! offset {
-    // SAFETY: a static of the program's own read-only data.
-    ($field:ident) => {
+    ($field:ident) => {{
+        // SAFETY: a static of the program's own read-only data.
         unsafe { core::ptr::read_volatile(&raw const $crate::maps::OFFSETS.$field) }
-    };
+    }};
 }
 
 /// Reads one value from kernel memory.
@@ -84,9 +84,8 @@ pub(crate) fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
     // SAFETY: as in [`copy`].
-    let copied = unsafe {
-        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void)
-    };
+    let copied =
+        unsafe { aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void) };
     u32::try_from(copied).ok().filter(|copied| *copied > 0)
 }
 

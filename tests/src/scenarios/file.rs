@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Scenario, gate};
-use crate::{guard::Guard, patience::never};
+use crate::{
+    guard::Guard,
+    patience::{never, until},
+};
 
 /// The watched directory, made anew for each case.
 pub(super) const GUARDED: &str = "/srv/guarded";
