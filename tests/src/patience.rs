@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long something that must not happen is given to happen.
-pub(crate) const QUIET: Duration = Duration::from_millis(700);
+pub(crate) const QUIET: Duration = Duration::from_millis(400);
 
 const INTERVAL: Duration = Duration::from_millis(10);
 

@@ -102,14 +102,16 @@ fn suspend(guard: &mut Guard) -> Result<()> {
 
 fn interactive(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    // `script` gives the shell a terminal; the shell's own job control must not take the stop for its own.
-    let typed = "rm /srv/guarded/file\\necho code $?\\necho still here\\nexit\\n";
+    // `script` gives the shell a terminal. Its job control takes the stopped rm for a job put aside: the shell goes on,
+    // and after the approval the job does.
+    let typed =
+        "rm /srv/guarded/file\\necho still here\\nwhile [ -e /srv/guarded/file ]; do sleep 0.2; done\\nexit 3\\n";
     let mut agent = guard.agent(&format!("printf '{typed}' | script -qec 'bash -i' /dev/null"))?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
-    ensure!(!gone("file"), "deleted before anybody decided");
+    crate::patience::never("deleted before anybody decided", || Ok(gone("file")))?;
     guard.decide("approve", &hold)?;
-    let output = agent.end()?.output;
-    ensure!(gone("file"), "approved, and still there: {output:?}");
-    ensure!(output.contains("still here"), "the shell did not go on: {output:?}");
+    let ended = agent.end()?;
+    ensure!(gone("file"), "approved, and still there: {ended:?}");
+    ensure!(ended.output.contains("still here") && ended.code == Some(3), "the shell did not go on: {ended:?}");
     Ok(())
 }
