@@ -140,7 +140,10 @@ impl<K: Kernel> Edge<K> {
     fn signal(&mut self, tgid: u32, send: impl Fn(&Process) -> io::Result<()>) -> Option<Input> {
         match self.processes.get(tgid).and_then(|process| send(&process)) {
             Ok(()) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Input::ProcessGone { tgid }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // By way of the loop, which hears first what the kernel said before the process ended.
+                self.inputs.try_send(Input::ProcessGone { tgid }).err().map(mpsc::error::TrySendError::into_inner)
+            }
             Err(error) => Some(Input::Trouble(format!("process {tgid} could not be signalled: {error}"))),
         }
     }

@@ -71,17 +71,12 @@ fn own(guard: &mut Guard) -> Result<()> {
 /// Attaching cannot wait: it is refused at once, shown, and after approval the next attempt succeeds.
 fn tracing(guard: &mut Guard) -> Result<()> {
     let mut bystander = Bystander::start()?;
-    let attach = "import ctypes,os,sys,time\n\
-                  libc=ctypes.CDLL(None,use_errno=True)\n\
-                  pid=int(sys.argv[1])\n\
-                  first=True\n\
-                  for _ in range(600):\n\
-                  \x20 if libc.ptrace(16,pid,None,None)==0: break\n\
-                  \x20 if first: print(os.strerror(ctypes.get_errno()),flush=True)\n\
-                  \x20 first=False; time.sleep(0.1)\n\
-                  else: sys.exit(1)\n\
-                  os.waitpid(pid,0); libc.ptrace(17,pid,None,None); print('attached')\n";
-    let mut agent = guard.agent(&format!("python3 -c '{}' {}", attach.replace('\'', "'\\''"), bystander.0.id()))?;
+    // 101 is ptrace, 16 attaches and 17 lets go.
+    let attach = "$| = 1; $p = 0 + shift; for (1 .. 600) { \
+                  if (syscall(101, 16, $p, 0, 0) == 0) \
+                  { waitpid($p, 0); syscall(101, 17, $p, 0, 0); print \"attached\\n\"; exit 0 } \
+                  print \"$!\\n\" if $_ == 1; select(undef, undef, undef, 0.1) } exit 1";
+    let mut agent = guard.agent(&format!("perl -e '{attach}' {}", bystander.0.id()))?;
     let hold = guard.held("ptrace", &bystander.0.id().to_string())?;
     ensure!(hold["context"] == "denied", "it should be shown as refused: {hold}");
     ensure!(bystander.is_alive()?, "the bystander is gone");
