@@ -48,9 +48,7 @@ pub(crate) fn tables(agent: u64) -> Agent {
     // SAFETY: the value is copied at once.
     match unsafe { AGENTS.get(&agent) } {
         Some(entry) => *entry,
-        None => {
-            Agent { ops: OpSet::EMPTY, always: OpSet::EMPTY, block: OpSet::EMPTY, policy: 0, pad: 0, name_bits: 0 }
-        }
+        None => Agent { ops: OpSet::EMPTY, always: OpSet::EMPTY, block: OpSet::EMPTY, policy: 0, pad: 0, name_bits: 0 },
     }
 }
 
@@ -61,10 +59,11 @@ pub(crate) fn current_agent_id(task: u64) -> u64 {
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     let generation = generation();
     // SAFETY: the fields are copied at once; only the task itself and the daemon's tagging write them.
-    if let Some(seen) = unsafe { TASKS.get(&task) } {
-        if seen.cgroup == cgroup && seen.generation == generation {
-            return seen.agent;
-        }
+    if let Some(seen) = unsafe { TASKS.get(&task) }
+        && seen.cgroup == cgroup
+        && seen.generation == generation
+    {
+        return seen.agent;
     }
     find_agent(task, cgroup, generation)
 }

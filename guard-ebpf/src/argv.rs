@@ -41,8 +41,7 @@ pub(crate) fn from_call(index: u32, argc: u32) -> Option<()> {
         _ => 0,
     };
     let narrow = regs.compat || regs.orig_ax & 0x4000_0000 != 0;
-    let mut read =
-        Read { argv, index, position: 0, count: 0, width: if narrow { 4 } else { 8 }, done: 0, doubt: 0 };
+    let mut read = Read { argv, index, position: 0, count: 0, width: if narrow { 4 } else { 8 }, done: 0, doubt: 0 };
     if argv == 0 {
         read.doubt = doubt::ARGV;
     } else {

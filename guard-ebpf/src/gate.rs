@@ -221,8 +221,7 @@ fn same(held: &HoldRecord, index: u32) -> Option<bool> {
     }
     let text = OpSet(Op::Symlink.set().0 | Op::Mount.set().0);
     if 1_u64.wrapping_shl(held.op) & text.0 != 0
-        && (held.other_path_len != record.other_path_len
-            || !same_text(index, held, OTHER_PATH, record.other_path_len))
+        && (held.other_path_len != record.other_path_len || !same_text(index, held, OTHER_PATH, record.other_path_len))
     {
         return Some(false);
     }
@@ -272,9 +271,7 @@ struct Text {
 fn same_text(index: u32, held: &HoldRecord, which: u32, len: u32) -> bool {
     let mut text = Text { held, index, which, len, different: 0 };
     // SAFETY: `compare_word` has the signature `bpf_loop` calls, and `text` outlives the call.
-    let done = unsafe {
-        bpf_loop((ARGV_MAX / 8) as u32, compare_word as *mut c_void, (&raw mut text).cast(), 0)
-    };
+    let done = unsafe { bpf_loop((ARGV_MAX / 8) as u32, compare_word as *mut c_void, (&raw mut text).cast(), 0) };
     done >= 0 && text.different == 0
 }
 

@@ -15,10 +15,10 @@ pub(crate) type Addr = u64;
 /// The offset of a struct member, read so that the compiler cannot fold the placeholder in.
 #[macro_export]
 macro_rules! offset {
-    // SAFETY: a static of the program's own read-only data.
-    ($field:ident) => {
+    ($field:ident) => {{
+        // SAFETY: a static of the program's own read-only data.
         unsafe { core::ptr::read_volatile(&raw const $crate::maps::OFFSETS.$field) }
-    };
+    }};
 }
 
 /// Reads one value from kernel memory.
@@ -84,18 +84,9 @@ pub(crate) fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn copy_str(to: *mut u8, len: u32, from: Addr) -> Option<u32> {
     // SAFETY: as in [`copy`].
-    let copied = unsafe {
-        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void)
-    };
+    let copied =
+        unsafe { aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(to.cast(), len, from as *const c_void) };
     u32::try_from(copied).ok().filter(|copied| *copied > 0)
-}
-
-/// Reads a pointer-sized word of the current process.
-#[inline(always)]
-pub(crate) fn read_user(address: u64) -> Option<u64> {
-    let mut value = 0_u64;
-    copy_user((&raw mut value).cast(), 8, address)?;
-    Some(value)
 }
 
 /// The current task.
@@ -110,9 +101,7 @@ pub(crate) struct Regs {
     pub(crate) orig_ax: u64,
     pub(crate) si: u64,
     pub(crate) dx: u64,
-    pub(crate) di: u64,
     pub(crate) cx: u64,
-    pub r10: u64,
     /// The call was made through the 32-bit entry.
     pub(crate) compat: bool,
 }
@@ -121,9 +110,7 @@ pub(crate) struct Regs {
 #[inline(always)]
 pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
     // Offsets in `struct pt_regs`, which is user-visible ABI (ptrace) on x86-64.
-    const R10: u32 = 7 * 8;
     const CX: u32 = 11 * 8;
-    const DI: u32 = 14 * 8;
     const DX: u32 = 12 * 8;
     const SI: u32 = 13 * 8;
     const ORIG_AX: u32 = 15 * 8;
@@ -136,9 +123,7 @@ pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
         orig_ax: read(regs, ORIG_AX)?,
         si: read(regs, SI)?,
         dx: read(regs, DX)?,
-        di: read(regs, DI)?,
         cx: read(regs, CX)?,
-        r10: read(regs, R10)?,
         compat: read::<u64>(regs, CS)? & 0xffff == USER32_CS,
     })
 }

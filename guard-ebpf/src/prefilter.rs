@@ -136,10 +136,10 @@ fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
         let value = DirValue { paths, inode, ino, ops: OpSet(ops) };
         (parent != dentry).then_some((key, value))
     })();
-    if let Some((key, value)) = known {
-        if DIRS.insert(&key, &value, 0).is_err() {
-            // A cache: the next look walks again.
-        }
+    if let Some((key, value)) = known
+        && DIRS.insert(&key, &value, 0).is_err()
+    {
+        // A cache: the next look walks again.
     }
 }
 

@@ -312,11 +312,21 @@ pub enum ProblemKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
-    Held { hold: Box<Hold> },
-    Decided { hold: Box<Hold> },
-    Finished { hold: Box<Hold> },
-    Agent { agent: Agent },
-    Status { status: Box<Status> },
+    Held {
+        hold: Box<Hold>,
+    },
+    Decided {
+        hold: Box<Hold>,
+    },
+    Finished {
+        hold: Box<Hold>,
+    },
+    Agent {
+        agent: Agent,
+    },
+    Status {
+        status: Box<Status>,
+    },
     /// Sent every 15 s so that a dead peer is noticed.
     Ping,
 }

@@ -22,8 +22,7 @@ use crate::{
     hooks::trip,
     kread::{Addr, copy_user, current, pointer, read},
     maps::{EXECS, TRIP},
-    object, offset,
-    prefilter,
+    object, offset, prefilter,
     scratch::{self, slot},
 };
 
@@ -76,11 +75,7 @@ fn expect(index: u32, task: u64) -> Option<()> {
         (*exec).argv_len = (*memory).record.argv_len;
         (*exec).truncated = u32::from((*memory).record.doubt & doubt::ARGV != 0);
         (*exec).pad = 0;
-        crate::kread::copy(
-            (&raw mut (*exec).argv).cast(),
-            ARGV_MAX as u32,
-            (&raw const (*memory).record.argv) as u64,
-        )?;
+        crate::kread::copy((&raw mut (*exec).argv).cast(), ARGV_MAX as u32, (&raw const (*memory).record.argv) as u64)?;
         EXECS.insert(&task, &*exec, 0).ok()
     }
 }

@@ -13,9 +13,7 @@ use crate::{
     gate::{self, ALLOW},
     kread::{Addr, copy_str, field, pointer, read},
     maps::STATE,
-    object, offset,
-    pass,
-    prefilter,
+    object, offset, pass, prefilter,
     scratch::slot,
 };
 

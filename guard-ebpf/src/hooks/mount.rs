@@ -10,8 +10,7 @@ use crate::{
     gate::{self, ALLOW},
     hooks::file::{detail, forget_directories, other_text},
     kread::{Addr, field, pointer},
-    object, offset,
-    prefilter,
+    object, offset, prefilter,
 };
 
 /// `int security_sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags,

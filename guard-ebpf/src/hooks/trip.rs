@@ -4,7 +4,9 @@
 //! a tracepoint cannot undo a call. The daemon never calls that prevention. Paths are as the program gave them;
 //! the daemon resolves them against the stopped process.
 
-use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_send_signal, macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _, helpers::generated::bpf_send_signal, macros::raw_tracepoint, programs::RawTracePointContext,
+};
 use guard_common::{
     count::Count,
     notice,
@@ -51,10 +53,10 @@ pub(crate) fn sys_enter(ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     let regs = argument(&ctx, 0);
-    if let Some(call) = call(regs, argument(&ctx, 1)) {
-        if tagged.entry.ops.contains(call.op) {
-            trip(&tagged, &call);
-        }
+    if let Some(call) = call(regs, argument(&ctx, 1))
+        && tagged.entry.ops.contains(call.op)
+    {
+        trip(&tagged, &call);
     }
     0
 }
@@ -70,9 +72,8 @@ pub(crate) fn exec(bprm: Addr) {
         return;
     };
     if tagged.entry.ops.contains(Op::Exec) {
-        let stopped = record_exec(index, &tagged, bprm).and_then(|candidate| {
-            if candidate { stop(index) } else { Some(()) }
-        });
+        let stopped =
+            record_exec(index, &tagged, bprm).and_then(|candidate| if candidate { stop(index) } else { Some(()) });
         if stopped.is_none() {
             // It cannot be stopped or described, so it must not run.
             kill();

@@ -32,13 +32,7 @@ pub(crate) struct Arguments {
     ids: Vec<String>,
 
     /// Why; goes into the audit log
-    #[arg(
-        short = 'm',
-        long = "message",
-        value_name = "NOTE",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(short = 'm', long = "message", value_name = "NOTE", default_value = "", hide_default_value = true)]
     note: String,
 
     /// Only this one operation, not what the process does next
@@ -46,18 +40,10 @@ pub(crate) struct Arguments {
     once: bool,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     let decide = Decide {
         verdict: Verdict::Approve,
-        scope: if arguments.once {
-            Scope::Once
-        } else {
-            Scope::Process
-        },
+        scope: if arguments.once { Scope::Once } else { Scope::Process },
         note: arguments.note.clone(),
     };
     decide::all(client, screen, &arguments.ids, &decide).await

@@ -30,18 +30,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self {
-            socket,
-            answer_within: ANSWER_WITHIN,
-        }
+        Self { socket, answer_within: ANSWER_WITHIN }
     }
 
     /// For completions: a shell that waits for us must not hang.
     pub(crate) fn answering_within(self, answer_within: Duration) -> Self {
-        Self {
-            answer_within,
-            ..self
-        }
+        Self { answer_within, ..self }
     }
 
     pub(crate) async fn status(&self) -> Result<Status, Error> {
@@ -57,16 +51,11 @@ impl Client {
     }
 
     pub(crate) async fn hold(&self, id: &str) -> Result<Hold, Error> {
-        self.get(&format!("/v1/holds/{}", select::segment(id)?))
-            .await
+        self.get(&format!("/v1/holds/{}", select::segment(id)?)).await
     }
 
     pub(crate) async fn decide(&self, id: &str, decide: &Decide) -> Result<Hold, Error> {
-        self.post(
-            &format!("/v1/holds/{}/decision", select::segment(id)?),
-            decide,
-        )
-        .await
+        self.post(&format!("/v1/holds/{}/decision", select::segment(id)?), decide).await
     }
 
     pub(crate) async fn tag(&self, tag: &Tag) -> Result<Agent, Error> {
@@ -74,28 +63,13 @@ impl Client {
     }
 
     pub(crate) async fn untag(&self, agent: &str) -> Result<(), Error> {
-        self.call::<()>(
-            Method::DELETE,
-            &format!("/v1/agents/{}", select::segment(agent)?),
-            None,
-        )
-        .await
-        .map(drop)
+        self.call::<()>(Method::DELETE, &format!("/v1/agents/{}", select::segment(agent)?), None).await.map(drop)
     }
 
     /// `*` is every agent. What the daemon answers is not looked at: its 2xx is the news.
     pub(crate) async fn set_state(&self, agent: &str, state: Command) -> Result<(), Error> {
-        let path = format!(
-            "/v1/agents/{}/state",
-            if agent == "*" {
-                "*".to_owned()
-            } else {
-                select::segment(agent)?
-            }
-        );
-        self.call(Method::POST, &path, Some(&SetState { state }))
-            .await
-            .map(drop)
+        let path = format!("/v1/agents/{}/state", if agent == "*" { "*".to_owned() } else { select::segment(agent)? });
+        self.call(Method::POST, &path, Some(&SetState { state })).await.map(drop)
     }
 
     /// The last `count` records of the audit log, oldest first.
@@ -104,9 +78,7 @@ impl Client {
     }
 
     pub(crate) async fn reload(&self) -> Result<(), Error> {
-        self.call::<()>(Method::POST, "/v1/reload", None)
-            .await
-            .map(drop)
+        self.call::<()>(Method::POST, "/v1/reload", None).await.map(drop)
     }
 
     /// Events from now on: whatever happens after this returned is in the stream.
@@ -120,28 +92,17 @@ impl Client {
         decode(path, &body)
     }
 
-    async fn post<Body: Serialize, Answer: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &Body,
-    ) -> Result<Answer, Error> {
+    async fn post<Body: Serialize, Answer: DeserializeOwned>(&self, path: &str, body: &Body) -> Result<Answer, Error> {
         let body = self.call(Method::POST, path, Some(body)).await?;
         decode(path, &body)
     }
 
-    async fn call<Body: Serialize>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Body>,
-    ) -> Result<Bytes, Error> {
+    async fn call<Body: Serialize>(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Bytes, Error> {
         let answer = async {
             let response = self.send(method, path, body).await?;
             collect(self.accept(response).await?).await
         };
-        tokio::time::timeout(self.answer_within, answer)
-            .await
-            .map_err(|_| self.silent())?
+        tokio::time::timeout(self.answer_within, answer).await.map_err(|_| self.silent())?
     }
 
     async fn send<Body: Serialize>(
@@ -150,12 +111,9 @@ impl Client {
         path: &str,
         body: Option<&Body>,
     ) -> Result<Response<Incoming>, Error> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| Error::connecting(&self.socket, error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .context("guardd does not speak HTTP")?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| Error::connecting(&self.socket, error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.context("guardd does not speak HTTP")?;
         // It ends by itself with the response's body; an error of it is an error of the request or the body, too.
         tokio::spawn(connection);
         let bytes = match body {
@@ -183,40 +141,27 @@ impl Client {
             return Ok(response);
         }
         let body = collect(response).await?;
-        Err(Error::Problem(
-            serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
-                kind: match code.as_u16() {
-                    400 => ProblemKind::BadRequest,
-                    401 | 403 => ProblemKind::NotPermitted,
-                    404 => ProblemKind::NotFound,
-                    409 => ProblemKind::AlreadyDecided,
-                    503 => ProblemKind::AuditUnavailable,
-                    _ => ProblemKind::Internal,
-                },
-                message: format!(
-                    "guardd answered {code}: {}",
-                    String::from_utf8_lossy(&body[..body.len().min(500)])
-                ),
-            }),
-        ))
+        Err(Error::Problem(serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+            kind: match code.as_u16() {
+                400 => ProblemKind::BadRequest,
+                401 | 403 => ProblemKind::NotPermitted,
+                404 => ProblemKind::NotFound,
+                409 => ProblemKind::AlreadyDecided,
+                503 => ProblemKind::AuditUnavailable,
+                _ => ProblemKind::Internal,
+            },
+            message: format!("guardd answered {code}: {}", String::from_utf8_lossy(&body[..body.len().min(500)])),
+        })))
     }
 
     fn silent(&self) -> Error {
-        Error::TimedOut(format!(
-            "guardd did not answer within {} s",
-            self.answer_within.as_secs_f32()
-        ))
+        Error::TimedOut(format!("guardd did not answer within {} s", self.answer_within.as_secs_f32()))
     }
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Bytes, Error> {
-    let body = Limited::new(response.into_body(), LARGEST_ANSWER)
-        .collect()
-        .await;
-    Ok(body
-        .map_err(|error| anyhow!(error))
-        .context("the answer of guardd broke off")?
-        .to_bytes())
+    let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+    Ok(body.map_err(|error| anyhow!(error)).context("the answer of guardd broke off")?.to_bytes())
 }
 
 fn decode<Answer: DeserializeOwned>(path: &str, body: &[u8]) -> Result<Answer, Error> {

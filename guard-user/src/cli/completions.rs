@@ -62,32 +62,18 @@ pub(super) fn holds() -> Vec<CompletionCandidate> {
     let holds = ask(async |client: &Client| client.pending().await);
     let candidate = |hold: crate::api::Hold| {
         let object = words::shorten(&words::object(&hold.operation), 60);
-        CompletionCandidate::new(hold.id).help(Some(
-            format!("{} {object}", shown(&hold.operation.op)).into(),
-        ))
+        CompletionCandidate::new(hold.id).help(Some(format!("{} {object}", shown(&hold.operation.op)).into()))
     };
-    holds
-        .unwrap_or_default()
-        .into_iter()
-        .map(candidate)
-        .collect()
+    holds.unwrap_or_default().into_iter().map(candidate).collect()
 }
 
 pub(super) fn agents() -> Vec<CompletionCandidate> {
     let agents = ask(async |client: &Client| client.agents().await);
     let candidate = |agent: crate::api::Agent| {
-        let help = format!(
-            "{} {}",
-            words::quoted(&agent.name),
-            names::agent_state(agent.state)
-        );
+        let help = format!("{} {}", words::quoted(&agent.name), names::agent_state(agent.state));
         CompletionCandidate::new(agent.id).help(Some(help.into()))
     };
-    agents
-        .unwrap_or_default()
-        .into_iter()
-        .map(candidate)
-        .collect()
+    agents.unwrap_or_default().into_iter().map(candidate).collect()
 }
 
 pub(super) fn agents_and_holds() -> Vec<CompletionCandidate> {
@@ -97,12 +83,8 @@ pub(super) fn agents_and_holds() -> Vec<CompletionCandidate> {
 }
 
 fn ask<T>(question: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Option<T> {
-    let socket = std::env::var_os("GUARD_SOCKET")
-        .map_or_else(|| PathBuf::from(DEFAULT_SOCKET), PathBuf::from);
+    let socket = std::env::var_os("GUARD_SOCKET").map_or_else(|| PathBuf::from(DEFAULT_SOCKET), PathBuf::from);
     let client = Client::new(socket).answering_within(PATIENCE);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(question(&client)).ok()
 }

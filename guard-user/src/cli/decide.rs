@@ -16,12 +16,7 @@ use crate::api::{Decide, Event, Hold, HoldContext, Outcome, Verdict};
 const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
 
 /// Tries every id, prints one line for each, and returns the worst exit code.
-pub(super) async fn all(
-    client: &Client,
-    screen: &Screen,
-    ids: &[String],
-    decide: &Decide,
-) -> Result<Exit, Error> {
+pub(super) async fn all(client: &Client, screen: &Screen, ids: &[String], decide: &Decide) -> Result<Exit, Error> {
     // Subscribed before deciding, so that no outcome is missed. A decision does not depend on it.
     let mut events = client.events().await.ok();
     let mut holds = Vec::new();
@@ -68,12 +63,9 @@ pub(super) async fn outcomes(events: &mut Events, holds: &mut [Hold], deadline: 
 /// Approved and yet it did not happen: whoever approved must hear that.
 fn exit_of(verdict: Verdict, hold: &Hold) -> Exit {
     match (verdict, hold.outcome) {
-        (
-            Verdict::Approve,
-            Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused),
-        ) => Exit::Failure,
-        (Verdict::Approve, Some(Outcome::Released) | None) | (Verdict::Deny | Verdict::Kill, _) => {
-            Exit::Success
+        (Verdict::Approve, Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused)) => {
+            Exit::Failure
         }
+        (Verdict::Approve, Some(Outcome::Released) | None) | (Verdict::Deny | Verdict::Kill, _) => Exit::Success,
     }
 }

@@ -31,13 +31,7 @@ pub(crate) struct Arguments {
     ids: Vec<String>,
 
     /// Why; goes into the audit log
-    #[arg(
-        short = 'm',
-        long = "message",
-        value_name = "REASON",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(short = 'm', long = "message", value_name = "REASON", default_value = "", hide_default_value = true)]
     reason: String,
 
     /// Only this one operation, not what the process tries next
@@ -45,18 +39,10 @@ pub(crate) struct Arguments {
     once: bool,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     let decide = Decide {
         verdict: Verdict::Deny,
-        scope: if arguments.once {
-            Scope::Once
-        } else {
-            Scope::Process
-        },
+        scope: if arguments.once { Scope::Once } else { Scope::Process },
         note: arguments.reason.clone(),
     };
     decide::all(client, screen, &arguments.ids, &decide).await

@@ -29,9 +29,7 @@ pub(super) async fn run(_: &Arguments, client: &Client, screen: &Screen) -> Resu
             running: true,
             not_asked: String::new(),
             tier: Some(status.tier),
-            gate: status.tier == Tier::Gate
-                && status.protecting
-                && status.features.iter().all(|feature| feature.ok),
+            gate: status.tier == Tier::Gate && status.protecting && status.features.iter().all(|feature| feature.ok),
             reason: status.reason,
             summary: status.summary,
             features: status.features,
@@ -50,9 +48,5 @@ pub(super) async fn run(_: &Arguments, client: &Client, screen: &Screen) -> Resu
         }
     };
     screen.answer(&report, |look| doctor(look, &report))?;
-    Ok(if report.gate {
-        Exit::Success
-    } else {
-        Exit::Failure
-    })
+    Ok(if report.gate { Exit::Success } else { Exit::Failure })
 }

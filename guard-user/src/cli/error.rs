@@ -79,9 +79,7 @@ impl Error {
             Self::NotFound(_) => Exit::NotFound,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::GuardFailed(_) => Exit::GuardFailed,
-            Self::Exec { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
-                Exit::CommandNotFound
-            }
+            Self::Exec { error, .. } if error.kind() == std::io::ErrorKind::NotFound => Exit::CommandNotFound,
             Self::Exec { .. } => Exit::CannotExecute,
             Self::OutputClosed => Exit::Success,
             Self::Other(_) => Exit::Failure,
@@ -92,24 +90,18 @@ impl Error {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Problem(problem) => match problem.kind {
-                ProblemKind::NotPermitted => Some(
-                    "deciding and listing belong to root and group `guard` (try `sudo`), never to an agent",
-                ),
-                ProblemKind::NotFound => {
-                    Some("`guardctl pending` and `guardctl agents` list what there is")
+                ProblemKind::NotPermitted => {
+                    Some("deciding and listing belong to root and group `guard` (try `sudo`), never to an agent")
                 }
-                ProblemKind::AlreadyDecided => {
-                    Some("`guardctl show ID` says who decided and what came of it")
-                }
+                ProblemKind::NotFound => Some("`guardctl pending` and `guardctl agents` list what there is"),
+                ProblemKind::AlreadyDecided => Some("`guardctl show ID` says who decided and what came of it"),
                 ProblemKind::AuditUnavailable => {
                     Some("`guardctl status` names the log; deny and kill still work meanwhile")
                 }
                 ProblemKind::BadRequest | ProblemKind::Internal => None,
             },
             Self::GuardFailed(error) => error.hint(),
-            Self::NotFound(_) => {
-                Some("`guardctl pending` and `guardctl agents` list what there is")
-            }
+            Self::NotFound(_) => Some("`guardctl pending` and `guardctl agents` list what there is"),
             Self::NotRunning(_)
             | Self::SocketRefused(_)
             | Self::Usage(_)
@@ -138,9 +130,7 @@ impl Error {
                 Self::NotRunning(socket.to_path_buf())
             }
             std::io::ErrorKind::PermissionDenied => Self::SocketRefused(socket.to_path_buf()),
-            _ => anyhow::Error::new(error)
-                .context(format!("cannot connect to guardd at {}", socket.display()))
-                .into(),
+            _ => anyhow::Error::new(error).context(format!("cannot connect to guardd at {}", socket.display())).into(),
         }
     }
 }
@@ -158,15 +148,11 @@ impl fmt::Display for Error {
                 "guardd is not running (no socket at {}): start it with `systemctl start guardd` or `sudo guardd`",
                 socket.display()
             ),
-            Self::SocketRefused(socket) => write!(
-                formatter,
-                "not permitted to connect to {}: try with `sudo`",
-                socket.display()
-            ),
-            Self::Problem(problem) => formatter.write_str(&problem.message),
-            Self::Usage(message) | Self::NotFound(message) | Self::TimedOut(message) => {
-                formatter.write_str(message)
+            Self::SocketRefused(socket) => {
+                write!(formatter, "not permitted to connect to {}: try with `sudo`", socket.display())
             }
+            Self::Problem(problem) => formatter.write_str(&problem.message),
+            Self::Usage(message) | Self::NotFound(message) | Self::TimedOut(message) => formatter.write_str(message),
             Self::GuardFailed(error) => write!(formatter, "the command was not started: {error}"),
             Self::Exec { command, error } if error.kind() == std::io::ErrorKind::NotFound => {
                 write!(formatter, "{command}: command not found")
@@ -192,13 +178,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_problem_has_the_documented_exit_code() {
-        let exit = |kind| {
-            Error::Problem(Problem {
-                kind,
-                message: String::new(),
-            })
-            .exit() as u8
-        };
+        let exit = |kind| Error::Problem(Problem { kind, message: String::new() }).exit() as u8;
         assert_eq!(exit(ProblemKind::BadRequest), 2);
         assert_eq!(exit(ProblemKind::NotPermitted), 4);
         assert_eq!(exit(ProblemKind::NotFound), 5);
@@ -209,10 +189,7 @@ mod tests {
 
     #[test]
     fn a_missing_socket_says_how_to_start_the_daemon() {
-        let error = Error::connecting(
-            Path::new("/nowhere/guard.sock"),
-            std::io::ErrorKind::NotFound.into(),
-        );
+        let error = Error::connecting(Path::new("/nowhere/guard.sock"), std::io::ErrorKind::NotFound.into());
         assert_eq!(error.exit() as u8, 3);
         assert_eq!(
             error.report(),
@@ -223,16 +200,9 @@ mod tests {
     #[test]
     fn a_hint_is_added_only_where_the_message_has_none() {
         let report = |message: &str| {
-            Error::Problem(Problem {
-                kind: ProblemKind::NotFound,
-                message: message.to_owned(),
-            })
-            .report()
+            Error::Problem(Problem { kind: ProblemKind::NotFound, message: message.to_owned() }).report()
         };
         assert!(report("there is no hold h9").contains("\nhint: `guardctl pending`"));
-        assert_eq!(
-            report("no hold h9; see `guardctl pending`"),
-            "no hold h9; see `guardctl pending`"
-        );
+        assert_eq!(report("no hold h9; see `guardctl pending`"), "no hold h9; see `guardctl pending`");
     }
 }

@@ -24,11 +24,7 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(body: Incoming) -> Self {
-        Self {
-            body,
-            parser: Parser::default(),
-            parsed: VecDeque::new(),
-        }
+        Self { body, parser: Parser::default(), parsed: VecDeque::new() }
     }
 
     /// The next event.
@@ -38,10 +34,7 @@ impl Events {
     pub(crate) async fn next(&mut self) -> Result<Event, Error> {
         match self.next_until(Instant::now() + SILENCE).await? {
             Some(event) => Ok(event),
-            None => Err(Error::TimedOut(format!(
-                "guardd has been silent for {} s",
-                SILENCE.as_secs()
-            ))),
+            None => Err(Error::TimedOut(format!("guardd has been silent for {} s", SILENCE.as_secs()))),
         }
     }
 
@@ -49,24 +42,20 @@ impl Events {
     pub(crate) async fn next_until(&mut self, deadline: Instant) -> Result<Option<Event>, Error> {
         loop {
             if let Some(data) = self.parsed.pop_front() {
-                return Ok(Some(serde_json::from_str(&data).context(
-                    "guardd sent an event that this guardctl does not know",
-                )?));
+                return Ok(Some(
+                    serde_json::from_str(&data).context("guardd sent an event that this guardctl does not know")?,
+                ));
             }
             let Ok(frame) = timeout_at(deadline, self.body.frame()).await else {
                 return Ok(None);
             };
             let frame = frame
-                .ok_or_else(|| {
-                    anyhow!("guardd ended the event stream; it may be restarting: try again")
-                })?
+                .ok_or_else(|| anyhow!("guardd ended the event stream; it may be restarting: try again"))?
                 .context("the event stream of guardd broke off; it may be restarting: try again")?;
             if let Ok(data) = frame.into_data() {
                 self.parser.push(&data, &mut self.parsed);
                 if self.parser.held() > LARGEST_EVENT {
-                    return Err(
-                        anyhow!("guardd sent an event of more than {LARGEST_EVENT} bytes").into(),
-                    );
+                    return Err(anyhow!("guardd sent an event of more than {LARGEST_EVENT} bytes").into());
                 }
             }
         }
@@ -89,8 +78,7 @@ impl Parser {
                 continue;
             }
             let line = std::mem::take(&mut self.line);
-            let line =
-                String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
+            let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
             if line.is_empty() {
                 parsed.extend(self.data.take());
             } else if let Some(rest) = line.strip_prefix("data:") {
@@ -115,7 +103,8 @@ impl Parser {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": keep-alive\n\nevent: ping\ndata: {\"kind\":\ndata: \"ping\"}\n\nid: 3\ndata:x\r\n\r\ndata: cut";
+    const STREAM: &str =
+        ": keep-alive\n\nevent: ping\ndata: {\"kind\":\ndata: \"ping\"}\n\nid: 3\ndata:x\r\n\r\ndata: cut";
 
     #[test]
     fn events_are_the_same_however_the_stream_is_cut() {
@@ -124,11 +113,7 @@ mod tests {
             for chunk in STREAM.as_bytes().chunks(size) {
                 parser.push(chunk, &mut parsed);
             }
-            assert_eq!(
-                parsed,
-                ["{\"kind\":\n\"ping\"}", "x"],
-                "cut into pieces of {size}"
-            );
+            assert_eq!(parsed, ["{\"kind\":\n\"ping\"}", "x"], "cut into pieces of {size}");
             assert_eq!(parser.held(), "data: cut".len());
         }
     }

@@ -36,40 +36,23 @@ pub(crate) struct Arguments {
     all: bool,
 
     /// Why, when it is a hold; goes into the audit log
-    #[arg(
-        short = 'm',
-        long = "message",
-        value_name = "REASON",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(short = 'm', long = "message", value_name = "REASON", default_value = "", hide_default_value = true)]
     reason: String,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     if arguments.all {
         return state::set(client, screen, Whom::All, Command::Kill).await;
     }
-    let (holds, agents): (Vec<String>, Vec<String>) = arguments
-        .what
-        .iter()
-        .cloned()
-        .partition(|typed| select::is_hold_id(typed));
+    let (holds, agents): (Vec<String>, Vec<String>) =
+        arguments.what.iter().cloned().partition(|typed| select::is_hold_id(typed));
     let mut worst = Exit::Success;
     // Agents first: they are what cannot wait.
     if !agents.is_empty() {
         worst = worst.max(state::set(client, screen, Whom::These(&agents), Command::Kill).await?);
     }
     if !holds.is_empty() {
-        let decide = Decide {
-            verdict: Verdict::Kill,
-            scope: Scope::Once,
-            note: arguments.reason.clone(),
-        };
+        let decide = Decide { verdict: Verdict::Kill, scope: Scope::Once, note: arguments.reason.clone() };
         worst = worst.max(decide::all(client, screen, &holds, &decide).await?);
     }
     Ok(worst)

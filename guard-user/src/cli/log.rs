@@ -41,28 +41,17 @@ const TAIL: u64 = 100;
 /// Beyond this a gap is said instead of filled.
 const LONGEST_TAIL: u64 = 100_000;
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     if !arguments.follow {
         let records = client.log(arguments.count).await?;
-        screen.answer(&records, |look| {
-            records
-                .iter()
-                .map(|value| record(look, value) + "\n")
-                .collect()
-        })?;
+        screen.answer(&records, |look| records.iter().map(|value| record(look, value) + "\n").collect())?;
         return Ok(Exit::Success);
     }
     let mut events = client.events().await?;
     // Something to go on from, even when nothing is to be shown.
     let mut records = client.log(arguments.count.max(1)).await?;
     let mut last = records.last().and_then(number);
-    let surplus = records
-        .len()
-        .saturating_sub(usize::try_from(arguments.count).unwrap_or(usize::MAX));
+    let surplus = records.len().saturating_sub(usize::try_from(arguments.count).unwrap_or(usize::MAX));
     show(screen, records.drain(surplus..))?;
     loop {
         wait(&mut events).await?;
@@ -74,10 +63,7 @@ pub(super) async fn run(
 
 /// Until something happened, or a little while.
 async fn wait(events: &mut Events) -> Result<(), Error> {
-    events
-        .next_until(Instant::now() + LOOK_AGAIN)
-        .await
-        .map(drop)
+    events.next_until(Instant::now() + LOOK_AGAIN).await.map(drop)
 }
 
 /// The records after number `last`, however many they are.
@@ -87,15 +73,9 @@ async fn since(client: &Client, last: Option<u64>) -> Result<Vec<Value>, Error> 
         let records = client.log(tail).await?;
         let reaches = (records.len() as u64) < tail
             || last.is_none()
-            || records
-                .first()
-                .and_then(number)
-                .is_some_and(|first| Some(first) <= last.map(|last| last + 1));
+            || records.first().and_then(number).is_some_and(|first| Some(first) <= last.map(|last| last + 1));
         if reaches || tail >= LONGEST_TAIL {
-            return Ok(records
-                .into_iter()
-                .filter(|value| number(value) > last)
-                .collect());
+            return Ok(records.into_iter().filter(|value| number(value) > last).collect());
         }
         tail *= 10;
     }

@@ -32,24 +32,18 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<Exit, Error>
     let mut command = super::command().disable_help_subcommand(true);
     if let Some(dir) = &arguments.dir {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        clap_mangen::generate_to(command, dir)
-            .with_context(|| format!("cannot write into {}", dir.display()))?;
+        clap_mangen::generate_to(command, dir).with_context(|| format!("cannot write into {}", dir.display()))?;
         return Ok(Exit::Success);
     }
     command.build();
     let page = match &arguments.verb {
         None => command,
         Some(verb) => command.find_subcommand(verb).cloned().ok_or_else(|| {
-            Error::Usage(format!(
-                "there is no verb {}; see `guardctl --help`",
-                crate::text::shown(verb)
-            ))
+            Error::Usage(format!("there is no verb {}; see `guardctl --help`", crate::text::shown(verb)))
         })?,
     };
     let mut text = Vec::new();
-    clap_mangen::Man::new(page)
-        .render(&mut text)
-        .context("cannot make the page")?;
+    clap_mangen::Man::new(page).render(&mut text).context("cannot make the page")?;
     screen.raw(&text)?;
     Ok(Exit::Success)
 }

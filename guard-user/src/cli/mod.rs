@@ -147,10 +147,8 @@ fn command() -> clap::Command {
 fn start(cli: Cli) -> Result<Exit, Error> {
     let client = Client::new(cli.socket);
     let screen = Screen::new(cli.output);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     match cli.verb {
         Verb::Run(arguments) => {
             let tagged = runtime.block_on(run::tag(&arguments, &client));

@@ -40,21 +40,13 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// guardd sends something every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     if !arguments.watch {
         return once(client, screen).await;
     }
     // Subscribed before listing: what is held in between is in the stream.
     let events = client.events().await?;
-    if screen.is_live() {
-        redraw(client, screen, events).await
-    } else {
-        follow(client, screen, events).await
-    }
+    if screen.is_live() { redraw(client, screen, events).await } else { follow(client, screen, events).await }
 }
 
 async fn once(client: &Client, screen: &Screen) -> Result<Exit, Error> {
@@ -76,10 +68,7 @@ async fn redraw(client: &Client, screen: &Screen, mut events: Events) -> Result<
             if holds.is_empty() {
                 "nothing is waiting\n".to_owned()
             } else {
-                format!(
-                    "{}\nguardctl show ID · guardctl approve ID · guardctl deny ID\n",
-                    list::holds(look, &holds)
-                )
+                format!("{}\nguardctl show ID · guardctl approve ID · guardctl deny ID\n", list::holds(look, &holds))
             }
         })?;
         if events.next_until(Instant::now() + REDRAW).await?.is_some() {
@@ -87,9 +76,7 @@ async fn redraw(client: &Client, screen: &Screen, mut events: Events) -> Result<
             let together = Instant::now() + TOGETHER;
             while events.next_until(together).await?.is_some() {}
         } else if heard.elapsed() > SILENCE {
-            return Err(Error::TimedOut(
-                "guardd has been silent for too long; what was shown is old".to_owned(),
-            ));
+            return Err(Error::TimedOut("guardd has been silent for too long; what was shown is old".to_owned()));
         }
     }
 }
@@ -99,12 +86,7 @@ async fn follow(client: &Client, screen: &Screen, mut events: Events) -> Result<
     let mut shown = BTreeSet::new();
     for hold in client.pending().await? {
         shown.insert(hold.id.clone());
-        show(
-            screen,
-            &Event::Held {
-                hold: Box::new(hold),
-            },
-        )?;
+        show(screen, &Event::Held { hold: Box::new(hold) })?;
     }
     loop {
         let event = events.next().await?;

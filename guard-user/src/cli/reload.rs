@@ -21,8 +21,6 @@ pub(crate) struct Arguments {}
 
 pub(super) async fn run(_: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     client.reload().await?;
-    screen.answer(&serde_json::json!({ "reloaded": true }), |_| {
-        "the new rules are in force".to_owned()
-    })?;
+    screen.answer(&serde_json::json!({ "reloaded": true }), |_| "the new rules are in force".to_owned())?;
     Ok(Exit::Success)
 }

@@ -85,11 +85,7 @@ impl Screen {
         let terminal = io::stdout().is_terminal();
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self {
-            format,
-            colour: terminal && !set("NO_COLOR") && !dumb,
-            terminal,
-        }
+        Self { format, colour: terminal && !set("NO_COLOR") && !dumb, terminal }
     }
 
     /// Somebody looks at it, and it can be drawn again.
@@ -133,11 +129,7 @@ impl Screen {
 
     /// A line for a person; machines do not get it.
     pub(crate) fn say(&self, text: impl FnOnce(&Look) -> String) -> Result<(), Error> {
-        if self.is_text() {
-            self.write(&text(&self.look()))
-        } else {
-            Ok(())
-        }
+        if self.is_text() { self.write(&text(&self.look())) } else { Ok(()) }
     }
 
     /// Draws over what was drawn before, as far as the terminal is high. What was on the terminal before stays in its
@@ -152,10 +144,7 @@ impl Screen {
             frame.push_str("\x1b[K\n");
         }
         if count > room {
-            frame.push_str(&format!(
-                "… and {} more lines: `guardctl pending`\x1b[K\n",
-                count - room
-            ));
+            frame.push_str(&format!("… and {} more lines: `guardctl pending`\x1b[K\n", count - room));
         }
         frame.push_str("\x1b[J");
         self.raw(frame.as_bytes())
@@ -164,28 +153,18 @@ impl Screen {
     /// Bytes that somebody else made: a completion script or a man page.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)
-            .and_then(|()| out.flush())
-            .map_err(writing)
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(writing)
     }
 
     fn write(&self, text: &str) -> Result<(), Error> {
-        let newline = if text.is_empty() || text.ends_with('\n') {
-            ""
-        } else {
-            "\n"
-        };
+        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         self.raw(format!("{text}{newline}").as_bytes())
     }
 
     fn look(&self) -> Look {
         Look {
             colour: self.colour,
-            width: self
-                .terminal
-                .then(terminal_size)
-                .flatten()
-                .map(|(columns, _)| columns),
+            width: self.terminal.then(terminal_size).flatten().map(|(columns, _)| columns),
             wide: self.format == Format::Wide,
             now: Timestamp::now(),
         }
@@ -207,11 +186,7 @@ pub(crate) fn error(error: &Error) {
 
 /// An error with one of several things that were asked for.
 pub(crate) fn error_about(subject: &str, error: &Error) {
-    complain(&format!(
-        "guardctl: {}: {}",
-        text::shown(subject),
-        safe_lines(&error.report())
-    ));
+    complain(&format!("guardctl: {}: {}", text::shown(subject), safe_lines(&error.report())));
 }
 
 fn complain(text: &str) {
@@ -228,15 +203,12 @@ fn safe_lines(text: &str) -> String {
 /// Columns and rows.
 fn terminal_size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_col > 0 && size.ws_row > 0)
-        .then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
+    (size.ws_col > 0 && size.ws_row > 0).then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 fn writing(error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Error::OutputClosed;
     }
-    anyhow::Error::new(error)
-        .context("cannot write to standard output")
-        .into()
+    anyhow::Error::new(error).context("cannot write to standard output").into()
 }

@@ -29,28 +29,14 @@ pub(crate) struct Arguments {
     what: String,
 
     /// Why, when it is a hold; goes into the audit log
-    #[arg(
-        short = 'm',
-        long = "message",
-        value_name = "NOTE",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(short = 'm', long = "message", value_name = "NOTE", default_value = "", hide_default_value = true)]
     note: String,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     let what = std::slice::from_ref(&arguments.what);
     if select::is_hold_id(&arguments.what) {
-        let decide = Decide {
-            verdict: Verdict::Approve,
-            scope: Scope::Once,
-            note: arguments.note.clone(),
-        };
+        let decide = Decide { verdict: Verdict::Approve, scope: Scope::Once, note: arguments.note.clone() };
         return decide::all(client, screen, what, &decide).await;
     }
     state::set(client, screen, Whom::These(what), Command::Resume).await

@@ -59,15 +59,8 @@ const LARGEST_RULES: u64 = 200 * 1024;
 /// Returns when guardd has put this process into its agent.
 pub(super) async fn tag(arguments: &Arguments, client: &Client) -> Result<(), Error> {
     let name = arguments.name.clone().unwrap_or_else(|| {
-        let program = arguments
-            .command
-            .first()
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        program
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        let program = arguments.command.first().map(PathBuf::from).unwrap_or_default();
+        program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     });
     let workspace = match (&arguments.workspace, arguments.no_workspace) {
         (_, true) => String::new(),
@@ -75,15 +68,7 @@ pub(super) async fn tag(arguments: &Arguments, client: &Client) -> Result<(), Er
         (None, false) => default_workspace()?,
     };
     let rules = arguments.rules.as_deref().map(read_rules).transpose()?;
-    client
-        .tag(&Tag {
-            name,
-            workspace,
-            rules,
-            ..Tag::default()
-        })
-        .await
-        .map(drop)
+    client.tag(&Tag { name, workspace, rules, ..Tag::default() }).await.map(drop)
 }
 
 /// Becomes the command. Returns only what kept it from that.
@@ -93,33 +78,24 @@ pub(super) fn execute(arguments: &Arguments) -> Error {
         None => return Error::Usage("no command".to_owned()),
     };
     let error = Command::new(program).args(rest).exec();
-    Error::Exec {
-        command: text::shown(&program.to_string_lossy()),
-        error,
-    }
+    Error::Exec { command: text::shown(&program.to_string_lossy()), error }
 }
 
 /// An absolute path without symbolic links, as the kernel sees it.
 pub(super) fn workspace_text(directory: &Path) -> Result<String, Error> {
-    let path = fs::canonicalize(directory)
-        .with_context(|| format!("cannot use {} as the workspace", directory.display()))?;
+    let path =
+        fs::canonicalize(directory).with_context(|| format!("cannot use {} as the workspace", directory.display()))?;
     if !path.is_dir() {
-        return Err(Error::Usage(format!(
-            "the workspace {} is not a directory",
-            path.display()
-        )));
+        return Err(Error::Usage(format!("the workspace {} is not a directory", path.display())));
     }
-    Ok(path.into_os_string().into_string().map_err(|path| {
-        anyhow!(
-            "the workspace {} is not UTF-8: name another one",
-            path.display()
-        )
-    })?)
+    Ok(path
+        .into_os_string()
+        .into_string()
+        .map_err(|path| anyhow!("the workspace {} is not UTF-8: name another one", path.display()))?)
 }
 
 fn default_workspace() -> Result<String, Error> {
-    let here =
-        std::env::current_dir().context("there is no current directory; name a --workspace")?;
+    let here = std::env::current_dir().context("there is no current directory; name a --workspace")?;
     let workspace = workspace_text(&here)?;
     let home = std::env::home_dir().and_then(|home| fs::canonicalize(home).ok());
     if here.parent().is_none() || home.is_some_and(|home| home.starts_with(&workspace)) {
@@ -133,16 +109,12 @@ fn default_workspace() -> Result<String, Error> {
 
 fn read_rules(path: &Path) -> Result<String, Error> {
     let mut rules = String::new();
-    let file = fs::File::open(path)
-        .with_context(|| format!("cannot read the rules {}", path.display()))?;
+    let file = fs::File::open(path).with_context(|| format!("cannot read the rules {}", path.display()))?;
     file.take(LARGEST_RULES + 1)
         .read_to_string(&mut rules)
         .with_context(|| format!("cannot read the rules {}", path.display()))?;
     if rules.len() as u64 > LARGEST_RULES {
-        return Err(Error::Usage(format!(
-            "the rules {} are larger than {LARGEST_RULES} bytes",
-            path.display()
-        )));
+        return Err(Error::Usage(format!("the rules {} are larger than {LARGEST_RULES} bytes", path.display())));
     }
     Ok(rules)
 }

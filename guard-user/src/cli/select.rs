@@ -17,33 +17,18 @@ pub(super) async fn agent_id(client: &Client, typed: &str) -> Result<String, Err
     }
     let wanted = below_root(typed);
     let agents = client.agents().await?;
-    one(
-        typed,
-        agents
-            .iter()
-            .filter(|agent| agent.name == typed || agent.cgroup == wanted),
-    )
+    one(typed, agents.iter().filter(|agent| agent.name == typed || agent.cgroup == wanted))
 }
 
 /// The id of the only agent in `agents`.
-pub(super) fn one<'a>(
-    typed: &str,
-    agents: impl Iterator<Item = &'a Agent>,
-) -> Result<String, Error> {
+pub(super) fn one<'a>(typed: &str, agents: impl Iterator<Item = &'a Agent>) -> Result<String, Error> {
     let agents: Vec<&Agent> = agents.collect();
     match agents.as_slice() {
         [agent] => Ok(agent.id.clone()),
-        [] => Err(Error::NotFound(format!(
-            "there is no agent {}",
-            shown(typed)
-        ))),
+        [] => Err(Error::NotFound(format!("there is no agent {}", shown(typed)))),
         several => {
             let ids: Vec<&str> = several.iter().map(|agent| agent.id.as_str()).collect();
-            Err(Error::Usage(format!(
-                "{} is several agents: say which of {}",
-                shown(typed),
-                ids.join(", ")
-            )))
+            Err(Error::Usage(format!("{} is several agents: say which of {}", shown(typed), ids.join(", "))))
         }
     }
 }
@@ -63,17 +48,14 @@ pub(super) fn segment(id: &str) -> Result<String, Error> {
     if !id.is_empty() && id.bytes().all(plain) && id.bytes().any(|byte| byte != b'.') {
         Ok(id.to_owned())
     } else {
-        Err(Error::NotFound(format!(
-            "there is nothing with the id {:?}",
-            crate::text::shown(id)
-        )))
+        Err(Error::NotFound(format!("there is nothing with the id {:?}", crate::text::shown(id))))
     }
 }
 
 fn numbered(typed: &str, letter: char) -> bool {
-    typed.strip_prefix(letter).is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    typed
+        .strip_prefix(letter)
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -90,28 +72,14 @@ mod tests {
 
     #[test]
     fn a_cgroup_is_the_same_from_its_mount_or_its_root() {
-        for typed in [
-            "/sys/fs/cgroup/guard-agents/a1/",
-            "/sys/fs/cgroup/unified/guard-agents/a1",
-            "guard-agents/a1",
-        ] {
+        for typed in ["/sys/fs/cgroup/guard-agents/a1/", "/sys/fs/cgroup/unified/guard-agents/a1", "guard-agents/a1"] {
             assert_eq!(below_root(typed), "/guard-agents/a1");
         }
     }
 
     #[test]
     fn an_id_never_chooses_another_route() {
-        for id in [
-            "",
-            ".",
-            "..",
-            "h1/decision",
-            "h1?x",
-            "h 1",
-            "h1%2f",
-            "\u{202e}h1",
-            "*",
-        ] {
+        for id in ["", ".", "..", "h1/decision", "h1?x", "h 1", "h1%2f", "\u{202e}h1", "*"] {
             assert!(matches!(segment(id), Err(Error::NotFound(_))), "{id:?}");
         }
         assert_eq!(segment("h12").expect("an ordinary id"), "h12");

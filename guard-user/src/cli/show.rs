@@ -24,11 +24,7 @@ pub(crate) struct Arguments {
     id: String,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     let hold = client.hold(&arguments.id).await?;
     screen.answer(&hold, |look| render::hold::hold(look, &hold))?;
     Ok(Exit::Success)

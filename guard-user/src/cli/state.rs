@@ -18,12 +18,7 @@ pub(super) enum Whom<'a> {
 }
 
 /// Tries every agent, says what was done, and returns the worst exit code.
-pub(super) async fn set(
-    client: &Client,
-    screen: &Screen,
-    whom: Whom<'_>,
-    command: Command,
-) -> Result<Exit, Error> {
+pub(super) async fn set(client: &Client, screen: &Screen, whom: Whom<'_>, command: Command) -> Result<Exit, Error> {
     let mut worst = Exit::Success;
     let mut done = Vec::new();
     match whom {
@@ -51,10 +46,7 @@ pub(super) async fn set(
     }
     // It is done; a list that cannot be had does not change that.
     let agents: Vec<Agent> = match client.agents().await {
-        Ok(agents) => agents
-            .into_iter()
-            .filter(|agent| done.is_empty() || done.contains(&agent.id))
-            .collect(),
+        Ok(agents) => agents.into_iter().filter(|agent| done.is_empty() || done.contains(&agent.id)).collect(),
         Err(error) => {
             render::error_about("list of agents", &error);
             return Ok(worst);

@@ -30,15 +30,7 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
-    let whom = if arguments.all {
-        Whom::All
-    } else {
-        Whom::These(&arguments.agents)
-    };
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
+    let whom = if arguments.all { Whom::All } else { Whom::These(&arguments.agents) };
     state::set(client, screen, whom, Command::Suspend).await
 }

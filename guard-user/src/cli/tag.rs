@@ -51,17 +51,8 @@ struct Target {
     unit: Option<String>,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
-    let workspace = arguments
-        .workspace
-        .as_deref()
-        .map(run::workspace_text)
-        .transpose()?
-        .unwrap_or_default();
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
+    let workspace = arguments.workspace.as_deref().map(run::workspace_text).transpose()?.unwrap_or_default();
     let agent = client
         .tag(&Tag {
             name: arguments.name.clone(),
@@ -72,8 +63,6 @@ pub(super) async fn run(
             rules: None,
         })
         .await?;
-    screen.answer(&agent, |look| {
-        list::agents(look, std::slice::from_ref(&agent))
-    })?;
+    screen.answer(&agent, |look| list::agents(look, std::slice::from_ref(&agent)))?;
     Ok(Exit::Success)
 }

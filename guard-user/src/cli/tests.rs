@@ -29,22 +29,12 @@ fn every_verb_says_what_it_does_and_gives_an_example() {
         let name = verb.get_name().to_owned();
         let text = |styled: Option<&StyledStr>| styled.map(ToString::to_string).unwrap_or_default();
         let (about, long) = (text(verb.get_about()), text(verb.get_long_about()));
-        assert!(
-            !about.is_empty() && about.len() <= 80 && !about.ends_with('.'),
-            "{name}: {about:?}"
-        );
+        assert!(!about.is_empty() && about.len() <= 80 && !about.ends_with('.'), "{name}: {about:?}");
         assert!(long.len() > about.len(), "{name} has no long help");
         let after = text(verb.get_after_long_help());
-        assert!(
-            after.contains(&format!("guardctl {name}")),
-            "{name} has no example: {after:?}"
-        );
+        assert!(after.contains(&format!("guardctl {name}")), "{name} has no example: {after:?}");
         for argument in verb.get_arguments() {
-            assert!(
-                argument.get_help().is_some(),
-                "{name}: {} has no help",
-                argument.get_id()
-            );
+            assert!(argument.get_help().is_some(), "{name}: {} has no help", argument.get_id());
         }
     }
 }
@@ -64,19 +54,10 @@ fn every_verb_has_a_manual_page() {
     clap_mangen::generate_to(command(), dir.path()).expect("pages");
     let mut pages: Vec<String> = std::fs::read_dir(dir.path())
         .expect("the directory is there")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("a name")
-        })
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
         .collect();
     pages.sort();
-    let mut expected: Vec<String> = verbs()
-        .iter()
-        .map(|verb| format!("guardctl-{}.1", verb.get_name()))
-        .collect();
+    let mut expected: Vec<String> = verbs().iter().map(|verb| format!("guardctl-{}.1", verb.get_name())).collect();
     expected.push("guardctl.1".to_owned());
     expected.sort();
     assert_eq!(pages, expected);

@@ -50,16 +50,10 @@ struct Target {
     unit: Option<String>,
 }
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     let id = find(&arguments.target, client).await?;
     client.untag(&id).await?;
-    screen.answer(&serde_json::json!({ "untagged": id }), |_| {
-        format!("{} is not guarded any more", shown(&id))
-    })?;
+    screen.answer(&serde_json::json!({ "untagged": id }), |_| format!("{} is not guarded any more", shown(&id)))?;
     Ok(Exit::Success)
 }
 
@@ -68,10 +62,7 @@ async fn find(target: &Target, client: &Client) -> Result<String, Error> {
         return select::agent_id(client, agent).await;
     }
     // An unknown pid is told from an unknown agent before guardd is asked.
-    let pid = target
-        .pid
-        .map(|pid| cgroup_of(pid).map(|cgroup| (pid, cgroup)))
-        .transpose()?;
+    let pid = target.pid.map(|pid| cgroup_of(pid).map(|cgroup| (pid, cgroup))).transpose()?;
     let agents = client.agents().await?;
     if let Some(name) = &target.name {
         return select::one(name, agents.iter().filter(|agent| agent.name == *name));
@@ -81,19 +72,12 @@ async fn find(target: &Target, client: &Client) -> Result<String, Error> {
         return select::one(cgroup, agents.iter().filter(|agent| agent.cgroup == wanted));
     }
     if let Some(unit) = &target.unit {
-        return select::one(
-            unit,
-            agents
-                .iter()
-                .filter(|agent| agent.cgroup.rsplit('/').next() == Some(unit)),
-        );
+        return select::one(unit, agents.iter().filter(|agent| agent.cgroup.rsplit('/').next() == Some(unit)));
     }
     let Some((pid, cgroup)) = pid else {
         return Err(Error::Usage("say which agent".to_owned()));
     };
-    let around = agents
-        .iter()
-        .filter(|agent| contains(&agent.cgroup, &cgroup));
+    let around = agents.iter().filter(|agent| contains(&agent.cgroup, &cgroup));
     let innermost = around.max_by_key(|agent: &&Agent| agent.cgroup.len());
     select::one(&format!("with pid {pid}"), innermost.into_iter())
 }
@@ -106,19 +90,13 @@ fn cgroup_of(pid: u32) -> Result<String, Error> {
             return Err(Error::NotFound(format!("there is no process {pid}")));
         }
         Err(error) => {
-            return Err(anyhow::Error::new(error)
-                .context(format!("cannot read {path}"))
-                .into());
+            return Err(anyhow::Error::new(error).context(format!("cannot read {path}")).into());
         }
     };
     let cgroup = text.lines().find_map(|line| line.strip_prefix("0::"));
-    Ok(cgroup
-        .with_context(|| format!("process {pid} is in no cgroup v2"))?
-        .to_owned())
+    Ok(cgroup.with_context(|| format!("process {pid} is in no cgroup v2"))?.to_owned())
 }
 
 fn contains(outer: &str, inner: &str) -> bool {
-    inner
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -39,14 +39,8 @@ pub(crate) struct Arguments {
 /// The outcome follows the decision within this.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(
-    arguments: &Arguments,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, Error> {
-    let deadline = arguments
-        .timeout
-        .and_then(|timeout| Instant::now().checked_add(timeout));
+pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
+    let deadline = arguments.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     // Subscribed before looking: what is decided in between is in the stream.
     let mut events = client.events().await?;
     let mut hold = client.hold(&arguments.id).await?;
@@ -54,10 +48,7 @@ pub(super) async fn run(
         hold = match next_of(&mut events, &arguments.id, deadline).await? {
             Some(hold) => hold,
             None => {
-                return Err(Error::TimedOut(format!(
-                    "nobody decided {} in time; it is still held",
-                    hold.id
-                )));
+                return Err(Error::TimedOut(format!("nobody decided {} in time; it is still held", hold.id)));
             }
         };
     }
@@ -69,21 +60,15 @@ pub(super) async fn run(
     )
     .await;
     screen.answer(&hold, |look| list::decided_and_outcome(look, &hold))?;
-    Ok(
-        match hold.decision.as_ref().map(|decision| decision.verdict) {
-            Some(Verdict::Approve) => Exit::Success,
-            Some(Verdict::Deny | Verdict::Kill) => Exit::Denied,
-            None => Exit::Failure,
-        },
-    )
+    Ok(match hold.decision.as_ref().map(|decision| decision.verdict) {
+        Some(Verdict::Approve) => Exit::Success,
+        Some(Verdict::Deny | Verdict::Kill) => Exit::Denied,
+        None => Exit::Failure,
+    })
 }
 
 /// The hold as the next event about it shows it; `None` at the deadline.
-async fn next_of(
-    events: &mut Events,
-    id: &str,
-    deadline: Option<Instant>,
-) -> Result<Option<Hold>, Error> {
+async fn next_of(events: &mut Events, id: &str, deadline: Option<Instant>) -> Result<Option<Hold>, Error> {
     loop {
         let event = match deadline {
             None => events.next().await?,
@@ -93,9 +78,7 @@ async fn next_of(
             },
         };
         match event {
-            Event::Held { hold } | Event::Decided { hold } | Event::Finished { hold }
-                if hold.id == id =>
-            {
+            Event::Held { hold } | Event::Decided { hold } | Event::Finished { hold } if hold.id == id => {
                 return Ok(Some(*hold));
             }
             Event::Held { .. }

@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn the_mount_is_where_mountinfo_says() {
         let hybrid = b"30 23 0:26 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro\n\
-            31 30 0:27 / /sys/fs/cgroup/uni\\040fied rw shared:10 master:2 - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(mount_point(hybrid), Some(PathBuf::from("/sys/fs/cgroup/uni fied")));
+            31 30 0:27 / /sys/fs/cgroup/two\\040words rw shared:10 master:2 - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(mount_point(hybrid), Some(PathBuf::from("/sys/fs/cgroup/two words")));
         assert_eq!(mount_point(b"30 23 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n"), None);
     }
 

@@ -46,6 +46,8 @@ pub trait Kernel {
 pub trait Notices {
     /// Waits for the next notices. May be dropped while it waits without losing any.
     fn next(&mut self) -> impl Future<Output = io::Result<Vec<Notice>>>;
+    /// What is there at this moment, without waiting.
+    fn now(&mut self) -> Vec<Notice>;
 }
 
 /// Everything the effects work on.

@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures_util::FutureExt as _;
 use guard_common::{
     count::Count,
     notice::{self, Notice},
@@ -125,10 +124,8 @@ pub async fn run<K: Kernel, N: Notices>(
             }
             Some(input) = inputs_out.recv() => {
                 // A process may end right after its grant was used: the kernel said so before, and is heard first.
-                if let Some(found) = notices.next().now_or_never() {
-                    for notice in found.context("the kernel's ring buffer cannot be read")? {
-                        daemon.notice(notice);
-                    }
+                for notice in notices.now() {
+                    daemon.notice(notice);
                 }
                 daemon.handle(input);
             }

@@ -205,4 +205,8 @@ impl Notices for FakeNotices {
             None => std::future::pending().await,
         }
     }
+
+    fn now(&mut self) -> Vec<Notice> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
 }

@@ -185,10 +185,7 @@ mod tests {
         // `struct path` is two pointers since 2.6.26, and a name's length is the upper half of its hash word.
         assert_eq!(btf.offset("path", "dentry"), Some(8));
         assert_eq!(btf.offset("qstr", "len"), Some(4));
-        assert_eq!(
-            btf.offset("dentry", "d_name.len").unwrap() + 4,
-            btf.offset("dentry", "d_name.name").unwrap()
-        );
+        assert_eq!(btf.offset("dentry", "d_name.len").unwrap() + 4, btf.offset("dentry", "d_name.name").unwrap());
         assert_eq!(btf.offset("dentry", "no_such_member"), None);
         assert_eq!(btf.offset("no_such_struct", "member"), None);
         assert!(btf.has_function("do_exit") || btf.has_function("vfs_unlink"));

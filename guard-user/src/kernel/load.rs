@@ -74,16 +74,18 @@ pub fn load(options: &Options) -> anyhow::Result<Loaded> {
 
 fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Loaded> {
     if tier == Tier::Gate && !support::bpf_in_lsm() {
-        bail!(
-            "`bpf` is not in /sys/kernel/security/lsm: add `lsm=…,bpf` to the kernel command line and start again"
-        );
+        bail!("`bpf` is not in /sys/kernel/security/lsm: add `lsm=…,bpf` to the kernel command line and start again");
     }
     let blob = std::fs::read(VMLINUX).with_context(|| format!("cannot read {VMLINUX}"))?;
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
     let offsets = resolve(&btf)?;
     // Without bpffs nothing can be pinned; `support::probe` says what that costs.
-    let pin = options.pin.as_deref().filter(|_| support::is_bpffs()).map(|directory| directory.join(format!("v{ABI_VERSION}")));
+    let pin = options
+        .pin
+        .as_deref()
+        .filter(|_| support::is_bpffs())
+        .map(|directory| directory.join(format!("v{ABI_VERSION}")));
     let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref())?;
     let mut features = support::probe();
     let hooks = match tier {
@@ -140,9 +142,8 @@ fn load_object(
     pin: Option<&Path>,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
-    const PINNED: [&str; 11] = [
-        "HOLDS", "GRANTS", "NOTICES", "TASKS", "AGENTS", "PATHS", "NAMES", "PORTS", "ADDRESSES", "COUNTS", "STATE",
-    ];
+    const PINNED: [&str; 11] =
+        ["HOLDS", "GRANTS", "NOTICES", "TASKS", "AGENTS", "PATHS", "NAMES", "PORTS", "ADDRESSES", "COUNTS", "STATE"];
     let trip = u32::from(tier == Tier::Trip);
     let mut loader = EbpfLoader::new();
     loader
@@ -164,9 +165,8 @@ fn load_object(
 
 /// Loads and attaches one program, and pins its link over the one an earlier daemon left.
 fn attach(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf, pin: Option<&Path>) -> anyhow::Result<()> {
-    let program = ebpf
-        .program_mut(hook.program)
-        .with_context(|| format!("the eBPF object has no program {}", hook.program))?;
+    let program =
+        ebpf.program_mut(hook.program).with_context(|| format!("the eBPF object has no program {}", hook.program))?;
     let link: FdLink = match hook.attach {
         Attach::Lsm(name) => {
             if !btf.has_function(&format!("bpf_lsm_{name}")) {
@@ -331,7 +331,9 @@ fn summary(tier: Tier, reason: &str, hooks: &[Hook], attached: &[&str]) -> Strin
         .collect();
     let lost = if lost.is_empty() { String::new() } else { format!("; missing: {}", lost.join("; ")) };
     match tier {
-        Tier::Gate => format!("gate: operations are held before they take effect, by {} kernel hooks{lost}", attached.len()),
+        Tier::Gate => {
+            format!("gate: operations are held before they take effect, by {} kernel hooks{lost}", attached.len())
+        }
         Tier::Trip => format!(
             "trip: programs stop before their first instruction, anything else only after its first effect{lost}; \
              no gate because: {reason}"

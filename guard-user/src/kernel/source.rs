@@ -30,14 +30,8 @@ impl Notices for Doorbell {
     async fn next(&mut self) -> io::Result<Vec<Notice>> {
         loop {
             let mut guard = self.ring.readable_mut().await?;
-            let mut notices = Vec::new();
-            while notices.len() < 1024 {
-                let Some(item) = guard.get_inner_mut().next() else {
-                    break;
-                };
-                notices.extend(decode(&item));
-            }
-            if notices.len() < 1024 {
+            let notices = take(guard.get_inner_mut());
+            if notices.len() < MOST {
                 guard.clear_ready();
             }
             if !notices.is_empty() {
@@ -45,6 +39,23 @@ impl Notices for Doorbell {
             }
         }
     }
+
+    fn now(&mut self) -> Vec<Notice> {
+        take(self.ring.get_mut())
+    }
+}
+
+/// Most notices taken at once, so that a flood leaves room for everything else.
+const MOST: usize = 1024;
+
+fn take(ring: &mut RingBuf<MapData>) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    while notices.len() < MOST
+        && let Some(item) = ring.next()
+    {
+        notices.extend(decode(&item));
+    }
+    notices
 }
 
 /// `None` for an entry of another size, which no program of ours writes.

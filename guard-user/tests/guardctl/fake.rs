@@ -30,19 +30,11 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn ok(body: Value) -> Answer {
-    Answer {
-        code: 200,
-        body: body.to_string(),
-        stream: false,
-    }
+    Answer { code: 200, body: body.to_string(), stream: false }
 }
 
 pub(crate) fn problem(code: u16, kind: &str, message: &str) -> Answer {
-    Answer {
-        code,
-        body: json!({ "kind": kind, "message": message }).to_string(),
-        stream: false,
-    }
+    Answer { code, body: json!({ "kind": kind, "message": message }).to_string(), stream: false }
 }
 
 impl Answer {
@@ -56,18 +48,9 @@ impl Answer {
 pub(crate) fn events(events: &[Value]) -> Answer {
     let body = events
         .iter()
-        .map(|event| {
-            format!(
-                "event: {}\ndata: {event}\n\n",
-                event["kind"].as_str().expect("an event has a kind")
-            )
-        })
+        .map(|event| format!("event: {}\ndata: {event}\n\n", event["kind"].as_str().expect("an event has a kind")))
         .collect();
-    Answer {
-        code: 200,
-        body,
-        stream: true,
-    }
+    Answer { code: 200, body, stream: true }
 }
 
 impl Guardd {
@@ -75,10 +58,7 @@ impl Guardd {
         let dir = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(dir.path().join("guard.sock")).expect("a socket");
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let answers: Answers = answers
-            .iter()
-            .map(|(route, answers)| ((*route).to_owned(), answers.clone()))
-            .collect();
+        let answers: Answers = answers.iter().map(|(route, answers)| ((*route).to_owned(), answers.clone())).collect();
         let (answers, record) = (Arc::new(Mutex::new(answers)), asked.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -102,10 +82,7 @@ impl Guardd {
 
     /// `POST /v1/agents {"name":"x"}`, in the order they came.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .expect("no test panicked holding it")
-            .clone()
+        self.asked.lock().expect("no test panicked holding it").clone()
     }
 }
 
@@ -128,11 +105,7 @@ fn serve(stream: UnixStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>
             return;
         }
     }
-    let route = head
-        .split(" HTTP/")
-        .next()
-        .expect("a request line")
-        .to_owned();
+    let route = head.split(" HTTP/").next().expect("a request line").to_owned();
     let length = head
         .lines()
         .filter_map(|line| line.split_once(": "))
@@ -140,37 +113,19 @@ fn serve(stream: UnixStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>
         .map_or(0, |(_, length)| length.parse().expect("a number"));
     let mut body = vec![0; length];
     reader.read_exact(&mut body).expect("the body");
-    let line = format!(
-        "{route} {}",
-        String::from_utf8(body).expect("JSON is UTF-8")
-    );
-    asked
-        .lock()
-        .expect("no test panicked holding it")
-        .push(line.trim_end().to_owned());
+    let line = format!("{route} {}", String::from_utf8(body).expect("JSON is UTF-8"));
+    asked.lock().expect("no test panicked holding it").push(line.trim_end().to_owned());
     let answer = {
         let mut answers = answers.lock().expect("no test panicked holding it");
         match answers.get_mut(&route) {
             Some(list) if list.len() > 1 => list.remove(0),
             Some(list) => list[0].clone(),
-            None => problem(
-                404,
-                "not_found",
-                &format!("the test has no answer to {route}"),
-            ),
+            None => problem(404, "not_found", &format!("the test has no answer to {route}")),
         }
     };
     let mut stream = stream;
-    let kind = if answer.stream {
-        "text/event-stream"
-    } else {
-        "application/json"
-    };
-    let length = if answer.stream {
-        String::new()
-    } else {
-        format!("content-length: {}\r\n", answer.body.len())
-    };
+    let kind = if answer.stream { "text/event-stream" } else { "application/json" };
+    let length = if answer.stream { String::new() } else { format!("content-length: {}\r\n", answer.body.len()) };
     // guardctl may have got what it wanted and gone.
     let sent = write!(
         stream,
@@ -179,9 +134,6 @@ fn serve(stream: UnixStream, answers: &Mutex<Answers>, asked: &Mutex<Vec<String>
     );
     if sent.is_ok() && answer.stream {
         let gone = reader.read(&mut [0]);
-        assert!(
-            matches!(gone, Ok(0) | Err(_)),
-            "guardctl sends nothing behind its request"
-        );
+        assert!(matches!(gone, Ok(0) | Err(_)), "guardctl sends nothing behind its request");
     }
 }

@@ -49,11 +49,7 @@ pub(crate) fn hold_with(fields: Value, operation: Value) -> Value {
 }
 
 pub(crate) fn decided(verdict: &str, outcome: Option<&str>) -> Value {
-    let state = if outcome.is_some() {
-        "done"
-    } else {
-        "deciding"
-    };
+    let state = if outcome.is_some() { "done" } else { "deciding" };
     hold_with(
         json!({
             "state": state,

@@ -13,11 +13,7 @@ use crate::{
 fn output(command: &mut assert_cmd::Command) -> (i32, String, String) {
     let output = command.output().expect("guardctl runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("guardctl writes UTF-8");
-    (
-        output.status.code().expect("it exits"),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().expect("it exits"), text(output.stdout), text(output.stderr))
 }
 
 #[test]
@@ -39,8 +35,7 @@ fn without_a_daemon_every_verb_says_how_to_start_it() {
         &["log"],
         &["reload"],
     ] {
-        let (code, out, err) =
-            output(guardctl(arguments).args(["--socket", "/nonexistent/guard.sock"]));
+        let (code, out, err) = output(guardctl(arguments).args(["--socket", "/nonexistent/guard.sock"]));
         assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}: {err}");
         assert!(
             err.contains("guardd is not running (no socket at /nonexistent/guard.sock): start it with `systemctl start guardd` or `sudo guardd`"),
@@ -69,10 +64,7 @@ fn every_problem_of_the_daemon_has_its_exit_code() {
         (503, "audit_unavailable", 1),
         (500, "internal", 1),
     ] {
-        let guardd = Guardd::answering(&[(
-            "POST /v1/holds/h1/decision",
-            vec![problem(code, kind, "because")],
-        )]);
+        let guardd = Guardd::answering(&[("POST /v1/holds/h1/decision", vec![problem(code, kind, "because")])]);
         let (actual, _, err) = output(&mut guardd.guardctl(&["approve", "h1"]));
         assert_eq!(actual, exit, "{kind}: {err}");
         assert!(err.contains("h1: because"), "{kind}: {err}");
@@ -93,12 +85,8 @@ fn an_answer_that_is_not_of_guardd_is_judged_by_its_code() {
 
 #[test]
 fn a_message_of_several_lines_stays_readable_and_safe() {
-    let message =
-        "rules.yaml:3:5: unknown key `pth`\n  3 | pth: /srv\n    | ^^^ expected `path`\u{1b}[2J";
-    let guardd = Guardd::answering(&[(
-        "POST /v1/reload",
-        vec![problem(400, "bad_request", message)],
-    )]);
+    let message = "rules.yaml:3:5: unknown key `pth`\n  3 | pth: /srv\n    | ^^^ expected `path`\u{1b}[2J";
+    let guardd = Guardd::answering(&[("POST /v1/reload", vec![problem(400, "bad_request", message)])]);
     let (code, _, err) = output(&mut guardd.guardctl(&["reload"]));
     assert_eq!(code, 2);
     assert_eq!(
@@ -143,8 +131,7 @@ fn wrong_arguments_are_a_usage_error_and_nothing_is_asked() {
 fn an_unknown_agent_is_not_found_and_an_ambiguous_one_is_asked_back() {
     let mut other = fixture::agent();
     fixture::merge(&mut other, json!({ "id": "a2" }));
-    let guardd =
-        Guardd::answering(&[("GET /v1/agents", vec![ok(json!([fixture::agent(), other]))])]);
+    let guardd = Guardd::answering(&[("GET /v1/agents", vec![ok(json!([fixture::agent(), other]))])]);
     let (code, _, err) = output(&mut guardd.guardctl(&["suspend", "codex"]));
     assert_eq!(code, 5, "{err}");
     let (code, _, err) = output(&mut guardd.guardctl(&["suspend", "claude"]));
@@ -166,10 +153,7 @@ fn a_pipe_gets_no_colour_and_a_closed_one_no_complaint() {
         .stdout(writer)
         .output()
         .expect("guardctl runs");
-    assert_eq!(
-        (result.status.code(), result.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((result.status.code(), result.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
@@ -181,10 +165,7 @@ fn doctor_passes_only_with_a_complete_gate() {
     assert_eq!(doctor(fixture::status()).0, 0);
     let (code, out, _) = doctor(fixture::trip_status());
     assert_eq!(code, 1);
-    assert!(
-        out.contains("fix    add `lsm=lockdown,yama,apparmor,bpf` to the kernel command line"),
-        "{out}"
-    );
+    assert!(out.contains("fix    add `lsm=lockdown,yama,apparmor,bpf` to the kernel command line"), "{out}");
     let mut unprotected = fixture::status();
     fixture::merge(&mut unprotected, json!({ "protecting": false }));
     assert_eq!(doctor(unprotected).0, 1);

@@ -19,19 +19,12 @@ fn event(kind: &str, hold: Value) -> Value {
 
 /// A daemon where h12 waits, and what happens then.
 fn waiting(happens: &[Value]) -> Guardd {
-    Guardd::answering(&[
-        ("GET /v1/events", vec![events(happens)]),
-        ("GET /v1/holds/h12", vec![ok(fixture::hold())]),
-    ])
+    Guardd::answering(&[("GET /v1/events", vec![events(happens)]), ("GET /v1/holds/h12", vec![ok(fixture::hold())])])
 }
 
 #[test]
 fn wait_ends_as_it_was_decided() {
-    for (verdict, outcome, code) in [
-        ("approve", "released", 0),
-        ("deny", "refused", 7),
-        ("kill", "killed", 7),
-    ] {
+    for (verdict, outcome, code) in [("approve", "released", 0), ("deny", "refused", 7), ("kill", "killed", 7)] {
         let mut other = fixture::decided("approve", None);
         fixture::merge(&mut other, json!({ "id": "h11" }));
         waiting(&[
@@ -50,16 +43,9 @@ fn wait_ends_as_it_was_decided() {
 fn wait_for_what_is_decided_already_ends_at_once() {
     let guardd = Guardd::answering(&[
         ("GET /v1/events", vec![events(&[])]),
-        (
-            "GET /v1/holds/h12",
-            vec![ok(fixture::decided("deny", Some("refused")))],
-        ),
+        ("GET /v1/holds/h12", vec![ok(fixture::decided("deny", Some("refused")))]),
     ]);
-    guardd
-        .guardctl(&["wait", "h12"])
-        .assert()
-        .code(7)
-        .stdout(contains("denied h12"));
+    guardd.guardctl(&["wait", "h12"]).assert().code(7).stdout(contains("denied h12"));
 }
 
 #[test]
@@ -76,27 +62,16 @@ fn wait_gives_up_at_its_timeout_and_decides_nothing() {
 #[test]
 fn wait_for_an_operation_that_died_undecided_fails() {
     let died = fixture::hold_with(json!({ "state": "done", "outcome": "died" }), json!({}));
-    waiting(&[event("finished", died)])
-        .guardctl(&["wait", "h12"])
-        .assert()
-        .code(1)
-        .stdout(contains("died:"));
+    waiting(&[event("finished", died)]).guardctl(&["wait", "h12"]).assert().code(1).stdout(contains("died:"));
 }
 
 #[test]
 fn wait_for_an_unknown_hold_is_not_found() {
     let guardd = Guardd::answering(&[
         ("GET /v1/events", vec![events(&[])]),
-        (
-            "GET /v1/holds/h9",
-            vec![problem(404, "not_found", "there is no hold h9")],
-        ),
+        ("GET /v1/holds/h9", vec![problem(404, "not_found", "there is no hold h9")]),
     ]);
-    guardd
-        .guardctl(&["wait", "h9"])
-        .assert()
-        .code(5)
-        .stderr(contains("hint: `guardctl pending`"));
+    guardd.guardctl(&["wait", "h9"]).assert().code(5).stderr(contains("hint: `guardctl pending`"));
 }
 
 /// Starts it, reads `count` lines of its output, and ends it.
@@ -108,14 +83,8 @@ fn lines(guardd: &Guardd, arguments: &[&str], count: usize) -> Vec<String> {
         .spawn()
         .expect("guardctl runs");
     let out = BufReader::new(child.stdout.take().expect("it is piped"));
-    let lines = out
-        .lines()
-        .take(count)
-        .map(|line| line.expect("a line"))
-        .collect();
-    child
-        .kill()
-        .expect("it still runs: it goes on until it is ended");
+    let lines = out.lines().take(count).map(|line| line.expect("a line")).collect();
+    child.kill().expect("it still runs: it goes on until it is ended");
     child.wait().expect("it ends");
     lines
 }
@@ -135,16 +104,10 @@ fn pending_watch_into_a_pipe_is_one_line_per_event_and_none_twice() {
                 event("finished", fixture::decided("approve", Some("released"))),
             ])],
         ),
-        (
-            "GET /v1/holds?state=pending",
-            vec![ok(json!([fixture::hold()]))],
-        ),
+        ("GET /v1/holds?state=pending", vec![ok(json!([fixture::hold()]))]),
     ]);
     let text = lines(&guardd, &["pending", "--watch"], 4);
-    let starts: Vec<&str> = text
-        .iter()
-        .map(|line| line.split(' ').next().expect("a word"))
-        .collect();
+    let starts: Vec<&str> = text.iter().map(|line| line.split(' ').next().expect("a word")).collect();
     assert_eq!(starts, ["held", "held", "approved", "h12"], "{text:?}");
     let objects: Vec<Value> = lines(&guardd, &["pending", "--watch", "-o", "json"], 4)
         .iter()
@@ -163,17 +126,12 @@ fn log_follow_shows_each_record_once() {
         ("GET /v1/log?n=2", vec![ok(json!([record(4), record(5)]))]),
         (
             "GET /v1/log?n=100",
-            vec![
-                ok(json!([record(4), record(5), record(6)])),
-                ok(json!([record(5), record(6), record(7), record(8)])),
-            ],
+            vec![ok(json!([record(4), record(5), record(6)])), ok(json!([record(5), record(6), record(7), record(8)]))],
         ),
     ]);
     let seen: Vec<Value> = lines(&guardd, &["log", "--follow", "-n", "2", "-o", "json"], 5)
         .iter()
-        .map(|line| {
-            serde_json::from_str::<Value>(line).expect("an object on each line")["seq"].clone()
-        })
+        .map(|line| serde_json::from_str::<Value>(line).expect("an object on each line")["seq"].clone())
         .collect();
     assert_eq!(seen, [4, 5, 6, 7, 8]);
 }
@@ -184,9 +142,5 @@ fn a_daemon_that_goes_away_ends_the_watch_with_an_error() {
         ("GET /v1/events", vec![ok(json!({}))]),
         ("GET /v1/holds?state=pending", vec![ok(json!([]))]),
     ]);
-    guardd
-        .guardctl(&["pending", "--watch"])
-        .assert()
-        .code(1)
-        .stderr(contains("guardd ended the event stream"));
+    guardd.guardctl(&["pending", "--watch"]).assert().code(1).stderr(contains("guardd ended the event stream"));
 }

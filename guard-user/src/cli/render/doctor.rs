@@ -32,14 +32,8 @@ pub(crate) fn doctor(look: &Look, report: &Report) -> String {
         (Some(Tier::Gate), true) => look.paint(Tone::Good, "tier: gate, complete"),
         (Some(Tier::Gate), false) => look.paint(Tone::Bad, "tier: gate, with gaps"),
         (Some(Tier::Trip), _) => look.paint(Tone::Careful, "tier: trip, does not prevent"),
-        (None, true) => look.paint(
-            Tone::Careful,
-            "tier: none now (guardd was not asked); this kernel can do gate",
-        ),
-        (None, false) => look.paint(
-            Tone::Bad,
-            "tier: none now (guardd was not asked); gate is not available here",
-        ),
+        (None, true) => look.paint(Tone::Careful, "tier: none now (guardd was not asked); this kernel can do gate"),
+        (None, false) => look.paint(Tone::Bad, "tier: none now (guardd was not asked); gate is not available here"),
     };
     text.push_str(&format!("{verdict}\n"));
     if let Some(tier) = report.tier {
@@ -50,44 +44,28 @@ pub(crate) fn doctor(look: &Look, report: &Report) -> String {
             text.push_str(&format!("  {}\n", shown(line)));
         }
     }
-    let (good, missing): (Vec<&Feature>, Vec<&Feature>) =
-        report.features.iter().partition(|feature| feature.ok);
+    let (good, missing): (Vec<&Feature>, Vec<&Feature>) = report.features.iter().partition(|feature| feature.ok);
     if report.features.is_empty() {
         text.push_str("\nno feature could be examined\n");
     }
     for feature in &missing {
-        text.push_str(&format!(
-            "\n{} {}",
-            look.paint(Tone::Bad, "✗"),
-            look.paint(Tone::Strong, &shown(&feature.name))
-        ));
+        text.push_str(&format!("\n{} {}", look.paint(Tone::Bad, "✗"), look.paint(Tone::Strong, &shown(&feature.name))));
         text.push_str(&format!(": {}\n", or(&feature.problem, "missing")));
         text.push_str(&format!("    costs  {}\n", or(&feature.cost, "unknown")));
-        text.push_str(&format!(
-            "    fix    {}\n",
-            or(&feature.fix, "none on this kernel; a newer one may have it")
-        ));
+        text.push_str(&format!("    fix    {}\n", or(&feature.fix, "none on this kernel; a newer one may have it")));
     }
     if !good.is_empty() {
         text.push('\n');
         if look.wide {
             for feature in &good {
-                text.push_str(&format!(
-                    "{} {}\n",
-                    look.paint(Tone::Good, "✓"),
-                    shown(&feature.name)
-                ));
+                text.push_str(&format!("{} {}\n", look.paint(Tone::Good, "✓"), shown(&feature.name)));
             }
         } else {
             text.push_str(&format!(
                 "{} {} in place{}\n",
                 look.paint(Tone::Good, "✓"),
                 words::counted(good.len() as u64, "feature", "features"),
-                if missing.is_empty() {
-                    ""
-                } else {
-                    "; `guardctl doctor -o wide` names them"
-                },
+                if missing.is_empty() { "" } else { "; `guardctl doctor -o wide` names them" },
             ));
         }
     }
@@ -95,9 +73,5 @@ pub(crate) fn doctor(look: &Look, report: &Report) -> String {
 }
 
 fn or(text: &str, otherwise: &str) -> String {
-    if text.is_empty() {
-        otherwise.to_owned()
-    } else {
-        shown(text)
-    }
+    if text.is_empty() { otherwise.to_owned() } else { shown(text) }
 }

@@ -24,27 +24,13 @@ pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
         &format!(
             "rule {}, {}",
             look.paint(Tone::Strong, &shown(&hold.rule)),
-            look.paint(
-                reversibility_tone(hold.reversibility),
-                names::reversibility(hold.reversibility)
-            ),
+            look.paint(reversibility_tone(hold.reversibility), names::reversibility(hold.reversibility)),
         ),
     );
     page.more(&shown(&hold.rule_text));
     tree::who(&mut page, hold);
-    let stops = if hold.stops > 1 {
-        format!("; stopped {} times", hold.stops)
-    } else {
-        String::new()
-    };
-    page.field(
-        "since",
-        &format!(
-            "{} ({} ago){stops}",
-            shown(&hold.since),
-            words::age(&hold.since, look.now)
-        ),
-    );
+    let stops = if hold.stops > 1 { format!("; stopped {} times", hold.stops) } else { String::new() };
+    page.field("since", &format!("{} ({} ago){stops}", shown(&hold.since), words::age(&hold.since, look.now)));
     if !hold.scope.is_empty() {
         page.field("covers", &shown(&hold.scope));
     }
@@ -75,10 +61,7 @@ fn headline(page: &mut Page<'_>, hold: &Hold) {
         HoldContext::Tripped if is_exec(hold) => format!("trip: {who} wants to {phrase}"),
         HoldContext::Tripped => format!("trip: {who} has done this already: {phrase}"),
     };
-    page.line(&format!(
-        "{} {state}: {act}",
-        look.paint(Tone::Strong, &shown(&hold.id))
-    ));
+    page.line(&format!("{} {state}: {act}", look.paint(Tone::Strong, &shown(&hold.id))));
 }
 
 fn what(page: &mut Page<'_>, hold: &Hold) {
@@ -87,10 +70,7 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
     if object.chars().count() > LONGEST {
         let rest = object.chars().count() - LONGEST;
         object = object.chars().take(LONGEST).collect();
-        object.push_str(&format!(
-            "… and {rest} more characters: `guardctl show {} -o json`",
-            shown(&hold.id)
-        ));
+        object.push_str(&format!("… and {rest} more characters: `guardctl show {} -o json`", shown(&hold.id)));
     }
     page.field("what", &format!("{} {object}", shown(&view.op)));
     let mut facts = Vec::new();
@@ -115,18 +95,8 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
         page.more(&page.look.paint(Tone::Bad, &doubt));
     }
     let (label, much) = match &hold.blast {
-        Some(blast) => (
-            "how much",
-            format!(
-                "{} below {}",
-                words::blast(blast),
-                words::quoted(&blast.root)
-            ),
-        ),
-        None => (
-            "how much",
-            "cannot be counted for this operation".to_owned(),
-        ),
+        Some(blast) => ("how much", format!("{} below {}", words::blast(blast), words::quoted(&blast.root))),
+        None => ("how much", "cannot be counted for this operation".to_owned()),
     };
     page.field(label, &much);
 }
@@ -134,19 +104,13 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
 /// How it was stopped. Trip never sounds like prevention.
 fn how(hold: &Hold) -> &'static str {
     match (hold.context, hold.state) {
-        (HoldContext::Held, HoldState::Pending) => {
-            "held before it took effect; the process is suspended"
-        }
+        (HoldContext::Held, HoldState::Pending) => "held before it took effect; the process is suspended",
         (HoldContext::Held, HoldState::Deciding | HoldState::Done) => "held before it took effect",
         (HoldContext::Denied, _) => {
             "denied at once, since this call cannot wait; approval lets one try of the same through"
         }
-        (HoldContext::Tripped, _) if is_exec(hold) => {
-            "trip: stopped before the first instruction of the new program"
-        }
-        (HoldContext::Tripped, _) => {
-            "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it"
-        }
+        (HoldContext::Tripped, _) if is_exec(hold) => "trip: stopped before the first instruction of the new program",
+        (HoldContext::Tripped, _) => "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it",
     }
 }
 
@@ -190,24 +154,14 @@ fn commands(page: &mut Page<'_>, hold: &Hold) {
     };
     let rows = [
         (format!("guardctl approve {id}"), approve),
-        (
-            format!("guardctl approve {id} --once"),
-            "only this one operation",
-        ),
+        (format!("guardctl approve {id} --once"), "only this one operation"),
         (format!("guardctl deny {id} -m REASON"), deny),
         (format!("guardctl kill {id}"), "end the process"),
         (format!("guardctl kill {agent}"), "end the whole agent"),
     ];
-    let width = rows
-        .iter()
-        .map(|(command, _)| command.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = rows.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     for (command, meaning) in rows {
         let padding = " ".repeat(width - command.chars().count());
-        page.line(&format!(
-            "  {}{padding}  {meaning}",
-            page.look.paint(Tone::Strong, &command)
-        ));
+        page.line(&format!("  {}{padding}  {meaning}", page.look.paint(Tone::Strong, &command)));
     }
 }

@@ -11,25 +11,12 @@ use crate::{
 };
 
 pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
-    let mut header = vec![
-        "ID",
-        "AGE",
-        "AGENT",
-        "OP",
-        "OBJECT",
-        "RULE",
-        "REVERSIBILITY",
-        "BLAST",
-    ];
+    let mut header = vec!["ID", "AGE", "AGENT", "OP", "OBJECT", "RULE", "REVERSIBILITY", "BLAST"];
     if look.wide {
         header.extend(["HOW", "STATE", "STOPS", "PROCESS"]);
     }
     // The object is worth more than the rest of the rule's name.
-    let rule_width = if look.width.is_some_and(|width| width < 140) {
-        12
-    } else {
-        24
-    };
+    let rule_width = if look.width.is_some_and(|width| width < 140) { 12 } else { 24 };
     let rows = holds
         .iter()
         .map(|hold| {
@@ -40,15 +27,8 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
                 Field::new(shown(&hold.operation.op)),
                 Field::new(words::object(&hold.operation)),
                 Field::new(narrow(look, shown(&hold.rule), rule_width)),
-                Field::toned(
-                    names::reversibility(hold.reversibility),
-                    reversibility_tone(hold.reversibility),
-                ),
-                Field::new(
-                    hold.blast
-                        .as_ref()
-                        .map_or("-".to_owned(), words::blast_short),
-                ),
+                Field::toned(names::reversibility(hold.reversibility), reversibility_tone(hold.reversibility)),
+                Field::new(hold.blast.as_ref().map_or("-".to_owned(), words::blast_short)),
             ];
             if look.wide {
                 row.extend([
@@ -67,15 +47,7 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
 }
 
 pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
-    let mut header = vec![
-        "ID",
-        "NAME",
-        "STATE",
-        "PROCESSES",
-        "PENDING",
-        "AGE",
-        "WORKSPACE",
-    ];
+    let mut header = vec!["ID", "NAME", "STATE", "PROCESSES", "PENDING", "AGE", "WORKSPACE"];
     if look.wide {
         header.extend(["CGROUP", "CGROUP ID"]);
     }
@@ -93,19 +65,12 @@ pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
                 Field::new(dash(words::quoted(&agent.name))),
                 Field::toned(names::agent_state(agent.state), tone),
                 Field::new(agent.processes.to_string()),
-                if agent.pending > 0 {
-                    Field::toned(pending, Tone::Careful)
-                } else {
-                    Field::new(pending)
-                },
+                if agent.pending > 0 { Field::toned(pending, Tone::Careful) } else { Field::new(pending) },
                 Field::new(words::age(&agent.since, look.now)),
                 Field::new(dash(words::quoted(&agent.workspace))),
             ];
             if look.wide {
-                row.extend([
-                    Field::new(words::quoted(&agent.cgroup)),
-                    Field::new(agent.cgroup_id.to_string()),
-                ]);
+                row.extend([Field::new(words::quoted(&agent.cgroup)), Field::new(agent.cgroup_id.to_string())]);
             }
             row
         })
@@ -135,8 +100,7 @@ pub(crate) fn outcome(hold: &Hold) -> String {
     match (hold.outcome, hold.context, &hold.decision) {
         (Some(outcome), context, _) => names::outcome(outcome, context).to_owned(),
         (None, HoldContext::Denied, Some(_)) => {
-            "it was refused when it was tried; the decision waits for the agent to try again"
-                .to_owned()
+            "it was refused when it was tried; the decision waits for the agent to try again".to_owned()
         }
         (None, HoldContext::Held | HoldContext::Tripped, Some(_)) => {
             format!("no outcome yet, `guardctl show {id}` will say it")
@@ -161,24 +125,14 @@ pub(crate) fn event(look: &Look, event: &Event) -> String {
             object(look, hold),
             shown(&hold.rule),
             names::reversibility(hold.reversibility),
-            hold.blast.as_ref().map_or(String::new(), |blast| format!(
-                " {}",
-                words::blast_short(blast)
-            )),
+            hold.blast.as_ref().map_or(String::new(), |blast| format!(" {}", words::blast_short(blast))),
         ),
         Event::Decided { hold } => {
-            let by = hold
-                .decision
-                .as_ref()
-                .map_or(String::new(), |decision| shown(&decision.by));
+            let by = hold.decision.as_ref().map_or(String::new(), |decision| shown(&decision.by));
             format!("{}, by {by}", decided(look, hold))
         }
         Event::Finished { hold } => format!("{} {}", shown(&hold.id), outcome(hold)),
-        Event::Agent { agent } => format!(
-            "agent {} is {}",
-            shown(&agent.id),
-            names::agent_state(agent.state)
-        ),
+        Event::Agent { agent } => format!("agent {} is {}", shown(&agent.id), names::agent_state(agent.state)),
         Event::Status { status } => format!("status: {}", shown(&status.summary)),
         Event::Ping => "ping".to_owned(),
     }
@@ -193,20 +147,12 @@ fn object(look: &Look, hold: &Hold) -> String {
 }
 
 fn agent_name(hold: &Hold) -> String {
-    if hold.agent_name.is_empty() {
-        shown(&hold.agent)
-    } else {
-        words::quoted(&hold.agent_name)
-    }
+    if hold.agent_name.is_empty() { shown(&hold.agent) } else { words::quoted(&hold.agent_name) }
 }
 
 /// Leaves the room on a terminal to the object.
 fn narrow(look: &Look, text: String, width: usize) -> String {
-    if look.width.is_some() && !look.wide {
-        words::shorten(&text, width)
-    } else {
-        text
-    }
+    if look.width.is_some() && !look.wide { words::shorten(&text, width) } else { text }
 }
 
 /// The quotes around nothing say less than a dash.

@@ -13,15 +13,7 @@ use crate::{
 const AT_FRONT: [&str; 3] = ["seq", "time", "kind"];
 
 /// Fields that only an investigation needs.
-const WIDE_ONLY: [&str; 7] = [
-    "boottime_ns",
-    "cgroup",
-    "object",
-    "pid",
-    "tid",
-    "uid",
-    "reversibility",
-];
+const WIDE_ONLY: [&str; 7] = ["boottime_ns", "cgroup", "object", "pid", "tid", "uid", "reversibility"];
 
 pub(crate) fn record(look: &Look, record: &Value) -> String {
     let Value::Object(fields) = record else {
@@ -39,15 +31,8 @@ pub(crate) fn record(look: &Look, record: &Value) -> String {
         if hidden || AT_FRONT.contains(&name.as_str()) || is_empty(value) {
             continue;
         }
-        let value = if look.wide {
-            brief(value)
-        } else {
-            words::shorten(&known(name, value), 120)
-        };
-        line.push_str(&format!(
-            " {}={value}",
-            look.paint(Tone::Faint, &shown(name))
-        ));
+        let value = if look.wide { brief(value) } else { words::shorten(&known(name, value), 120) };
+        line.push_str(&format!(" {}={value}", look.paint(Tone::Faint, &shown(name))));
     }
     line
 }
@@ -58,17 +43,11 @@ fn known(name: &str, value: &Value) -> String {
         "operation" => serde_json::from_value::<OperationView>(value.clone())
             .ok()
             .map(|view| format!("{} {}", shown(&view.op), words::object(&view))),
-        "blast" => serde_json::from_value::<Blast>(value.clone())
-            .ok()
-            .map(|blast| words::blast_short(&blast)),
-        "processes" => serde_json::from_value::<Vec<Process>>(value.clone())
-            .ok()
-            .map(|processes| {
-                let names = processes
-                    .iter()
-                    .map(|process| format!("{}({})", words::quoted(&process.comm), process.pid));
-                names.collect::<Vec<_>>().join("<")
-            }),
+        "blast" => serde_json::from_value::<Blast>(value.clone()).ok().map(|blast| words::blast_short(&blast)),
+        "processes" => serde_json::from_value::<Vec<Process>>(value.clone()).ok().map(|processes| {
+            let names = processes.iter().map(|process| format!("{}({})", words::quoted(&process.comm), process.pid));
+            names.collect::<Vec<_>>().join("<")
+        }),
         _ => None,
     };
     short.unwrap_or_else(|| brief(value))
@@ -84,10 +63,7 @@ fn brief(value: &Value) -> String {
             let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             format!("[{}]", command_line(&items))
         }
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(brief).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(brief).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => format!("{{{}}}", pairs(fields)),
     }
 }

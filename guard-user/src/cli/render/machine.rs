@@ -10,15 +10,11 @@ use serde_json::Value;
 use crate::{cli::error::Error, text};
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    Ok(escape(
-        &serde_json::to_string_pretty(value).context("cannot encode the answer")?,
-    ))
+    Ok(escape(&serde_json::to_string_pretty(value).context("cannot encode the answer")?))
 }
 
 pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    Ok(escape(
-        &serde_json::to_string(value).context("cannot encode the answer")?,
-    ))
+    Ok(escape(&serde_json::to_string(value).context("cannot encode the answer")?))
 }
 
 /// Block style for lists and maps, double quotes for every string that could be taken for something else.
@@ -26,10 +22,7 @@ pub(crate) fn yaml<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     let value = serde_json::to_value(value).context("cannot encode the answer")?;
     let mut out = String::new();
     block(&value, 0, &mut out);
-    Ok(out
-        .trim_start_matches('\n')
-        .trim_start_matches(' ')
-        .to_owned())
+    Ok(out.trim_start_matches('\n').trim_start_matches(' ').to_owned())
 }
 
 /// In JSON text such characters stand inside strings only, so an escape is always allowed in their place.
@@ -81,9 +74,7 @@ fn block(value: &Value, indent: usize, out: &mut String) {
 fn scalar(text: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let bare = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
-        && text
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "_-./".contains(character))
+        && text.chars().all(|character| character.is_ascii_alphanumeric() || "_-./".contains(character))
         && !WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
     if bare {
         return text.to_owned();
@@ -106,8 +97,7 @@ fn scalar(text: &str) -> String {
 }
 
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments)
-        .expect("writing to a String cannot fail");
+    text.write_fmt(arguments).expect("writing to a String cannot fail");
 }
 
 #[cfg(test)]
@@ -120,19 +110,9 @@ mod tests {
     #[test]
     fn json_keeps_the_value_and_shows_nothing_that_moves_the_cursor() {
         let value = json!({ "path": HOSTILE, "list": ["x", 1] });
-        for text in [
-            json(&value).expect("encodes"),
-            json_line(&value).expect("encodes"),
-        ] {
-            assert!(
-                text.chars()
-                    .all(|character| character == '\n' || text::is_plain(character)),
-                "{text:?}"
-            );
-            assert_eq!(
-                serde_json::from_str::<Value>(&text).expect("is JSON"),
-                value
-            );
+        for text in [json(&value).expect("encodes"), json_line(&value).expect("encodes")] {
+            assert!(text.chars().all(|character| character == '\n' || text::is_plain(character)), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&text).expect("is JSON"), value);
         }
     }
 

@@ -74,9 +74,7 @@ pub(crate) fn scope(scope: Scope) -> &'static str {
 pub(crate) fn outcome(outcome: Outcome, context: HoldContext) -> &'static str {
     match (outcome, context) {
         (Outcome::Released, HoldContext::Held) => "released: the operation went on",
-        (Outcome::Released, HoldContext::Denied) => {
-            "released: the agent tried again and it went through"
-        }
+        (Outcome::Released, HoldContext::Denied) => "released: the agent tried again and it went through",
         (Outcome::Released, HoldContext::Tripped) => "released: the process goes on",
         (Outcome::Refused, HoldContext::Held | HoldContext::Denied) => {
             "refused: the program got \"Operation not permitted\""
@@ -110,8 +108,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_its_own_phrase() {
-        let phrases: std::collections::BTreeSet<String> =
-            Op::ALL.iter().map(|op| phrase(op.name())).collect();
+        let phrases: std::collections::BTreeSet<String> = Op::ALL.iter().map(|op| phrase(op.name())).collect();
         assert_eq!(phrases.len(), Op::ALL.len());
     }
 }

@@ -16,16 +16,12 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn new(look: &'a Look) -> Self {
-        Self {
-            look,
-            text: String::new(),
-        }
+        Self { look, text: String::new() }
     }
 
     pub(super) fn field(&mut self, label: &str, value: &str) {
         let width = LABEL - 2;
-        self.text
-            .push_str(&self.look.paint(Tone::Faint, &format!("  {label:<width$}")));
+        self.text.push_str(&self.look.paint(Tone::Faint, &format!("  {label:<width$}")));
         self.wrapped(value);
     }
 
@@ -48,19 +44,12 @@ impl<'a> Page<'a> {
 
     /// Breaks at the terminal's edge ourselves: the terminal would go on in the column of the labels.
     fn wrapped(&mut self, value: &str) {
-        let room = self
-            .look
-            .width
-            .map_or(usize::MAX, |width| width.saturating_sub(LABEL).max(20));
+        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(LABEL).max(20));
         let (mut used, mut in_colour) = (0, false);
         for character in value.chars() {
             // Only our own colours contain an escape: everything else is escaped text.
             in_colour |= character == '\x1b';
-            let columns = if in_colour {
-                0
-            } else {
-                character.width().unwrap_or(0)
-            };
+            let columns = if in_colour { 0 } else { character.width().unwrap_or(0) };
             in_colour &= character != 'm';
             if used + columns > room {
                 self.text.push('\n');

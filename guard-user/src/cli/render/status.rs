@@ -17,37 +17,25 @@ pub(crate) fn tier(tier: Tier) -> &'static str {
 pub(crate) fn meaning(tier: Tier) -> &'static str {
     match tier {
         Tier::Gate => "operations are stopped before they take effect",
-        Tier::Trip => {
-            "exec is stopped before the new program runs; everything else only right after it happened"
-        }
+        Tier::Trip => "exec is stopped before the new program runs; everything else only right after it happened",
     }
 }
 
 pub(crate) fn status(look: &Look, status: &Status) -> String {
     let headline = match (status.protecting, status.tier) {
         (true, Tier::Gate) => look.paint(Tone::Good, "PROTECTING"),
-        (true, Tier::Trip) | (false, Tier::Trip) => {
-            look.paint(Tone::Careful, "TRIP ONLY, DOES NOT PREVENT")
-        }
+        (true, Tier::Trip) | (false, Tier::Trip) => look.paint(Tone::Careful, "TRIP ONLY, DOES NOT PREVENT"),
         (false, Tier::Gate) => look.paint(Tone::Bad, "NOT PROTECTING"),
     };
     let mut text = format!("{headline}: {}\n", shown(&status.summary));
     let mut field = |label: &str, value: String| text.push_str(&format!("  {label:<10}{value}\n"));
-    field(
-        "tier",
-        format!("{}: {}", tier(status.tier), meaning(status.tier)),
-    );
+    field("tier", format!("{}: {}", tier(status.tier), meaning(status.tier)));
     if !status.reason.is_empty() {
         field("", shown(&status.reason));
     }
     field(
         "guardd",
-        format!(
-            "{}, pid {}, for {}",
-            shown(&status.version),
-            status.pid,
-            words::age(&status.started, look.now)
-        ),
+        format!("{}, pid {}, for {}", shown(&status.version), status.pid, words::age(&status.started, look.now)),
     );
     field("kernel", shown(&status.kernel));
     field("rules", words::number(status.rules.into()));
@@ -56,10 +44,7 @@ pub(crate) fn status(look: &Look, status: &Status) -> String {
     field(
         "pending",
         if status.pending > 0 {
-            format!(
-                "{}, see `guardctl pending`",
-                look.paint(Tone::Careful, &pending)
-            )
+            format!("{}, see `guardctl pending`", look.paint(Tone::Careful, &pending))
         } else {
             pending
         },
@@ -71,10 +56,7 @@ pub(crate) fn status(look: &Look, status: &Status) -> String {
         } else {
             look.paint(
                 Tone::Bad,
-                &format!(
-                    "{} CANNOT BE WRITTEN: nothing is approved until it can",
-                    shown(&status.audit_path)
-                ),
+                &format!("{} CANNOT BE WRITTEN: nothing is approved until it can", shown(&status.audit_path)),
             )
         },
     );
@@ -82,10 +64,7 @@ pub(crate) fn status(look: &Look, status: &Status) -> String {
     if missing > 0 {
         field(
             "missing",
-            format!(
-                "{}, see `guardctl doctor`",
-                words::counted(missing, "kernel feature", "kernel features")
-            ),
+            format!("{}, see `guardctl doctor`", words::counted(missing, "kernel feature", "kernel features")),
         );
     }
     let counts: Vec<String> = status

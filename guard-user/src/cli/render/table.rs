@@ -22,43 +22,23 @@ impl Field {
 }
 
 /// Column `flexible` is shortened until the lines fit the terminal.
-pub(crate) fn table(
-    look: &Look,
-    header: &[&str],
-    mut rows: Vec<Vec<Field>>,
-    flexible: usize,
-) -> String {
+pub(crate) fn table(look: &Look, header: &[&str], mut rows: Vec<Vec<Field>>, flexible: usize) -> String {
     if let (Some(width), false) = (look.width, look.wide) {
         let widest = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].0.width())
-                .chain([header[column].width()])
-                .max()
-                .unwrap_or(0)
-                + 2
+            rows.iter().map(|row| row[column].0.width()).chain([header[column].width()]).max().unwrap_or(0) + 2
         };
-        let others: usize = (0..header.len())
-            .filter(|column| *column != flexible)
-            .map(widest)
-            .sum();
+        let others: usize = (0..header.len()).filter(|column| *column != flexible).map(widest).sum();
         let room = width.saturating_sub(others + 2).max(NARROWEST);
         for row in &mut rows {
             row[flexible].0 = shorten(&row[flexible].0, room);
         }
     }
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .force_no_tty();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
     if look.colour {
         table.enforce_styling();
     }
-    table.set_header(
-        header
-            .iter()
-            .map(|name| Cell::new(name).add_attribute(Attribute::Bold)),
-    );
+    table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
     for row in rows {
         table.add_row(row.into_iter().map(cell));
     }

@@ -19,27 +19,16 @@ pub(super) fn who(page: &mut Page<'_>, hold: &Hold) {
     let last = hold.processes.len().saturating_sub(1);
     // The chain comes innermost first; a tree is drawn from its root.
     for (depth, process) in hold.processes.iter().rev().enumerate() {
-        let branch = if depth == 0 {
-            String::new()
-        } else {
-            format!("{}└─ ", "   ".repeat(depth - 1))
-        };
+        let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
         let mut line = format!("{branch}{} {}", process.pid, words::quoted(&process.comm));
         if !process.exe.is_empty() {
             line.push_str(&format!(" {}", words::quoted(&process.exe)));
         }
-        if hold
-            .processes
-            .first()
-            .is_some_and(|first| first.uid != process.uid)
-        {
+        if hold.processes.first().is_some_and(|first| first.uid != process.uid) {
             line.push_str(&format!(" user {}", user(process)));
         }
         if !process.argv.is_empty() {
-            line.push_str(&format!(
-                " says: {}",
-                words::shorten(&command_line(&process.argv), 160)
-            ));
+            line.push_str(&format!(" says: {}", words::shorten(&command_line(&process.argv), 160)));
         }
         if depth == last {
             line.push_str(&page.look.paint(Tone::Careful, "  ← stopped"));

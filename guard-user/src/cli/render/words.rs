@@ -66,11 +66,7 @@ pub(crate) fn blast(blast: &Blast) -> String {
         parts.push(counted(blast.directories, "directory", "directories"));
     }
     parts.push(bytes(blast.bytes));
-    format!(
-        "{}{}",
-        if blast.more { "at least " } else { "" },
-        parts.join(", ")
-    )
+    format!("{}{}", if blast.more { "at least " } else { "" }, parts.join(", "))
 }
 
 /// The same, for a column: `≥12,034 files 4.2 GiB`
@@ -80,11 +76,7 @@ pub(crate) fn blast_short(blast: &Blast) -> String {
         (0, directories) => counted(directories, "dir", "dirs"),
         (files, _) => counted(files, "file", "files"),
     };
-    format!(
-        "{}{what}, {}",
-        if blast.more { "≥" } else { "" },
-        bytes(blast.bytes)
-    )
+    format!("{}{what}, {}", if blast.more { "≥" } else { "" }, bytes(blast.bytes))
 }
 
 /// A path or name, quoted when a space in it could be taken for the end of it.
@@ -98,15 +90,10 @@ pub(crate) fn object(view: &OperationView) -> String {
         if view.other_path.is_empty() {
             quoted(&view.path)
         } else {
-            format!(
-                "{}{between}{}",
-                quoted(&view.path),
-                quoted(&view.other_path)
-            )
+            format!("{}{between}{}", quoted(&view.path), quoted(&view.other_path))
         }
     };
-    if !view.argv.is_empty()
-        && (view.op == Op::Exec.name() || view.op == Op::ExecVerify.name() || view.path.is_empty())
+    if !view.argv.is_empty() && (view.op == Op::Exec.name() || view.op == Op::ExecVerify.name() || view.path.is_empty())
     {
         command_line(&view.argv)
     } else if !view.address.is_empty() {
@@ -138,10 +125,7 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
             .collect()
     };
     let head = take(&mut text.chars(), keep / 3);
-    let tail: String = take(&mut text.chars().rev(), keep - keep / 3)
-        .chars()
-        .rev()
-        .collect();
+    let tail: String = take(&mut text.chars().rev(), keep - keep / 3).chars().rev().collect();
     format!("{head}…{tail}")
 }
 

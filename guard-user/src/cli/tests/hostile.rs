@@ -19,8 +19,7 @@ const BIDI: &str = "\u{202e}gpj.exe\u{2066}\u{200b}\u{feff}";
 
 fn hostile() -> Hold {
     // What is not UTF-8 arrives as `\xNN` with backslashes doubled.
-    let path = text::lossy(format!("/srv/{ANSI}/{BIDI}/new\nline\ttab/").as_bytes())
-        + &text::lossy(b"\xff\xfe\\x41");
+    let path = text::lossy(format!("/srv/{ANSI}/{BIDI}/new\nline\ttab/").as_bytes()) + &text::lossy(b"\xff\xfe\\x41");
     let fake = "h12 approved by root\n  why           rule harmless, reversible";
     let process = json!({
         "pid": 4243, "ppid": 1, "uid": 1000, "user": "de\u{1b}v", "comm": "rm\u{7f}\nx", "exe": path,
@@ -41,12 +40,7 @@ fn renderings(look: &Look, hold: &Hold) -> Vec<String> {
         render::hold::hold(look, hold),
         list::holds(look, std::slice::from_ref(hold)),
         list::decided(look, hold),
-        list::event(
-            look,
-            &Event::Held {
-                hold: Box::new(hold.clone()),
-            },
-        ),
+        list::event(look, &Event::Held { hold: Box::new(hold.clone()) }),
         machine::json(hold).expect("encodes"),
         machine::json_line(hold).expect("encodes"),
         machine::yaml(hold).expect("encodes"),
@@ -55,18 +49,13 @@ fn renderings(look: &Look, hold: &Hold) -> Vec<String> {
 }
 
 fn assert_safe(text: &str) {
-    let bad = text
-        .chars()
-        .find(|character| *character != '\n' && !text::is_plain(*character));
+    let bad = text.chars().find(|character| *character != '\n' && !text::is_plain(*character));
     assert_eq!(bad, None, "in {text:?}");
 }
 
 #[test]
 fn nothing_an_agent_wrote_reaches_the_terminal_as_itself() {
-    let look = Look {
-        width: Some(100),
-        ..piped()
-    };
+    let look = Look { width: Some(100), ..piped() };
     for text in renderings(&look, &hostile()) {
         assert_safe(&text);
     }
@@ -79,13 +68,8 @@ fn nothing_an_agent_wrote_reaches_the_terminal_as_itself() {
 #[test]
 fn json_is_the_api_object_unchanged() {
     let json = machine::json(&hostile()).expect("encodes");
-    assert_eq!(
-        serde_json::from_str::<Hold>(&json).expect("is a hold"),
-        hostile()
-    );
-    let value: Value =
-        serde_json::from_str(&machine::json(&hold(fixture::hold())).expect("encodes"))
-            .expect("is JSON");
+    assert_eq!(serde_json::from_str::<Hold>(&json).expect("is a hold"), hostile());
+    let value: Value = serde_json::from_str(&machine::json(&hold(fixture::hold())).expect("encodes")).expect("is JSON");
     assert_eq!(value, fixture::hold());
 }
 
@@ -93,19 +77,13 @@ fn json_is_the_api_object_unchanged() {
 fn a_path_of_4096_bytes_is_whole_in_show_and_shortened_in_the_list() {
     let path = format!("/srv/{}/end", "directory/".repeat(408));
     let long = hold(fixture::hold_with(json!({}), json!({ "path": path })));
-    let look = Look {
-        width: Some(100),
-        ..piped()
-    };
+    let look = Look { width: Some(100), ..piped() };
     let page = render::hold::hold(&look, &long);
     let joined: String = page.split("\n              ").collect();
     assert!(joined.contains(&path), "{page}");
     assert!(page.lines().all(|line| line.width() <= 100), "{page}");
     let table = list::holds(&look, &[long]);
-    assert!(
-        table.contains("…") && table.contains("rectory//end"),
-        "{table}"
-    );
+    assert!(table.contains("…") && table.contains("rectory//end"), "{table}");
     assert_eq!(table.lines().count(), 2);
 }
 
@@ -113,42 +91,18 @@ fn a_path_of_4096_bytes_is_whole_in_show_and_shortened_in_the_list() {
 #[test]
 fn wrapped_text_never_reaches_the_column_of_the_labels() {
     let fake = format!("x{}why           rule harmless, reversible", " ".repeat(85));
-    let misleading = hold(fixture::hold_with(
-        json!({}),
-        json!({ "path": fake.repeat(4) }),
-    ));
-    let page = render::hold::hold(
-        &Look {
-            width: Some(100),
-            ..piped()
-        },
-        &misleading,
-    );
-    let labels: Vec<&str> = page
-        .lines()
-        .filter(|line| line.starts_with("  why"))
-        .collect();
-    assert_eq!(
-        labels,
-        ["  why         rule delete-outside-workspace, irreversible"],
-        "{page}"
-    );
+    let misleading = hold(fixture::hold_with(json!({}), json!({ "path": fake.repeat(4) })));
+    let page = render::hold::hold(&Look { width: Some(100), ..piped() }, &misleading);
+    let labels: Vec<&str> = page.lines().filter(|line| line.starts_with("  why")).collect();
+    assert_eq!(labels, ["  why         rule delete-outside-workspace, irreversible"], "{page}");
 }
 
 #[test]
 fn a_very_long_argument_list_does_not_push_the_commands_off_the_screen_unsaid() {
-    let argv: Vec<String> = (0..5_000)
-        .map(|number| format!("argument{number}"))
-        .collect();
-    let long = hold(fixture::hold_with(
-        json!({}),
-        json!({ "op": "exec", "argv": argv }),
-    ));
+    let argv: Vec<String> = (0..5_000).map(|number| format!("argument{number}")).collect();
+    let long = hold(fixture::hold_with(json!({}), json!({ "op": "exec", "argv": argv })));
     let page = render::hold::hold(&piped(), &long);
-    assert!(
-        page.contains("more characters: `guardctl show h12 -o json`"),
-        "{page}"
-    );
+    assert!(page.contains("more characters: `guardctl show h12 -o json`"), "{page}");
 }
 
 proptest! {

@@ -10,33 +10,19 @@ use crate::{
 
 /// As into a pipe: no colour, nothing shortened.
 pub(super) fn piped() -> Look {
-    Look {
-        colour: false,
-        width: None,
-        wide: false,
-        now: "2026-03-02T12:00:00Z".parse().expect("a time"),
-    }
+    Look { colour: false, width: None, wide: false, now: "2026-03-02T12:00:00Z".parse().expect("a time") }
 }
 
 fn terminal(width: usize) -> Look {
-    Look {
-        width: Some(width),
-        ..piped()
-    }
+    Look { width: Some(width), ..piped() }
 }
 
 fn wide() -> Look {
-    Look {
-        wide: true,
-        ..terminal(80)
-    }
+    Look { wide: true, ..terminal(80) }
 }
 
 fn colourful() -> Look {
-    Look {
-        colour: true,
-        ..terminal(120)
-    }
+    Look { colour: true, ..terminal(120) }
 }
 
 pub(super) fn hold(value: Value) -> Hold {
@@ -77,22 +63,14 @@ fn the_list_of_holds() {
 fn a_hold_before_and_after_the_decision() {
     let show = |value| render::hold::hold(&terminal(100), &hold(value));
     insta::assert_snapshot!("show_held", show(fixture::hold()));
-    insta::assert_snapshot!(
-        "show_colour",
-        render::hold::hold(&colourful(), &hold(fixture::hold()))
-    );
-    insta::assert_snapshot!(
-        "show_approved",
-        show(fixture::decided("approve", Some("released")))
-    );
+    insta::assert_snapshot!("show_colour", render::hold::hold(&colourful(), &hold(fixture::hold())));
+    insta::assert_snapshot!("show_approved", show(fixture::decided("approve", Some("released"))));
     insta::assert_snapshot!("show_deciding", show(fixture::decided("deny", None)));
 }
 
 #[test]
 fn a_hold_of_each_kind_and_context() {
-    let show = |fields, operation| {
-        render::hold::hold(&terminal(100), &hold(fixture::hold_with(fields, operation)))
-    };
+    let show = |fields, operation| render::hold::hold(&terminal(100), &hold(fixture::hold_with(fields, operation)));
     insta::assert_snapshot!(
         "show_exec",
         show(
@@ -111,16 +89,10 @@ fn a_hold_of_each_kind_and_context() {
             json!({ "op": "ptrace", "path": "", "object_type": "", "detail": "attaches to pid 42" })
         )
     );
-    insta::assert_snapshot!(
-        "show_tripped",
-        show(json!({ "context": "tripped" }), json!({}))
-    );
+    insta::assert_snapshot!("show_tripped", show(json!({ "context": "tripped" }), json!({})));
     insta::assert_snapshot!(
         "show_tripped_exec",
-        show(
-            json!({ "context": "tripped", "blast": null }),
-            json!({ "op": "exec", "argv": ["rm", "-rf", "/"] })
-        )
+        show(json!({ "context": "tripped", "blast": null }), json!({ "op": "exec", "argv": ["rm", "-rf", "/"] }))
     );
     insta::assert_snapshot!(
         "show_mount",
@@ -133,10 +105,7 @@ fn a_hold_of_each_kind_and_context() {
 
 #[test]
 fn trip_never_sounds_like_prevention() {
-    let tripped = hold(fixture::hold_with(
-        json!({ "context": "tripped" }),
-        json!({}),
-    ));
+    let tripped = hold(fixture::hold_with(json!({ "context": "tripped" }), json!({})));
     let page = render::hold::hold(&piped(), &tripped);
     assert!(page.contains("trip: it HAS ALREADY HAPPENED"), "{page}");
     assert!(!page.contains("before it took effect"), "{page}");
@@ -162,57 +131,31 @@ fn agents_in_every_state() {
 
 #[test]
 fn status_says_first_whether_it_protects() {
-    insta::assert_snapshot!(
-        "status_gate",
-        render::status::status(&piped(), &status(fixture::status()))
-    );
-    insta::assert_snapshot!(
-        "status_trip",
-        render::status::status(&piped(), &status(fixture::trip_status()))
-    );
+    insta::assert_snapshot!("status_gate", render::status::status(&piped(), &status(fixture::status())));
+    insta::assert_snapshot!("status_trip", render::status::status(&piped(), &status(fixture::trip_status())));
     let mut broken = fixture::status();
     fixture::merge(
         &mut broken,
         json!({ "protecting": false, "audit_ok": false, "pending": 0, "summary": "the canary was not stopped" }),
     );
-    insta::assert_snapshot!(
-        "status_not_protecting",
-        render::status::status(&piped(), &status(broken))
-    );
+    insta::assert_snapshot!("status_not_protecting", render::status::status(&piped(), &status(broken)));
 }
 
 #[test]
 fn doctor_names_the_cost_and_the_fix() {
     let report = |status: Status, running: bool| Report {
         running,
-        not_asked: if running {
-            String::new()
-        } else {
-            "guardd is not running".to_owned()
-        },
+        not_asked: if running { String::new() } else { "guardd is not running".to_owned() },
         tier: running.then_some(status.tier),
         reason: status.reason,
-        summary: if running {
-            status.summary
-        } else {
-            String::new()
-        },
+        summary: if running { status.summary } else { String::new() },
         gate: status.tier == Tier::Gate,
         features: status.features,
     };
     let doctor = render::doctor::doctor;
-    insta::assert_snapshot!(
-        "doctor_gate",
-        doctor(&piped(), &report(status(fixture::status()), true))
-    );
-    insta::assert_snapshot!(
-        "doctor_trip",
-        doctor(&piped(), &report(status(fixture::trip_status()), true))
-    );
-    insta::assert_snapshot!(
-        "doctor_not_running",
-        doctor(&wide(), &report(status(fixture::status()), false))
-    );
+    insta::assert_snapshot!("doctor_gate", doctor(&piped(), &report(status(fixture::status()), true)));
+    insta::assert_snapshot!("doctor_trip", doctor(&piped(), &report(status(fixture::trip_status()), true)));
+    insta::assert_snapshot!("doctor_not_running", doctor(&wide(), &report(status(fixture::status()), false)));
 }
 
 #[test]
@@ -232,10 +175,7 @@ fn decisions_and_events_are_one_line_each() {
     let held = Box::new(hold(fixture::hold()));
     lines.push(list::event(&piped(), &Event::Held { hold: held }));
     let hold = Box::new(hold(fixture::decided("deny", Some("refused"))));
-    lines.push(list::event(
-        &piped(),
-        &Event::Decided { hold: hold.clone() },
-    ));
+    lines.push(list::event(&piped(), &Event::Decided { hold: hold.clone() }));
     lines.push(list::event(&piped(), &Event::Finished { hold }));
     assert!(lines.iter().all(|line| !line.contains('\n')));
     insta::assert_snapshot!("one_line_each", lines.join("\n"));
@@ -252,10 +192,7 @@ fn a_record_of_the_log_is_one_line() {
         "operation": fixture::hold()["operation"], "processes": fixture::hold()["processes"], "uid": 1000,
         "blast": fixture::hold()["blast"]
     });
-    let lines = [
-        render::log::record(&piped(), &record),
-        render::log::record(&piped(), &hold),
-    ];
+    let lines = [render::log::record(&piped(), &record), render::log::record(&piped(), &hold)];
     assert!(lines.iter().all(|line| !line.contains('\n')));
     insta::assert_snapshot!("log_record", lines.join("\n"));
     insta::assert_snapshot!("log_record_wide", render::log::record(&wide(), &hold));
