@@ -212,7 +212,11 @@ fn record_call(index: u32, tagged: &Tagged, call: &Call) -> Option<()> {
     let record = unsafe { &mut (*slot(index)?).record };
     match copy_user_str((&raw mut record.path).cast(), PATH_MAX as u32, call.path) {
         Some(len) => record.path_len = len - 1,
-        None => record.doubt |= doubt::READ,
+        None => {
+            // A page not touched yet: the daemon reads it when the process is stopped.
+            record.doubt |= doubt::READ;
+            record.detail[1] = call.path;
+        }
     }
     if call.other != 0 {
         match copy_user_str((&raw mut record.other_path).cast(), PATH_MAX as u32, call.other) {

@@ -2,7 +2,11 @@
 //! stopped, so its directories can be asked for. The gate's paths come resolved from the kernel and pass untouched.
 #![forbid(unsafe_code)]
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    ffi::OsString,
+    os::unix::{ffi::OsStringExt as _, fs::FileExt as _},
+    path::{Component, Path, PathBuf},
+};
 
 use guard_common::{op::Op, record::doubt};
 
@@ -15,6 +19,13 @@ pub fn paths(operation: &mut Operation) {
         return;
     }
     let (pid, directory, other) = (operation.tgid, operation.detail[3], operation.detail[2]);
+    let unread = std::mem::take(&mut operation.detail[1]);
+    if unread != 0
+        && let Some(path) = read_string(pid, unread)
+    {
+        operation.path = path;
+        operation.doubt &= !doubt::READ;
+    }
     let resolved = resolve(pid, directory, &operation.path);
     operation.doubt |= if resolved.is_none() { doubt::PATH } else { 0 };
     operation.path = resolved.unwrap_or_default();
@@ -26,6 +37,29 @@ pub fn paths(operation: &mut Operation) {
     // They were the descriptors the paths were relative to; no other meaning is left.
     operation.detail[2] = 0;
     operation.detail[3] = 0;
+}
+
+/// A path the kernel program could not read because its page was not there yet.
+fn read_string(pid: u32, address: u64) -> Option<PathBuf> {
+    const PATH_MAX: usize = 4096;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut bytes = vec![0; PATH_MAX];
+    let mut len = 0;
+    // Page by page: the string may end just before memory does.
+    while len < PATH_MAX {
+        let page = PATH_MAX - (address as usize + len) % PATH_MAX;
+        let end = PATH_MAX.min(len + page);
+        let read = memory.read_at(&mut bytes[len..end], address + len as u64).ok()?;
+        if let Some(nul) = bytes[len..len + read].iter().position(|byte| *byte == 0) {
+            bytes.truncate(len + nul);
+            return Some(PathBuf::from(OsString::from_vec(bytes)));
+        }
+        if read == 0 {
+            return None;
+        }
+        len += read;
+    }
+    None
 }
 
 /// `None` when the process or the directory is gone.

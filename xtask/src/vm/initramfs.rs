@@ -72,7 +72,7 @@ pub(crate) fn pack(kernel: &Kernel, boot: &Boot, files: &[PathBuf]) -> Result<Pa
     archive.console()?;
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let content = stripped(file)?;
+        let content = stripped(file, kernel)?;
         archive.file(&format!("guard/{name}"), 0o755, &content)?;
         if name == "guard-tests" {
             archive.file("init", 0o755, &content)?;
@@ -90,13 +90,14 @@ pub(crate) fn pack(kernel: &Kernel, boot: &Boot, files: &[PathBuf]) -> Result<Pa
 }
 
 /// The program without its debug information: a third of the size to read under emulation.
-fn stripped(file: &Path) -> Result<Vec<u8>> {
+fn stripped(file: &Path, kernel: &Kernel) -> Result<Vec<u8>> {
     let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     if !content.starts_with(b"\x7fELF") {
         return Ok(content);
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let copy = program::target().join(format!("vm/stripped-{name}-{}", std::process::id()));
+    // Two kernels are packed at once in one process.
+    let copy = program::target().join(format!("vm/stripped-{name}-{}-{}", kernel.release, std::process::id()));
     program::run_quiet(program("strip").arg("--strip-debug").arg("-o").arg(&copy).arg(file))?;
     let content = fs::read(&copy).with_context(|| format!("cannot read {}", copy.display()))?;
     fs::remove_file(&copy).with_context(|| format!("cannot remove {}", copy.display()))?;
