@@ -218,8 +218,8 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     const WRITE: u32 = 2;
     /// `FMODE_CREATED`: this call made the file, and would find it there when done again.
     const CREATED: u32 = 1 << 20;
-    /// `FMODE_BACKING` (6.6) and `FMODE_NOACCOUNT` (before): an overlay opening what lies below; judged above.
-    const BACKING: u32 = 1 << 25 | 1 << 29;
+    /// `FMODE_NOACCOUNT`, of files the kernel opens below an overlay: what the agent asked for was judged above.
+    const BACKING: u32 = 1 << 29;
     /// `O_TRUNC`, and `__FMODE_EXEC`, which no open flag can set: the exec hook judges that.
     const O_TRUNC: u32 = 0o1000;
     const EXEC: u32 = 0x20;
