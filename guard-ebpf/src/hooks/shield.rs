@@ -24,7 +24,8 @@ pub(crate) fn uring_allowed(_ctx: LsmContext) -> i32 {
 pub(crate) fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     let name = ctx.arg::<*const c_void>(1) as u64;
     let Some(text) = pointer(name, offset!(qstr_name)).and_then(|text| read::<[u8; 10]>(text, 0)) else {
-        return ALLOW;
+        // It may be a ring.
+        return ring_setup();
     };
     if text == *b"[io_uring]" { ring_setup() } else { ALLOW }
 }
