@@ -5,7 +5,7 @@
 //! the daemon resolves them against the stopped process.
 
 use aya_ebpf::{
-    EbpfContext as _, helpers::generated::bpf_send_signal, macros::raw_tracepoint, programs::RawTracePointContext,
+    EbpfContext as _, helpers::generated::bpf_send_signal_thread, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 use guard_common::{
     count::Count,
@@ -239,7 +239,7 @@ fn stop(index: u32) -> Option<()> {
         return None;
     }
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal(SIGSTOP) } != 0 {
+    if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
         count(Count::SignalFailed);
         HOLDS.remove(&key).ok()?;
         return None;
@@ -253,7 +253,7 @@ fn stop(index: u32) -> Option<()> {
 #[inline(always)]
 fn kill() {
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal(SIGKILL) } != 0 {
+    if unsafe { bpf_send_signal_thread(SIGKILL) } != 0 {
         count(Count::SignalFailed);
     }
 }

@@ -68,23 +68,11 @@ impl Core {
     pub(super) fn facts(&mut self, name: HoldName, facts: Box<Facts>) {
         let Some(number) = self.holds.named(name) else { return };
         let Some(hold) = self.holds.get_mut(number) else { return };
-        let start_ticks = facts.start_ticks;
         hold.facts = Some(facts);
         if hold.stage != Stage::Pending {
             return;
         }
-        let Some(hold) = self.holds.get(number) else { return };
-        let covering = start_ticks.and_then(|ticks| {
-            self.allowances.iter_mut().find(|allowance| {
-                allowance.start_ticks == Some(ticks)
-                    && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
-            })
-        });
-        if let Some(allowance) = covering {
-            if allowance.threads.len() < 1_024 {
-                allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
-            }
-            let decision = allowance.decision_about_more(self.now);
+        if let Some(decision) = self.covering(number) {
             return self.cover(number, decision);
         }
         let record = self.record_of(Kind::Hold, number);

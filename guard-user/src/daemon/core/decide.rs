@@ -12,7 +12,7 @@ use super::{Allowance, Answer, CONTINUE_EVERY, Core, Effect, GRANT_LIFE, Queued,
 use crate::{
     api::{self, Outcome, ProblemKind, Scope, Verdict},
     daemon::{clock::Now, record::Kind},
-    holds::Stage,
+    holds::{Hold, Stage},
     operation::Context,
 };
 
@@ -209,6 +209,31 @@ impl Core {
         if self.allowances.len() > ALLOWANCES {
             self.allowances.pop_front();
         }
+        self.cover_waiting(tgid);
+    }
+
+    /// Other threads of the process may wait for the same decision: which of them asked first changes nothing.
+    fn cover_waiting(&mut self, tgid: u32) {
+        let waiting = |hold: &&Hold| hold.operation.tgid == tgid && hold.stage == Stage::Pending;
+        let waiting: Vec<u64> = self.holds.live().filter(waiting).map(|hold| hold.number).collect();
+        for number in waiting {
+            if let Some(decision) = self.covering(number) {
+                self.cover(number, decision);
+            }
+        }
+    }
+
+    /// The decision about its process that a hold is covered by, once it is known which process it is.
+    pub(super) fn covering(&mut self, number: u64) -> Option<api::Decision> {
+        let hold = self.holds.get(number)?;
+        let ticks = hold.facts.as_ref()?.start_ticks?;
+        let allowance = self.allowances.iter_mut().find(|allowance| {
+            allowance.start_ticks == Some(ticks) && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
+        })?;
+        if !allowance.knows(&hold.operation) && allowance.threads.len() < 1_024 {
+            allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
+        }
+        Some(allowance.decision_about_more(self.now))
     }
 
     pub(super) fn reply(&mut self, token: Token, answer: Answer) {

@@ -143,6 +143,27 @@ fn without_a_log_nothing_is_approved_and_denying_and_killing_still_work() {
 }
 
 #[test]
+fn a_decision_for_the_process_covers_its_threads_that_wait_already() {
+    let mut bench = Bench::new();
+    let first = unlink(7, "/hold/data/a");
+    let mut other = unlink(7, "/hold/data/b");
+    let mut elsewhere = unlink(7, "/hold/else");
+    (other.tid, other.name.key.id) = (17, 17);
+    (elsewhere.tid, elsewhere.name.key.id) = (18, 18);
+    for operation in [&first, &other, &elsewhere] {
+        bench.candidate(operation);
+        bench.facts(operation, "/hold/data");
+    }
+    bench.decide("h1", Verdict::Approve, Scope::Process);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "the decision itself");
+    assert_eq!(bench.logged(), [Kind::Decision], "about the thread that waits below the root");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.core.holds.pending(None), 1, "another place is asked about");
+}
+
+#[test]
 fn a_decision_for_the_process_covers_its_threads_below_the_root_and_nothing_else() {
     let mut bench = Bench::new();
     let first = unlink(7, "/hold/data/a");
