@@ -88,7 +88,7 @@ fn record_exec(index: u32, tagged: &Tagged, bprm: Addr) -> Option<bool> {
     let file = pointer(bprm, offset!(bprm_file))?;
     let mount = pointer(file, offset!(file_path))?;
     let dentry = pointer(file, offset!(file_path) + 8)?;
-    if !crate::prefilter::path(tagged, Op::Exec.set(), mount, dentry) {
+    if !crate::prefilter::path_of_numbers(tagged, Op::Exec.set(), mount, dentry) {
         return Some(false);
     }
     begin(index, tagged.agent, tagged.task, Op::Exec)?;

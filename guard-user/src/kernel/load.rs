@@ -86,7 +86,7 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
         .as_deref()
         .filter(|_| support::is_bpffs())
         .map(|directory| directory.join(format!("v{ABI_VERSION}")));
-    let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref())?;
+    let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref(), VerifierLogLevel::DISABLE)?;
     let mut features = support::probe();
     let hooks = match tier {
         Tier::Gate => GATE,
@@ -140,6 +140,7 @@ fn load_object(
     max_holds: u32,
     btf: &aya::Btf,
     pin: Option<&Path>,
+    verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
     const PINNED: [&str; 11] =
@@ -148,7 +149,7 @@ fn load_object(
     let mut loader = EbpfLoader::new();
     loader
         .btf(btf)
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .verifier_log_level(verifier_log)
         .override_global("OFFSETS", &offsets, true)
         .override_global("TRIP", &trip, true)
         .map_max_entries("HOLDS", max_holds)
@@ -256,7 +257,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs()?;
     let offsets = resolve(&btf)?;
-    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None)?;
+    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::VERBOSE)?;
     let mut stats: Vec<ProgramStats> = Vec::new();
     for hook in GATE.iter().chain(TRIP) {
         if stats.iter().any(|seen| seen.program == hook.program) {
