@@ -71,7 +71,8 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
     if name == 0 || len == 0 || len > 255 {
         return None;
     }
-    let value = named(agent.policy, agent.name_bits, name, len)?;
+    let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
+    let value = named(agent.policy, agent.name_bits, name, len, last)?;
     Some((value.any.0 | value.last.0) & ops != 0)
 }
 

@@ -131,7 +131,11 @@ fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         btf.offset(of, path).with_context(|| format!("this kernel has no `{of}.{path}`: guard cannot read its structs"))
     };
     let values = Offsets::MEMBERS.iter().map(member).collect::<anyhow::Result<Vec<u32>>>()?;
-    Offsets::from_slice(&values).context("the list of members is shorter than the struct")
+    let offsets = Offsets::from_slice(&values).context("the list of members is shorter than the struct")?;
+    if !offsets.dentry_part_fits() {
+        bail!("this kernel keeps a `dentry`'s parent and name too far apart for guard to read them at once");
+    }
+    Ok(offsets)
 }
 
 fn load_object(
