@@ -56,8 +56,7 @@ pub fn has_place(op: Op) -> bool {
         | Op::Ioctl
         | Op::Signal
         | Op::Ptrace
-        | Op::IoUring
-        | Op::ExecVerify => false,
+        | Op::IoUring => false,
     }
 }
 

@@ -34,7 +34,6 @@ pub(crate) fn phrase(op: &str) -> String {
         Op::Signal => "send a signal to a process outside the agent",
         Op::Ptrace => "look into or change another process",
         Op::IoUring => "set up io_uring",
-        Op::ExecVerify => "run a program whose arguments changed after they were judged",
     }
     .to_owned()
 }

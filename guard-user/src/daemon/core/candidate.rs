@@ -131,7 +131,7 @@ impl Core {
             .find(|allowance| allowance.knows(&operation) && allowance.matches(&operation, agent, &ruling.rule))
             .map(|allowance| allowance.decision_about_more(self.now))
             .or_else(|| self.same_call(&operation));
-        let tripped = operation.context == Context::Tripped && !matches!(operation.op, Op::Exec | Op::ExecVerify);
+        let tripped = operation.context == Context::Tripped && operation.op != Op::Exec;
         let number = self.insert(operation, agent, ruling);
         if let Some(decision) = covering {
             return self.cover(number, decision);

@@ -207,7 +207,6 @@ fn detail(operation: &Operation) -> String {
         Op::Signal => format!("signal {first} to pid {second}"),
         Op::Ptrace => format!("of pid {second}"),
         Op::Mount => format!("mount flags {first:#x}"),
-        Op::ExecVerify => "the program is not the one that was judged".to_owned(),
         Op::Unlink
         | Op::Rmdir
         | Op::Link

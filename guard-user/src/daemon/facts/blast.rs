@@ -53,8 +53,7 @@ pub fn count(operation: &Operation, facts: &Facts) -> Option<api::Blast> {
         | Op::Ioctl
         | Op::Signal
         | Op::Ptrace
-        | Op::IoUring
-        | Op::ExecVerify => None,
+        | Op::IoUring => None,
     }
 }
 
