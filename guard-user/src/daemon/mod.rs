@@ -19,4 +19,4 @@ pub mod scope;
 pub mod server;
 pub mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
