@@ -18,14 +18,14 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use guard_common::record::HoldKey;
+use guard_common::{record::HoldKey, table::AGENTS_MAX};
 
 use crate::{
     agents::Agents,
     api,
-    daemon::{clock::Now, rulebook::Rulebook, scope},
+    daemon::{clock::Now, ended, rulebook::Rulebook, scope},
     holds::Holds,
     operation::Operation,
 };
@@ -159,6 +159,7 @@ impl Core {
             Input::Request { token, by, request } => self.request(token, by, request),
             Input::RefusedPeer { by, note } => self.refused_peer(by, note),
             Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
+            Input::AgentsEnded(agents) => self.agents_ended(&agents),
             Input::Restored(saved) => self.restored(*saved),
             Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
             Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
@@ -192,6 +193,27 @@ impl Core {
     /// Cgroups of all agents, below the cgroup root.
     pub fn agent_cgroups(&self) -> impl Iterator<Item = &str> {
         self.agents.iter().map(|agent| agent.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    /// Agents that end with their last process, since nothing of theirs waits.
+    #[must_use]
+    pub fn may_end(&self) -> Vec<ended::Candidate> {
+        let waits: HashSet<u64> = self.holds.live().filter_map(|hold| hold.agent).collect();
+        let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0 && !waits.contains(&agent.number));
+        agents
+            .map(|agent| ended::Candidate {
+                number: agent.number,
+                cgroup: agent.cgroup.clone(),
+                cgroup_id: agent.cgroup_id,
+                own: agent.has_own_cgroup(),
+            })
+            .collect()
+    }
+
+    /// No further agent can be tagged.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.agents.len() >= AGENTS_MAX as usize
     }
 
     fn emit(&mut self, effect: Effect) {

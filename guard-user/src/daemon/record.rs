@@ -13,6 +13,8 @@ pub enum Kind {
     Stop,
     Tag,
     Untag,
+    /// Nobody of the agent lives any more.
+    AgentEnded,
     Hold,
     Decision,
     /// A decision that never took effect because its own line could not be flushed.

@@ -28,6 +28,7 @@ use super::{
     clock::Now,
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
     effect::{Edge, Kernel, Notices},
+    ended::Endings,
     process::Processes,
     rulebook::Rulebook,
     server::{self, Ask, Peer},
@@ -105,7 +106,7 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0 };
+    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0, endings: Endings::default() };
     daemon.start(saved, torn)?;
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
@@ -131,7 +132,10 @@ pub async fn run<K: Kernel, N: Notices>(
             }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
-            _ = scan.tick() => daemon.scan(),
+            _ = scan.tick() => {
+                daemon.scan();
+                daemon.end_agents(false);
+            }
             () = async { match tick { Some(wait) => tokio::time::sleep(wait).await, None => std::future::pending().await } } =>
                 daemon.handle(Input::Tick),
         }
@@ -149,6 +153,7 @@ struct Daemon<K> {
     last_token: u64,
     /// The kernel's counter when the maps were last gone through.
     notices_lost: u64,
+    endings: Endings,
 }
 
 impl<K: Kernel> Daemon<K> {
@@ -162,8 +167,11 @@ impl<K: Kernel> Daemon<K> {
             Ok(saved) => {
                 for agent in saved.agents {
                     match self.edge.cgroups.id(&agent.cgroup) {
-                        Ok(id) if id == agent.cgroup_id => self.handle(Input::Restored(Box::new(agent))),
-                        Ok(_) | Err(_) => tracing::info!("the cgroup of agent {} is gone", agent.name),
+                        Ok(id) if id != agent.cgroup_id => {
+                            tracing::warn!("another cgroup is where agent {} was: {}", agent.name, agent.cgroup);
+                        }
+                        // Without its cgroup, too: a task may have left it before and still carry the tag.
+                        Ok(_) | Err(_) => self.handle(Input::Restored(Box::new(agent))),
                     }
                 }
             }
@@ -171,10 +179,26 @@ impl<K: Kernel> Daemon<K> {
                 "the agents of the last run cannot be read, so whatever they do is held: {error}"
             ))),
         }
+        match self.edge.kernel.purge() {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!("{removed} entries of the last run are removed from the kernel's tables"),
+            Err(error) => tracing::warn!("the tables of the last run stay in the kernel: {error}"),
+        }
         for key in self.edge.kernel.records().context("the kernel's holds cannot be read")? {
             self.look(key);
         }
         Ok(())
+    }
+
+    /// Agents whose last process has ended make room.
+    fn end_agents(&mut self, at_once: bool) {
+        let now = Now::read().boottime;
+        let ended = self.endings.look(now, at_once, self.core.may_end(), &self.edge.cgroups, &self.edge.kernel);
+        match ended {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(ended) => self.handle(Input::AgentsEnded(ended)),
+            Err(error) => tracing::warn!("ended agents stay listed: {error}"),
+        }
     }
 
     fn handle(&mut self, input: Input) {
@@ -253,6 +277,9 @@ impl<K: Kernel> Daemon<K> {
                 tracing::debug!("a refused peer left before its answer came");
             }
             return;
+        }
+        if matches!(request, Request::Tag(_)) && self.core.is_full() {
+            self.end_agents(true);
         }
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);

@@ -176,6 +176,19 @@ impl Kernel for FakeKernel {
         self.maps().agents.remove(&cgroup_id);
         Ok(())
     }
+    fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.remove_agent(cgroup_id)
+    }
+    fn tagged(&self) -> io::Result<BTreeSet<u64>> {
+        Ok(self.maps().tags.values().copied().collect())
+    }
+    fn purge(&mut self) -> io::Result<usize> {
+        let mut maps = self.maps();
+        let used: BTreeSet<u32> = maps.agents.values().map(|agent| agent.policy).collect();
+        let before = maps.policies.len();
+        maps.policies.retain(|policy| used.contains(policy));
+        Ok(before - maps.policies.len())
+    }
     fn set_policy(&mut self, policy: u32, _tables: &Tables) -> io::Result<()> {
         self.maps().policies.insert(policy);
         Ok(())

@@ -109,7 +109,9 @@ fn how(hold: &Hold) -> &'static str {
         (HoldContext::Denied, _) => {
             "denied at once, since this call cannot wait; approval lets one try of the same through"
         }
-        (HoldContext::Tripped, _) if hold.operation.op == Op::Exec.name() => "trip: stopped before the first instruction of the new program",
+        (HoldContext::Tripped, _) if hold.operation.op == Op::Exec.name() => {
+            "trip: stopped before the first instruction of the new program"
+        }
         (HoldContext::Tripped, _) => "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it",
     }
 }

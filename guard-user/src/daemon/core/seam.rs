@@ -59,7 +59,9 @@ pub enum Input {
         by: String,
         result: Result<(String, u64), String>,
     },
-    /// An agent of an earlier guardd whose cgroup still stands.
+    /// These agents have no process any more, and their cgroups are removed.
+    AgentsEnded(Vec<u64>),
+    /// An agent of an earlier guardd, unless another cgroup took the place of its own.
     Restored(Box<crate::daemon::state::SavedAgent>),
     /// Answer to [`Effect::Act`].
     Acted {
@@ -119,6 +121,11 @@ pub enum Effect {
     Tag(Box<Tag>),
     Untag {
         cgroup: String,
+        cgroup_id: u64,
+        policy: u32,
+    },
+    /// The kernel forgets an agent of which nobody lives.
+    EndAgent {
         cgroup_id: u64,
         policy: u32,
     },

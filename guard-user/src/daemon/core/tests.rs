@@ -301,6 +301,30 @@ fn holds_of_an_earlier_guardd_stand_again_and_numbers_go_on() {
 }
 
 #[test]
+fn an_agent_ends_when_nothing_of_it_waits_and_a_full_table_is_said() {
+    let mut bench = Bench::new();
+    assert!(bench.core.may_end()[0].own);
+    bench.candidate(&unlink(7, "/hold/a"));
+    assert_eq!(bench.core.may_end(), []);
+    bench.input(Input::AgentsEnded(vec![1]));
+    assert!(!bench.has(|effect| matches!(effect, Effect::EndAgent { .. })), "a hold came meanwhile");
+    bench.input(Input::ProcessGone { tgid: 7 });
+    bench.input(Input::AgentsEnded(vec![1]));
+    assert!(bench.has(|effect| matches!(effect, Effect::EndAgent { .. })) && bench.logged() == [Kind::AgentEnded]);
+    let places = crate::daemon::rulebook::Places::default();
+    for number in 0..=guard_common::table::AGENTS_MAX {
+        let tag = TagRequest {
+            name: String::new(),
+            places: places.clone(),
+            extra: None,
+            target: Target::Fresh { pid: number },
+        };
+        bench.input(Input::Request { token: 3, by: String::new(), request: Request::Tag(Box::new(tag)) });
+    }
+    assert_eq!(bench.problem(), Some(ProblemKind::BadRequest));
+}
+
+#[test]
 fn bad_rules_on_reload_change_nothing() {
     let mut bench = Bench::new();
     bench.input(Input::Reloaded { token: Some(1), by: String::new(), result: Err("rules.yaml:3:1: typo".to_owned()) });
