@@ -59,6 +59,8 @@ pub struct Hold {
     pub facts: Option<Box<Facts>>,
     pub blast: Option<api::Blast>,
     pub stops: u32,
+    /// A line that says who wanted what is in the log.
+    pub logged: bool,
     pub decision: Option<api::Decision>,
     pub outcome: Option<api::Outcome>,
 }

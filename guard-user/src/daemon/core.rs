@@ -103,6 +103,7 @@ enum Then {
 struct Counts {
     cleared: u64,
     covered: u64,
+    would_hold: u64,
     undecodable: u64,
     unknown_agent: u64,
     refused_peers: u64,

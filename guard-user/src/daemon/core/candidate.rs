@@ -11,7 +11,7 @@ use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
     daemon::{
         record::{Kind, Record},
-        rulebook::Ruling,
+        rulebook::{Judged, Ruling},
         scope,
     },
     holds::{Facts, Hold, Stage},
@@ -40,9 +40,14 @@ impl Core {
             // The restarted call resolved to something else: what was decided was about the old one.
             self.finish(number, Outcome::Expired, "became another operation");
         }
-        let (agent, ruling) = self.judge(&operation);
-        let Some(ruling) = ruling else {
-            return self.clear(&operation);
+        let (agent, judged) = self.judge(&operation);
+        let ruling = match judged {
+            Judged::Stop(ruling) => ruling,
+            Judged::WouldStop(ruling) => {
+                self.would_stop(&operation, agent, &ruling);
+                return self.clear(&operation);
+            }
+            Judged::Clear => return self.clear(&operation),
         };
         match ruling.action {
             Action::Allow => self.clear(&operation),
@@ -75,8 +80,7 @@ impl Core {
         if let Some(decision) = self.covering(number) {
             return self.cover(number, decision);
         }
-        let record = self.record_of(Kind::Hold, number);
-        self.log(record, false);
+        self.log_hold(number);
     }
 
     pub(super) fn blast(&mut self, name: HoldName, blast: Option<api::Blast>) {
@@ -89,7 +93,7 @@ impl Core {
     }
 
     /// Without an agent, or with doubt the rules do not clear, nothing is ever released by itself.
-    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Option<Ruling>) {
+    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Judged) {
         if let Some(agent) = self.agents.by_cgroup(operation.agent) {
             return (Some(agent.number), agent.judge.judge(operation));
         }
@@ -100,7 +104,21 @@ impl Core {
             text: "The task is tagged, but guardd does not know its agent, so no rule can clear it.".to_owned(),
             reversibility: Reversibility::Irreversible,
         };
-        (None, Some(ruling))
+        (None, Judged::Stop(ruling))
+    }
+
+    /// A rule that only observes: counted and in the log, and nothing else happens.
+    fn would_stop(&mut self, operation: &Operation, agent: Option<u64>, ruling: &Ruling) {
+        self.counts.would_hold += 1;
+        let mut record = self.record_about(Kind::WouldHold, operation, agent, ruling);
+        record.note = match ruling.action {
+            Action::Allow => "the rule only observes",
+            Action::Hold => "the rule only observes; enforced, it would hold this",
+            Action::Deny => "the rule only observes; enforced, it would deny this",
+            Action::Kill => "the rule only observes; enforced, it would kill the agent",
+        }
+        .to_owned();
+        self.log(record, false);
     }
 
     fn clear(&mut self, operation: &Operation) {
@@ -179,6 +197,7 @@ impl Core {
             facts: None,
             blast: None,
             stops: operation.stops,
+            logged: false,
             decision: None,
             outcome: None,
             operation,

@@ -137,6 +137,10 @@ impl Core {
 
     /// Ends a hold: logged, published, and off the reasons its agent is frozen.
     pub(super) fn finish(&mut self, number: u64, outcome: Outcome, note: &str) {
+        // A process may end before anything could be found out about it: the log still begins with what it wanted.
+        if self.holds.get(number).is_some_and(|hold| !hold.logged) {
+            self.log_hold(number);
+        }
         let Some(hold) = self.holds.finish(number, outcome) else { return };
         let agent = hold.agent;
         let mut record = self.record_of(Kind::Outcome, number);

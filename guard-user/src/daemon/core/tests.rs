@@ -271,6 +271,40 @@ fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
 }
 
 #[test]
+fn what_an_observing_rule_would_hold_goes_on_and_is_logged_and_counted() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/watch/a"));
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.logged(), [Kind::WouldHold]);
+    let record = bench.seen.iter().find_map(|effect| match effect {
+        Effect::Audit { record, .. } => Some(record),
+        _other => None,
+    });
+    let record = record.expect("it was logged");
+    assert_eq!((record.rule.as_str(), record.agent.as_str(), record.pid), ("watch", "a1", Some(7)));
+    assert_eq!(record.operation.as_ref().map(|operation| operation.path.as_str()), Some("/watch/a"));
+    let status = bench.core.status();
+    assert!(status.counts.iter().any(|count| count.name == "would_hold" && count.value == 1));
+    assert_eq!(status.pending, 0);
+}
+
+#[test]
+fn the_log_says_what_was_wanted_before_it_says_that_the_process_died() {
+    let mut bench = Bench::new();
+    let mut operation = unlink(7, "/hold/a");
+    operation.context = Context::Denied;
+    bench.candidate(&operation);
+    bench.input(Input::ProcessGone { tgid: 7 });
+    assert_eq!(bench.logged(), [Kind::Hold, Kind::Outcome]);
+    assert_eq!(bench.outcome(1), Some(Outcome::Died));
+    bench.candidate(&unlink(8, "/hold/b"));
+    bench.facts(&unlink(8, "/hold/b"), "/hold");
+    assert_eq!(bench.logged(), [Kind::Hold]);
+    bench.input(Input::ProcessGone { tgid: 8 });
+    assert_eq!(bench.logged(), [Kind::Outcome], "once is enough");
+}
+
+#[test]
 fn a_rule_may_deny_at_once_or_kill_the_whole_agent() {
     let mut bench = Bench::new();
     bench.candidate(&unlink(7, "/deny/a"));
@@ -297,7 +331,7 @@ fn holds_of_an_earlier_guardd_stand_again_and_numbers_go_on() {
     assert_eq!(core.hold_views(false)[0].id, "h13");
     drop(core.handle(at(2), Input::Consumed { name: unlink(7, "/hold/a").name, approved: true }));
     assert_eq!(core.hold_views(true)[0].outcome, Some(Outcome::Released));
-    assert_eq!(core.seq, 42);
+    assert_eq!(core.seq, 43, "who wanted what, and what became of it");
 }
 
 #[test]

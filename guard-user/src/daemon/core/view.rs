@@ -22,6 +22,7 @@ impl Core {
         let named = [
             ("cleared", counts.cleared),
             ("covered", counts.covered),
+            ("would_hold", counts.would_hold),
             ("undecodable", counts.undecodable),
             ("unknown_agent", counts.unknown_agent),
             ("refused_peers", counts.refused_peers),
@@ -138,7 +139,7 @@ fn words(hold: &Hold) -> String {
 }
 
 /// The acting process as far as the kernel told, while nothing more is known.
-fn actor(operation: &Operation) -> api::Process {
+pub(super) fn actor(operation: &Operation) -> api::Process {
     api::Process {
         pid: operation.tgid,
         ppid: 0,
