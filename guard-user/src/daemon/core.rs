@@ -27,7 +27,7 @@ use crate::{
     api,
     daemon::{clock::Now, ended, rulebook::Rulebook, scope},
     holds::Holds,
-    operation::Operation,
+    operation::{HoldName, Operation},
 };
 
 pub(crate) use agent::within;
@@ -49,6 +49,8 @@ pub struct Core {
     holds: Holds,
     /// Cleared operations on their way back, by key.
     cleared: HashMap<HoldKey, Cleared>,
+    /// Keys of records nobody understands, so that each is said once.
+    unreadable: HashSet<HoldKey>,
     /// What a process may (or may not) go on doing without asking again. Oldest first.
     allowances: VecDeque<Allowance>,
     seq: u64,
@@ -105,6 +107,7 @@ struct Counts {
     covered: u64,
     would_hold: u64,
     undecodable: u64,
+    missed: u64,
     unknown_agent: u64,
     refused_peers: u64,
     grant_failed: u64,
@@ -129,6 +132,7 @@ impl Core {
             agents: Agents::default(),
             holds: Holds::default(),
             cleared: HashMap::new(),
+            unreadable: HashSet::new(),
             allowances: VecDeque::new(),
             seq,
             audit_failed: None,
@@ -151,6 +155,7 @@ impl Core {
         match input {
             Input::Candidate(operation) => self.candidate(operation),
             Input::Undecodable { key, error } => self.undecodable(key, &error),
+            Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
             Input::Gone(name) => self.gone(name),
@@ -209,6 +214,20 @@ impl Core {
                 own: agent.has_own_cgroup(),
             })
             .collect()
+    }
+
+    /// A hold that was shown and not decided stands under this key. What is on its way may be another by now.
+    #[must_use]
+    pub fn waits_under(&self, key: HoldKey) -> bool {
+        let hold = self.holds.under(key).and_then(|number| self.holds.get(number));
+        hold.is_some_and(|hold| hold.stage == crate::holds::Stage::Pending)
+    }
+
+    /// It was heard of before, whatever became of it.
+    #[must_use]
+    pub fn knows(&self, name: HoldName) -> bool {
+        self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold)
+            || self.holds.iter().any(|hold| hold.operation.name == name)
     }
 
     /// No further agent can be tagged.

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use guard_common::{
     count::Count,
     notice::{self, Notice},
-    record::HoldKey,
+    record::{HoldKey, SLOT_DENIED},
 };
 use tokio::{
     net::UnixListener,
@@ -133,6 +133,9 @@ pub async fn run<K: Kernel, N: Notices>(
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
             _ = scan.tick() => {
+                for notice in notices.now() {
+                    daemon.notice(notice);
+                }
                 daemon.scan();
                 daemon.end_agents(false);
             }
@@ -215,7 +218,12 @@ impl<K: Kernel> Daemon<K> {
     fn notice(&mut self, notice: Notice) {
         let name = HoldName { key: notice.key, hold: notice.hold };
         match notice.kind {
-            notice::HELD => self.look(notice.key),
+            notice::HELD => {
+                // A refused call does not wait: its process may have ended, and taken the record with it.
+                if !self.look(notice.key) && notice.key.slot == SLOT_DENIED && !self.core.knows(name) {
+                    self.handle(Input::Missed { tgid: notice.tgid });
+                }
+            }
             notice::HELD_AGAIN => {
                 self.handle(Input::HeldAgain(name));
                 // The core may not know it: its first notice was lost, or it gave the hold up.
@@ -228,23 +236,32 @@ impl<K: Kernel> Daemon<K> {
         }
     }
 
-    /// A full ring buffer loses notices, never holds: those are in the map and are looked for there.
+    /// A full ring buffer loses notices and a wake-up may be missed, never a hold: it is in the map and found there.
+    /// Records are large: what is known to wait is read again only when a notice was lost.
     fn scan(&mut self) {
         let lost = match self.edge.kernel.counts() {
-            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map_or(0, |(_, lost)| *lost),
-            Err(error) => return tracing::warn!("the kernel's counters cannot be read: {error}"),
+            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map(|(_, lost)| *lost),
+            Err(error) => {
+                tracing::warn!("the kernel's counters cannot be read: {error}");
+                None
+            }
         };
-        if std::mem::replace(&mut self.notices_lost, lost) == lost {
-            return;
-        }
+        let all = lost != Some(self.notices_lost);
+        self.notices_lost = lost.unwrap_or(self.notices_lost);
         match self.edge.kernel.records() {
-            Ok(keys) => keys.into_iter().for_each(|key| self.look(key)),
+            Ok(keys) => {
+                for key in keys {
+                    if all || !self.core.waits_under(key) {
+                        self.look(key);
+                    }
+                }
+            }
             Err(error) => self.handle(Input::Trouble(format!("the kernel's holds cannot be read: {error}"))),
         }
     }
 
-    /// Reads a record from the kernel. What cannot be read or understood stays stopped.
-    fn look(&mut self, key: HoldKey) {
+    /// Reads a record from the kernel; false when there is none. What cannot be read or understood stays stopped.
+    fn look(&mut self, key: HoldKey) -> bool {
         match self.edge.kernel.record(key) {
             Ok(Some(record)) => match Operation::decode(key, &record) {
                 Ok(mut operation) => {
@@ -253,9 +270,10 @@ impl<K: Kernel> Daemon<K> {
                 }
                 Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
             },
-            Ok(None) => {}
+            Ok(None) => return false,
             Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
         }
+        true
     }
 
     fn reload(&mut self) {

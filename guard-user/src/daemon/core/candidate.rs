@@ -26,6 +26,7 @@ const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 impl Core {
     pub(super) fn candidate(&mut self, operation: Box<Operation>) {
         let name = operation.name;
+        self.unreadable.remove(&name.key);
         if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
             return;
         }
@@ -63,9 +64,22 @@ impl Core {
     }
 
     pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
+        if !self.unreadable.insert(key) {
+            return;
+        }
         self.counts.undecodable += 1;
         let mut record = Record::new(Kind::Error);
         record.note = format!("hold of task {} (slot {}) stays stopped: {error}", key.id, key.slot);
+        self.log(record, false);
+    }
+
+    pub(super) fn missed(&mut self, tgid: u32) {
+        self.counts.missed += 1;
+        let mut record = Record::new(Kind::Error);
+        record.pid = Some(tgid);
+        record.note = "an operation of this process was refused, and the process ended before it was known which; \
+                       nothing was let through"
+            .to_owned();
         self.log(record, false);
     }
 

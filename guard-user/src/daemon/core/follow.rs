@@ -37,6 +37,7 @@ impl Core {
     }
 
     pub(super) fn gone(&mut self, name: HoldName) {
+        self.unreadable.remove(&name.key);
         self.cleared.retain(|key, cleared| *key != name.key || cleared.hold != name.hold);
         if let Some(number) = self.holds.named(name) {
             self.died(number);

@@ -20,6 +20,10 @@ pub enum Input {
         key: HoldKey,
         error: String,
     },
+    /// A call of this process was refused, and its record was gone before it could be read.
+    Missed {
+        tgid: u32,
+    },
     HeldAgain(HoldName),
     /// The grant of this hold was used.
     Consumed {

@@ -24,6 +24,7 @@ impl Core {
             ("covered", counts.covered),
             ("would_hold", counts.would_hold),
             ("undecodable", counts.undecodable),
+            ("missed", counts.missed),
             ("unknown_agent", counts.unknown_agent),
             ("refused_peers", counts.refused_peers),
             ("grant_failed", counts.grant_failed),
