@@ -111,7 +111,8 @@ fn verbs(source: &str, readme: &str, problems: &mut Vec<String>) {
         found += 1;
         let is_there = ["guardctl ", "`"].iter().any(|before| {
             let wanted = format!("{before}{verb}");
-            let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_:".contains(next));
+            let ends =
+                |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_:".contains(next));
             readme.match_indices(&wanted).any(|(at, _)| ends(&readme[at + wanted.len()..]))
         });
         if !is_there {

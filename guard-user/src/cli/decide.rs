@@ -88,9 +88,10 @@ pub(super) async fn outcomes(events: &mut Events, holds: &mut [Hold], deadline: 
 /// Approved and yet it did not happen: whoever approved must hear that.
 fn exit_of(verdict: Verdict, hold: &Hold) -> Exit {
     match (verdict, hold.outcome) {
-        (Verdict::Approve, Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused)) => {
-            Exit::Failure
-        }
+        (
+            Verdict::Approve,
+            Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused | Outcome::Unknown),
+        ) => Exit::Failure,
         (Verdict::Approve, Some(Outcome::Released) | None) | (Verdict::Deny | Verdict::Kill, _) => Exit::Success,
     }
 }

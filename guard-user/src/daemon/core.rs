@@ -26,7 +26,7 @@ use crate::{
     agents::Agents,
     api,
     daemon::{clock::Now, ended, rulebook::Rulebook, scope},
-    holds::Holds,
+    holds::{Holds, Tally},
     operation::{HoldName, Operation},
 };
 
@@ -58,6 +58,7 @@ pub struct Core {
     audit_failed: Option<String>,
     queue: VecDeque<Queued>,
     counts: Counts,
+    tally: Tally,
     trouble: Option<String>,
     next_probe: u64,
     now: Now,
@@ -138,6 +139,7 @@ impl Core {
             audit_failed: None,
             queue: VecDeque::new(),
             counts: Counts::default(),
+            tally: Tally::default(),
             trouble: None,
             next_probe: 0,
             now,
@@ -158,6 +160,8 @@ impl Core {
             Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Counted(tally) => self.tally = tally,
+            Input::Settled { number, waits, lives, tally } => self.settled(number, waits, lives, tally),
             Input::Gone(name) => self.gone(name),
             Input::ProcessGone { tgid } => self.process_gone(tgid),
             Input::Facts { name, facts } => self.facts(name, facts),

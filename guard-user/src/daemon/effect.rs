@@ -25,7 +25,7 @@ use super::{
     process::{Process, Processes},
     rulebook, state,
 };
-use crate::{api, operation::HoldName, rules::lower::Tables};
+use crate::{api, holds::Tally, operation::HoldName, rules::lower::Tables};
 
 /// What guardd needs of the kernel programs and their maps.
 pub trait Kernel {
@@ -92,6 +92,20 @@ impl<K: Kernel> Edge<K> {
             Effect::RemoveHold(HoldName { key, hold }) => {
                 let removed = self.kernel.remove_hold(key, hold);
                 removed.err().map(|error| Input::Trouble(format!("a hold could not be removed: {error}")))
+            }
+            Effect::Settle { number, name, tgid, tid, start_boottime } => {
+                let waits = self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.hold == name.hold));
+                match (waits, self.kernel.counts()) {
+                    (Ok(waits), Ok(counts)) => {
+                        let lives = facts::lives(tgid, tid, start_boottime);
+                        Some(Input::Settled { number, waits, lives, tally: Tally::of(&counts) })
+                    }
+                    (Err(error), _) | (_, Err(error)) => {
+                        tracing::warn!("what became of a hold cannot be read: {error}");
+                        let tally = Tally { lost: u64::MAX, voided: u64::MAX };
+                        Some(Input::Settled { number, waits: false, lives: false, tally })
+                    }
+                }
             }
             Effect::Watch { tgid } => self.watch(tgid),
             Effect::Gather(gather) => {

@@ -13,7 +13,6 @@ use std::{
 
 use anyhow::Context as _;
 use guard_common::{
-    count::Count,
     notice::{self, Notice},
     record::{HoldKey, SLOT_DENIED},
 };
@@ -36,6 +35,7 @@ use super::{
 };
 use crate::{
     api::ProblemKind,
+    holds::Tally,
     operation::{HoldName, Operation},
 };
 
@@ -106,7 +106,7 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0, endings: Endings::default() };
+    let mut daemon = Daemon { core, edge, last_token: 0, tally: Tally::default(), endings: Endings::default() };
     daemon.start(saved, torn)?;
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
@@ -154,8 +154,8 @@ struct Daemon<K> {
     core: Core,
     edge: Edge<K>,
     last_token: u64,
-    /// The kernel's counter when the maps were last gone through.
-    notices_lost: u64,
+    /// The kernel's counters when the maps were last gone through.
+    tally: Tally,
     endings: Endings,
 }
 
@@ -239,15 +239,20 @@ impl<K: Kernel> Daemon<K> {
     /// A full ring buffer loses notices and a wake-up may be missed, never a hold: it is in the map and found there.
     /// Records are large: what is known to wait is read again only when a notice was lost.
     fn scan(&mut self) {
-        let lost = match self.edge.kernel.counts() {
-            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map(|(_, lost)| *lost),
+        let all = match self.edge.kernel.counts() {
+            Ok(counts) => {
+                let tally = Tally::of(&counts);
+                let before = std::mem::replace(&mut self.tally, tally);
+                if before != tally {
+                    self.handle(Input::Counted(tally));
+                }
+                before.lost != tally.lost
+            }
             Err(error) => {
                 tracing::warn!("the kernel's counters cannot be read: {error}");
-                None
+                true
             }
         };
-        let all = lost != Some(self.notices_lost);
-        self.notices_lost = lost.unwrap_or(self.notices_lost);
         match self.edge.kernel.records() {
             Ok(keys) => {
                 for key in keys {

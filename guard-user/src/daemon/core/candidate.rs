@@ -14,7 +14,7 @@ use crate::{
         rulebook::{Judged, Ruling},
         scope,
     },
-    holds::{Facts, Hold, Stage},
+    holds::{Ending, Facts, Hold, Stage},
     operation::{Context, HoldName, Operation},
 };
 
@@ -39,7 +39,7 @@ impl Core {
                 return;
             }
             // The restarted call resolved to something else: what was decided was about the old one.
-            self.finish(number, Outcome::Expired, "became another operation");
+            self.end_unheard(number, Ending::Became);
         }
         let (agent, judged) = self.judge(&operation);
         let ruling = match judged {
@@ -212,6 +212,8 @@ impl Core {
             blast: None,
             stops: operation.stops,
             logged: false,
+            tally: self.tally,
+            ending: None,
             decision: None,
             outcome: None,
             operation,

@@ -112,6 +112,11 @@ impl Model {
                         self.held.remove(&name.key);
                     }
                 }
+                Effect::Settle { number, name, .. } => {
+                    let waits = self.held.get(&name.key).is_some_and(|(_, hold)| *hold == name.hold);
+                    let (lives, tally) = (true, crate::holds::Tally::default());
+                    self.input(Input::Settled { number, waits, lives, tally });
+                }
                 Effect::KillProcess { tgid } => self.kill(tgid),
                 Effect::Audit { record, .. } => {
                     if let (crate::daemon::record::Kind::Decision, Some(verdict)) = (record.kind, record.verdict) {

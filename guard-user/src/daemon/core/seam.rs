@@ -6,7 +6,7 @@ use super::{Answer, Request, Target, Token};
 use crate::{
     api,
     daemon::{record::Record, rulebook::Rulebook, state::Saved},
-    holds::Facts,
+    holds::{Facts, Tally},
     operation::{HoldName, Operation},
     rules::lower::Tables,
 };
@@ -29,6 +29,17 @@ pub enum Input {
     Consumed {
         name: HoldName,
         approved: bool,
+    },
+    /// What the kernel has counted by now.
+    Counted(Tally),
+    /// Answer to [`Effect::Settle`].
+    Settled {
+        number: u64,
+        /// It still stands in the kernel's map, so its answer was not used.
+        waits: bool,
+        /// The very thread lives.
+        lives: bool,
+        tally: Tally,
     },
     /// The task of this hold is gone.
     Gone(HoldName),
@@ -109,6 +120,14 @@ pub enum Effect {
         tgid: u32,
     },
     RemoveHold(HoldName),
+    /// Find out what is known of a hold whose answer nobody saw used.
+    Settle {
+        number: u64,
+        name: HoldName,
+        tgid: u32,
+        tid: u32,
+        start_boottime: u64,
+    },
     /// Tell when this process ends.
     Watch {
         tgid: u32,

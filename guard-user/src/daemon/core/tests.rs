@@ -13,7 +13,7 @@ use crate::{
         scope::Root,
         testing::{Book, about, at, core, unlink},
     },
-    holds::Facts,
+    holds::{Facts, Tally},
     operation::{Context, HoldName},
 };
 
@@ -22,15 +22,25 @@ struct Bench {
     core: Core,
     now: u64,
     seen: Vec<Effect>,
+    /// What the edge finds when it is asked: does the hold wait, does its thread live, what is counted.
+    kernel: (bool, bool, Tally),
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { core: core(), now: 1, seen: Vec::new() }
+        Self { core: core(), now: 1, seen: Vec::new(), kernel: (false, true, Tally::default()) }
     }
 
     fn input(&mut self, input: Input) {
         self.seen = self.core.handle(at(self.now), input);
+        let settle = self.seen.iter().find_map(|effect| match effect {
+            Effect::Settle { number, .. } => Some(*number),
+            _other => None,
+        });
+        if let Some(number) = settle {
+            let (waits, lives, tally) = self.kernel;
+            self.seen.append(&mut self.core.handle(at(self.now), Input::Settled { number, waits, lives, tally }));
+        }
     }
 
     fn candidate(&mut self, operation: &Operation) {
@@ -236,6 +246,39 @@ fn an_approval_that_is_not_used_in_time_expires_and_a_denial_does_not() {
         assert_eq!(bench.grants().is_empty(), !repeated);
         assert_eq!(bench.has(|effect| matches!(effect, Effect::RemoveHold(_))), !repeated);
     }
+}
+
+#[test]
+fn an_answer_whose_notice_was_lost_is_told_by_what_it_left_behind() {
+    let lost = Tally { lost: 1, voided: 0 };
+    let cases = [
+        (true, true, lost, Verdict::Approve, Outcome::Expired),
+        (false, true, Tally::default(), Verdict::Approve, Outcome::Expired),
+        (false, true, lost, Verdict::Approve, Outcome::Released),
+        (false, true, lost, Verdict::Deny, Outcome::Refused),
+        (false, true, Tally { voided: 1, ..lost }, Verdict::Approve, Outcome::Unknown),
+        (false, true, Tally { voided: 1, ..lost }, Verdict::Deny, Outcome::Expired),
+        (false, false, lost, Verdict::Approve, Outcome::Unknown),
+    ];
+    for (waits, lives, tally, verdict, expected) in cases {
+        let mut bench = Bench::new();
+        bench.candidate(&unlink(7, "/hold/a"));
+        bench.decide("h1", verdict, Scope::Once);
+        bench.flush();
+        bench.kernel = (waits, lives, tally);
+        let mut other = unlink(7, "/hold/b");
+        other.name.hold = 2_000;
+        bench.candidate(&other);
+        assert_eq!(bench.outcome(1), Some(expected), "{waits} {lives} {tally:?} {verdict:?}");
+        assert_eq!(bench.core.holds.pending(None), 1, "the next one waits");
+    }
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/hold/a"));
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    bench.kernel = (false, false, lost);
+    bench.input(Input::ProcessGone { tgid: 7 });
+    assert_eq!(bench.outcome(1), Some(Outcome::Unknown));
 }
 
 #[test]

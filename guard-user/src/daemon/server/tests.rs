@@ -247,6 +247,35 @@ fn a_hold_is_found_within_two_seconds_though_no_notice_ever_comes() {
 }
 
 #[test]
+fn an_approval_whose_notice_was_lost_is_not_called_expired() {
+    with_daemon(async |bench| {
+        let agent = bench.tag().await;
+        let mut child = sleeper();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it lives");
+        let ticks: u64 = stat.split(' ').nth(21).and_then(|ticks| ticks.parse().ok()).expect("field 22");
+        let key = HoldKey { id: child.id(), slot: 0 };
+        let held = |hold: u64, path: &str| {
+            let mut record = record(agent, child.id(), path);
+            (record.hold, record.start_boottime) = (hold, ticks * 10_000_000);
+            bench.kernel.maps().records.insert(key, record);
+        };
+        held(1_000, "/hold/a");
+        bench.until("/v1/holds", |holds| holds[0]["id"] == "h1").await;
+        let (status, _) = bench.send("POST", "/v1/holds/h1/decision", r#"{"verdict":"approve","scope":"once"}"#).await;
+        assert_eq!(status, 200);
+        // The kernel lets it go on, the ring is full, and the next operation is stopped.
+        bench.kernel.maps().grants.clear();
+        bench.kernel.maps().notices_lost += 1;
+        held(2_000, "/hold/b");
+        let hold = bench.until("/v1/holds/h1", |hold| hold["state"] == "done").await;
+        assert_eq!(hold["outcome"], "released");
+        assert!(bench.until("/v1/log", |log| log.to_string().contains("was used")).await.is_array());
+        child.kill().expect("killed");
+        child.wait().expect("waited");
+    });
+}
+
+#[test]
 fn a_record_nobody_understands_is_said_once_and_stays() {
     with_daemon(async |bench| {
         let agent = bench.tag().await;
