@@ -5,7 +5,8 @@
 //! the daemon resolves them against the stopped process.
 
 use aya_ebpf::{
-    EbpfContext as _, helpers::generated::bpf_send_signal_thread, macros::raw_tracepoint, programs::RawTracePointContext,
+    EbpfContext as _, helpers::generated::bpf_send_signal_thread, macros::raw_tracepoint,
+    programs::RawTracePointContext,
 };
 use guard_common::{
     count::Count,

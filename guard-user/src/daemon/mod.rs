@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod effect;
+pub mod ended;
 pub mod facts;
 pub mod lock;
 pub mod notify;
@@ -19,4 +20,4 @@ pub mod scope;
 pub mod server;
 pub mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

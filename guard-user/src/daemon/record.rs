@@ -13,7 +13,11 @@ pub enum Kind {
     Stop,
     Tag,
     Untag,
+    /// Nobody of the agent lives any more.
+    AgentEnded,
     Hold,
+    /// A rule that only observes matched; nothing was held.
+    WouldHold,
     Decision,
     /// A decision that never took effect because its own line could not be flushed.
     Withdrawn,
@@ -68,7 +72,7 @@ pub struct Record {
     pub tid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// The acting process first, then its parents; empty while they are not known.
+    /// The acting process first, then its parents; while nothing else is known, what the kernel said of the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Process>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,16 @@ pub struct Ruling {
     pub reversibility: Reversibility,
 }
 
+/// What the rules of an agent say about one operation.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Clear,
+    /// Cleared; a rule that only observes would have stopped it.
+    WouldStop(Ruling),
+    Stop(Ruling),
+}
+
 /// The places a rule may name for one agent; canonical, empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -28,9 +38,7 @@ pub struct Places {
 
 /// The rules of one agent.
 pub trait Judge: Send {
-    /// `None` clears the operation.
-    #[must_use]
-    fn judge(&self, operation: &Operation) -> Option<Ruling>;
+    fn judge(&self, operation: &Operation) -> Judged;
     fn tables(&self) -> Tables;
 }
 
@@ -77,20 +85,20 @@ impl Rulebook for crate::rules::compile::Rules {
 }
 
 impl Judge for crate::rules::compile::Policy {
-    fn judge(&self, operation: &Operation) -> Option<Ruling> {
+    fn judge(&self, operation: &Operation) -> Judged {
         use crate::rules::judge::Judgement;
         match crate::rules::judge::judge(self, operation) {
-            Judgement::Clear | Judgement::WouldHold(_) => None,
-            Judgement::Match(rule) => Some(Ruling {
-                action: rule.action,
-                rule: rule.name.clone(),
-                text: rule.text.clone(),
-                reversibility: rule.reversibility,
-            }),
+            Judgement::Clear => Judged::Clear,
+            Judgement::WouldHold(rule) => Judged::WouldStop(ruling(&rule)),
+            Judgement::Match(rule) => Judged::Stop(ruling(&rule)),
         }
     }
 
     fn tables(&self) -> Tables {
         Self::tables(self)
     }
+}
+
+fn ruling(rule: &crate::rules::compile::RuleInfo) -> Ruling {
+    Ruling { action: rule.action, rule: rule.name.clone(), text: rule.text.clone(), reversibility: rule.reversibility }
 }

@@ -20,7 +20,7 @@ use super::{
     clock::Now,
     core::{About, Core, Effect, Input},
     effect::{Kernel, Notices},
-    rulebook::{Judge, Places, Rulebook, Ruling},
+    rulebook::{Judge, Judged, Places, Rulebook, Ruling},
 };
 use crate::{
     api::{self, Action, Reversibility},
@@ -58,7 +58,7 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
     }
 }
 
-/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear.
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`, and `/watch` that only observes; everything else is clear.
 pub(crate) struct Book;
 
 impl Rulebook for Book {
@@ -75,14 +75,21 @@ impl Rulebook for Book {
 }
 
 impl Judge for Book {
-    fn judge(&self, operation: &Operation) -> Option<Ruling> {
-        let actions = [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill)];
-        actions.iter().find(|(place, _)| operation.path.starts_with(place)).map(|(place, action)| Ruling {
-            action: *action,
-            rule: place[1..].to_owned(),
-            text: "Tests say so.".to_owned(),
-            reversibility: Reversibility::Irreversible,
-        })
+    fn judge(&self, operation: &Operation) -> Judged {
+        let actions =
+            [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill), ("/watch", Action::Hold)];
+        let ruling =
+            actions.iter().find(|(place, _)| operation.path.starts_with(place)).map(|(place, action)| Ruling {
+                action: *action,
+                rule: place[1..].to_owned(),
+                text: "Tests say so.".to_owned(),
+                reversibility: Reversibility::Irreversible,
+            });
+        match ruling {
+            None => Judged::Clear,
+            Some(ruling) if ruling.rule == "watch" => Judged::WouldStop(ruling),
+            Some(ruling) => Judged::Stop(ruling),
+        }
     }
 
     fn tables(&self) -> Tables {
@@ -175,6 +182,19 @@ impl Kernel for FakeKernel {
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
         self.maps().agents.remove(&cgroup_id);
         Ok(())
+    }
+    fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.remove_agent(cgroup_id)
+    }
+    fn tagged(&self) -> io::Result<BTreeSet<u64>> {
+        Ok(self.maps().tags.values().copied().collect())
+    }
+    fn purge(&mut self) -> io::Result<usize> {
+        let mut maps = self.maps();
+        let used: BTreeSet<u32> = maps.agents.values().map(|agent| agent.policy).collect();
+        let before = maps.policies.len();
+        maps.policies.retain(|policy| used.contains(policy));
+        Ok(before - maps.policies.len())
     }
     fn set_policy(&mut self, policy: u32, _tables: &Tables) -> io::Result<()> {
         self.maps().policies.insert(policy);

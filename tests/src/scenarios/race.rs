@@ -106,14 +106,12 @@ ts = [threading.Thread(target=delete, args=(n,)) for n in range({THREADS})]
     let mut agent = guard.agent(&script)?;
     // One at a time, so that every approval wakes the others for nothing.
     for _ in 0..THREADS * 2 {
-        let hold = until("an undecided hold", || {
-            Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending"))
-        })?;
+        let hold =
+            until("an undecided hold", || Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending")))?;
         let answer = guard.guardctl(&["approve", "--once", crate::guard::id(&hold)?])?;
         ensure!(answer.code <= 1, "approve ended with {}: {}", answer.code, answer.stderr);
     }
-    let hold =
-        until("an undecided hold", || Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending")))?;
+    let hold = until("an undecided hold", || Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending")))?;
     guard.decide("approve", &hold)?;
     let output = agent.ends_with(0)?;
     ensure!(output.trim() == "all joined", "it printed {output:?}");

@@ -11,10 +11,10 @@ use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
     daemon::{
         record::{Kind, Record},
-        rulebook::Ruling,
+        rulebook::{Judged, Ruling},
         scope,
     },
-    holds::{Facts, Hold, Stage},
+    holds::{Ending, Facts, Hold, Stage},
     operation::{Context, HoldName, Operation},
 };
 
@@ -26,6 +26,7 @@ const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 impl Core {
     pub(super) fn candidate(&mut self, operation: Box<Operation>) {
         let name = operation.name;
+        self.unreadable.remove(&name.key);
         if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
             return;
         }
@@ -38,11 +39,16 @@ impl Core {
                 return;
             }
             // The restarted call resolved to something else: what was decided was about the old one.
-            self.finish(number, Outcome::Expired, "became another operation");
+            self.end_unheard(number, Ending::Became);
         }
-        let (agent, ruling) = self.judge(&operation);
-        let Some(ruling) = ruling else {
-            return self.clear(&operation);
+        let (agent, judged) = self.judge(&operation);
+        let ruling = match judged {
+            Judged::Stop(ruling) => ruling,
+            Judged::WouldStop(ruling) => {
+                self.would_stop(&operation, agent, &ruling);
+                return self.clear(&operation);
+            }
+            Judged::Clear => return self.clear(&operation),
         };
         match ruling.action {
             Action::Allow => self.clear(&operation),
@@ -58,9 +64,22 @@ impl Core {
     }
 
     pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
+        if !self.unreadable.insert(key) {
+            return;
+        }
         self.counts.undecodable += 1;
         let mut record = Record::new(Kind::Error);
         record.note = format!("hold of task {} (slot {}) stays stopped: {error}", key.id, key.slot);
+        self.log(record, false);
+    }
+
+    pub(super) fn missed(&mut self, tgid: u32) {
+        self.counts.missed += 1;
+        let mut record = Record::new(Kind::Error);
+        record.pid = Some(tgid);
+        record.note = "an operation of this process was refused, and the process ended before it was known which; \
+                       nothing was let through"
+            .to_owned();
         self.log(record, false);
     }
 
@@ -75,8 +94,7 @@ impl Core {
         if let Some(decision) = self.covering(number) {
             return self.cover(number, decision);
         }
-        let record = self.record_of(Kind::Hold, number);
-        self.log(record, false);
+        self.log_hold(number);
     }
 
     pub(super) fn blast(&mut self, name: HoldName, blast: Option<api::Blast>) {
@@ -89,7 +107,7 @@ impl Core {
     }
 
     /// Without an agent, or with doubt the rules do not clear, nothing is ever released by itself.
-    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Option<Ruling>) {
+    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Judged) {
         if let Some(agent) = self.agents.by_cgroup(operation.agent) {
             return (Some(agent.number), agent.judge.judge(operation));
         }
@@ -100,7 +118,21 @@ impl Core {
             text: "The task is tagged, but guardd does not know its agent, so no rule can clear it.".to_owned(),
             reversibility: Reversibility::Irreversible,
         };
-        (None, Some(ruling))
+        (None, Judged::Stop(ruling))
+    }
+
+    /// A rule that only observes: counted and in the log, and nothing else happens.
+    fn would_stop(&mut self, operation: &Operation, agent: Option<u64>, ruling: &Ruling) {
+        self.counts.would_hold += 1;
+        let mut record = self.record_about(Kind::WouldHold, operation, agent, ruling);
+        record.note = match ruling.action {
+            Action::Allow => "the rule only observes",
+            Action::Hold => "the rule only observes; enforced, it would hold this",
+            Action::Deny => "the rule only observes; enforced, it would deny this",
+            Action::Kill => "the rule only observes; enforced, it would kill the agent",
+        }
+        .to_owned();
+        self.log(record, false);
     }
 
     fn clear(&mut self, operation: &Operation) {
@@ -131,7 +163,7 @@ impl Core {
             .find(|allowance| allowance.knows(&operation) && allowance.matches(&operation, agent, &ruling.rule))
             .map(|allowance| allowance.decision_about_more(self.now))
             .or_else(|| self.same_call(&operation));
-        let tripped = operation.context == Context::Tripped && !matches!(operation.op, Op::Exec | Op::ExecVerify);
+        let tripped = operation.context == Context::Tripped && operation.op != Op::Exec;
         let number = self.insert(operation, agent, ruling);
         if let Some(decision) = covering {
             return self.cover(number, decision);
@@ -179,6 +211,9 @@ impl Core {
             facts: None,
             blast: None,
             stops: operation.stops,
+            logged: false,
+            tally: self.tally,
+            ending: None,
             decision: None,
             outcome: None,
             operation,

@@ -86,8 +86,7 @@ impl Core {
     fn approve(&mut self, number: u64, decision: api::Decision, token: Option<Token>) {
         let Some(hold) = self.holds.get_mut(number) else { return };
         hold.decision = Some(decision);
-        let record = self.record_of(Kind::Decision, number);
-        let seq = self.log(record, true);
+        let seq = self.log_decision(number);
         if let Some(hold) = self.holds.get_mut(number) {
             hold.stage = Stage::Recording { seq };
         }
@@ -119,6 +118,7 @@ impl Core {
         };
         let deadline = now + life;
         hold.stage = Stage::Granted { deadline, next };
+        hold.tally = self.tally;
         self.remember(number);
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
         if next.is_some() {
@@ -149,6 +149,7 @@ impl Core {
             Context::Held => {
                 let deadline = now + GRANT_LIFE;
                 hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
+                hold.tally = self.tally;
                 self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
                 self.emit(Effect::Continue { tgid });
             }
@@ -161,8 +162,7 @@ impl Core {
             }
         }
         self.remember(number);
-        let record = self.record_of(Kind::Decision, number);
-        self.log(record, true);
+        self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
         if context == Context::Denied {
             self.finish(number, Outcome::Refused, "");
@@ -174,8 +174,7 @@ impl Core {
         let Some(hold) = self.holds.get_mut(number) else { return };
         hold.decision = Some(decision);
         hold.stage = Stage::Killing;
-        let record = self.record_of(Kind::Decision, number);
-        self.log(record, true);
+        self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
     }
 
@@ -234,6 +233,13 @@ impl Core {
             allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
         }
         Some(allowance.decision_about_more(self.now))
+    }
+
+    /// Answers the number of the line, which also says who wanted what.
+    fn log_decision(&mut self, number: u64) -> u64 {
+        let record = self.record_of(Kind::Decision, number);
+        self.was_logged(number);
+        self.log(record, true)
     }
 
     pub(super) fn reply(&mut self, token: Token, answer: Answer) {
