@@ -145,7 +145,10 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     let part = (&raw const walk.part).cast::<u8>();
     // SAFETY: offsets inside `part`, which the verifier knows and checks.
     let (len, name) = unsafe {
-        (part.add(len_at as usize).cast::<u32>().read_volatile(), part.add(name_at as usize).cast::<u64>().read_volatile())
+        (
+            part.add(len_at as usize).cast::<u32>().read_volatile(),
+            part.add(name_at as usize).cast::<u64>().read_volatile(),
+        )
     };
     if parent == 0 || name == 0 {
         return None;
