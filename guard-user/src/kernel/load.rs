@@ -246,6 +246,8 @@ pub struct ProgramStats {
     pub program: String,
     /// Empty when it loaded.
     pub error: String,
+    /// It did not load because this kernel has no such hook.
+    pub hook_missing: bool,
     /// Bytes of translated instructions.
     pub translated_bytes: u32,
     /// Instructions the verifier walked.
@@ -270,6 +272,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
         let mut entry = ProgramStats {
             program: hook.program.to_owned(),
             error: String::new(),
+            hook_missing: matches!(hook.attach, Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}"))),
             translated_bytes: 0,
             verified_instructions: 0,
         };
