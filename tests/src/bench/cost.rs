@@ -21,7 +21,8 @@ const COUNT: u32 = 4_000;
 
 const METHOD: &str = "guest instructions, QEMU -icount shift=0, tmpfs, median of 5 rounds that take turns";
 
-/// Rules under which the daemon must be asked about, and clears, everything in one directory.
+/// Rules under which every operation is looked up, none of the ordinary ones matches, and the daemon must be asked
+/// about, and clears, every deletion in one directory.
 const CLEARED: &str = "rules:
   - name: never-matches
     text: Only the size of the prefilter's net matters here.
@@ -30,6 +31,20 @@ const CLEARED: &str = "rules:
     match:
       op: delete
       path: /tmp/bench-cleared/**/*.never
+  - name: somewhere-else
+    text: Every operation is looked up.
+    action: hold
+    reversibility: irreversible
+    match:
+      op: [delete, overwrite, read, create]
+      path: /srv/somewhere/else/**
+  - name: another-program
+    text: Every program is looked up.
+    action: hold
+    reversibility: irreversible
+    match:
+      op: exec
+      program: terraform
 ";
 
 /// Who does it, and where.
