@@ -177,7 +177,8 @@ impl<'a> Known<'a> {
                 clause.argv.iter().flat_map(Matcher::first_words).any(|first| first.as_bytes() == word)
             };
             let own = after_dash(file.as_bytes()).filter(is_wanted);
-            if *file != **program && own.is_none() {
+            let is_program = *file == **program || tool.also.iter().any(|name| **name == *file);
+            if !is_program && own.is_none() {
                 continue;
             }
             let dashed = own.or_else(|| after_dash(called));

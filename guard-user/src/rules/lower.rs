@@ -171,7 +171,11 @@ impl Lowering<'_> {
     fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
         for program in &fitted.clause.program {
             self.name(program.as_bytes(), ops, OpSet::EMPTY);
-            if !self.tools.get(program).dashed {
+            let tools = self.tools;
+            for file in &tools.get(program).also {
+                self.name(file.as_bytes(), ops, OpSet::EMPTY);
+            }
+            if !tools.get(program).dashed {
                 continue;
             }
             for word in fitted.clause.argv.iter().flat_map(super::argv::Matcher::first_words) {
