@@ -55,6 +55,8 @@ enum Part {
 struct Wanted {
     name: String,
     value: Option<GlobMatcher>,
+    /// `--dry-run=`: it must have none.
+    bare: bool,
 }
 
 impl Matcher {
@@ -164,16 +166,18 @@ impl Part {
 impl Wanted {
     fn new(text: &str) -> Result<Self, String> {
         let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(glob(value)?.compile_matcher())),
+            Some((name, value)) if !value.is_empty() => (name, Some(glob(value)?.compile_matcher())),
+            Some((name, _)) => (name, None),
             None => (text, None),
         };
-        Ok(Self { name: name.to_owned(), value })
+        Ok(Self { name: name.to_owned(), value, bare: text.ends_with('=') })
     }
 
     /// `exactly`: a value that only may belong to it is none.
     fn fits(&self, option: &Found<'_>, tool: &Tool, exactly: bool) -> bool {
         let Some(glob) = &self.value else {
-            return same_option(&option.name, &self.name, tool, exactly);
+            let is_bare = !self.bare || option.value.is_none_or(<[u8]>::is_empty);
+            return is_bare && same_option(&option.name, &self.name, tool, exactly);
         };
         let is = |value: Option<&[u8]>| value.is_some_and(|value| glob.is_match(super::pattern::bytes_path(value)));
         same_option(&option.name, &self.name, tool, exactly) && (is(option.value) || (!exactly && is(option.next)))
@@ -199,7 +203,7 @@ fn align(line: &Line<'_>, wanted: &[Part], whole: bool) -> Answer {
     enter(&mut places, 0);
     let mut answer = Answer::No;
     for word in &line.words {
-        if word.may_be_cut {
+        if word.may_be_cut && places.iter().any(|place| *place) {
             answer = Answer::Unknown;
         }
         let mut next = vec![false; places.len()];
