@@ -38,6 +38,7 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &State, tool: &Tool, l
             | Does::Overwrite
             | Does::Append
             | Does::Create
+            | Does::Unpack
             | Does::Read
             | Does::Chmod
             | Does::Chown
@@ -81,6 +82,7 @@ pub(crate) fn one(forecast: &mut Forecast<'_>, state: &State, does: Does, text: 
             forecast.act(state, Op::OpenWrite, text, false, step::append);
             made(forecast, state, text);
         }
+        Does::Unpack => one(forecast, state, Does::Overwrite, &format!("{}/{UNKNOWN}", text.trim_end_matches('/')), false),
         Does::Create => {
             forecast.act(state, Op::Mknod, text, false, |path, facts| step::on(Op::Mknod, path, facts));
         }
@@ -105,14 +107,16 @@ fn made(forecast: &mut Forecast<'_>, state: &State, text: &str) {
     }
 }
 
-/// All that is in the workspace is the workspace: `rm -rf ./*`.
+/// All that is in the workspace, `rm -rf ./*`, is more than a person expects an agent to remove; guardd sees the files
+/// one by one.
 fn everything(forecast: &mut Forecast<'_>, state: &State, text: &str, deep: bool) {
     let path = state.absolute(text);
     let is_all = path.file_name().is_some_and(|name| name == super::term::STAR.to_string().as_str() || name == "*");
-    let whole = if is_all { path.parent() } else { None };
-    if deep && !state.elsewhere && whole.is_some_and(|path| look::real(path) == forecast.scope.workspace) {
-        let workspace = forecast.scope.workspace.clone();
-        forecast.add(state, step::on(Op::Rmdir, &workspace, look::guess(&workspace)));
+    let whole = if is_all { path.parent() } else { Some(path.as_path()) };
+    let workspace = &forecast.scope.workspace;
+    let is_whole = whole.is_some_and(|whole| workspace.starts_with(look::real(whole)));
+    if deep && !state.elsewhere && !workspace.as_os_str().is_empty() && is_whole {
+        forecast.doubt("this removes everything in the workspace".to_owned());
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use guard_common::op::Op;
+
 use super::{
     command, files,
     forecast::{Forecast, Input, State},
@@ -42,6 +44,7 @@ pub(crate) fn respelled(name: &str, terms: &[Term]) -> Vec<Term> {
 pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str, line: &Line<'_>, terms: &[Term]) {
     match name {
         "find" | "gfind" => find(forecast, state, terms),
+        "mount" | "umount" => mounts(forecast, state, name, line, terms),
         _ if SQL.contains(&name) => statements(forecast, state, line, terms),
         _ => {
             if let Some((_, options)) = CODE.iter().find(|(program, _)| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') == *program || name == *program) {
@@ -53,9 +56,10 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str
                     .filter_map(|option| option.value.or(option.next))
                     .map(|text| String::from_utf8_lossy(text).into_owned())
                     .collect();
+                let is_fed = line.words.first().is_none_or(|word| word.text.starts_with(b"/dev/fd/") || word.text == b"-");
                 let piped = match &state.input {
-                    Input::Text(text) if line.words.is_empty() => Some(text.clone()),
-                    Input::Unknown(from) if line.words.is_empty() && texts.is_empty() => {
+                    Input::Text(text) if is_fed => Some(text.clone()),
+                    Input::Unknown(from) if is_fed && texts.is_empty() => {
                         forecast.doubt(format!("{from} is run by {name}, and nobody has seen it"));
                         None
                     }
@@ -66,6 +70,17 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str
                 }
             }
         }
+    }
+}
+
+/// `mount DEVICE DIR`, `mount --bind A B`, `umount DIR`; without words it lists.
+fn mounts(forecast: &mut Forecast<'_>, state: &State, name: &str, line: &Line<'_>, terms: &[Term]) {
+    let last = line.words.last().and_then(|word| terms.get(word.index));
+    if let Some(term) = last {
+        let op = if name == "mount" { Op::Mount } else { Op::Umount };
+        forecast.act(state, op, &term.text, false, |path, facts| step::on(op, path, facts));
+    } else if terms.iter().any(|term| term.text == "-a" || term.text == "--all") {
+        forecast.act(state, Op::Umount, "/", true, |path, facts| step::on(Op::Umount, path, facts));
     }
 }
 

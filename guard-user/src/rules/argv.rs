@@ -93,6 +93,7 @@ impl Matcher {
             && matcher.any_argument.is_none()
             && matcher.keywords.is_empty()
             && matcher.sql.is_empty()
+            && matcher.not_option.is_empty()
         {
             return Err("`argv` is empty: name a subcommand, option, argument or what SQL does".to_owned());
         }
@@ -233,5 +234,7 @@ fn same_option(found: &[u8], wanted: &str, tool: &Tool, exactly: bool) -> bool {
         let plain = |name: &[u8]| name.iter().position(|byte| *byte != b'-').unwrap_or(0);
         return found[plain(found)..] == wanted[plain(wanted)..];
     }
-    !exactly && found.len() > 2 && found.starts_with(b"--") && wanted.starts_with(found)
+    // An option that is known is not the beginning of another.
+    let is_short = !tool.takes_value(found, true) && !tool.is_switch(found, true);
+    !exactly && is_short && found.len() > 2 && found.starts_with(b"--") && wanted.starts_with(found)
 }

@@ -1,6 +1,8 @@
 //! Checked rules, and their fitting to one agent. No file is read and no operation judged here.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf, sync::Arc};
 
 use globset::{GlobSet, GlobSetBuilder};
 use guard_common::op::Op;
@@ -65,6 +67,9 @@ pub struct Policy {
     pub(crate) clauses: Vec<Fitted>,
     /// Per operation number, which clauses may match it.
     pub(crate) by_op: Vec<Vec<usize>>,
+    /// Of the clauses about an exec: those that name a program, by file name, and those that name none.
+    pub(crate) by_program: HashMap<Vec<u8>, Vec<usize>>,
+    pub(crate) any_program: Vec<usize>,
     /// `None` where they are too large together: then no path is known, and nothing that has one is cleared.
     pub(crate) globs: Option<GlobSet>,
     pub(crate) tools: Arc<Tools>,
@@ -208,10 +213,22 @@ impl Rules {
                 });
             }
         }
+        let (mut by_program, mut any_program) = (HashMap::<Vec<u8>, Vec<usize>>::new(), Vec::new());
+        for (index, fitted) in clauses.iter().enumerate().filter(|(_, fitted)| fitted.clause.ops().contains(Op::Exec)) {
+            let files = fitted.clause.program_files(&self.tools);
+            if files.is_empty() {
+                any_program.push(index);
+            }
+            for file in files {
+                by_program.entry(file).or_default().push(index);
+            }
+        }
         let may = |op: Op, fitted: &Fitted| fitted.clause.ops().contains(op);
         let of_op = |op: Op| (0..clauses.len()).filter(|index| may(op, &clauses[*index])).collect();
         Policy {
             by_op: Op::ALL.into_iter().map(of_op).collect(),
+            by_program,
+            any_program,
             globs: globs.builder.build().ok(),
             clauses,
             tools: Arc::clone(&self.tools),

@@ -36,7 +36,7 @@ pub fn judge(policy: &Policy, operation: &Operation) -> Judgement {
     let known = Known::of(policy, operation);
     let mut matched: Vec<(&Fitted, Answer)> = Vec::new();
     let mut excepted: Vec<&str> = Vec::new();
-    for fitted in policy.by_op[operation.op as usize].iter().map(|index| &policy.clauses[*index]) {
+    for fitted in known.clauses().into_iter().map(|index| &policy.clauses[index]) {
         let answer = known.matches(fitted);
         match (&fitted.except, answer) {
             (_, Answer::No) | (Some(_), Answer::Unknown) => {}
@@ -107,6 +107,19 @@ impl<'a> Known<'a> {
             facts_known: !strange,
             argv_known: !strange && doubts & doubt::ARGV == 0 && operation.argc as usize <= operation.argv.len(),
         }
+    }
+
+    /// The clauses that may match, in the order of the rules.
+    fn clauses(&self) -> Vec<usize> {
+        let policy = self.policy;
+        // A program whose file is not known may be any.
+        if !matches!(self.operation.op, Op::Exec | Op::ExecVerify) || !self.paths_known {
+            return policy.by_op[self.operation.op as usize].clone();
+        }
+        let named = policy.by_program.get(self.operation.file_name());
+        let mut clauses: Vec<usize> = policy.any_program.iter().chain(named.into_iter().flatten()).copied().collect();
+        clauses.sort_unstable();
+        clauses
     }
 
     fn matches(&self, fitted: &Fitted) -> Answer {

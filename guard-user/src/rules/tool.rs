@@ -1,5 +1,7 @@
 //! What guard knows of the command lines of programs: data, read from `tools/*.yaml`. Adding a tool needs no Rust.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use super::error::{Mistake, RulesError};
@@ -140,6 +142,8 @@ pub enum Does {
     Overwrite,
     Append,
     Create,
+    /// Fills a directory with files of any name, over those that are there.
+    Unpack,
     Read,
     Move,
     Link,
@@ -175,6 +179,9 @@ struct File {
 #[derive(Debug)]
 pub struct Tools {
     tools: Vec<Tool>,
+    by_name: HashMap<String, usize>,
+    /// The other names of their files.
+    by_file: HashMap<String, usize>,
     /// For a program that is not described.
     unknown: Tool,
 }
@@ -189,21 +196,25 @@ impl Tools {
                 serde_saphyr::from_str(text).map_err(|error| Mistake::of_yaml(origin, text, &error))?;
             tools.extend(file.tools);
         }
-        Ok(Self { tools, unknown: Tool::default() })
+        let names = |of: fn(&Tool) -> &Vec<String>| {
+            let each = |(index, tool): (usize, &Tool)| of(tool).iter().map(move |name| (name.clone(), index)).collect::<Vec<_>>();
+            tools.iter().enumerate().flat_map(each).collect()
+        };
+        let (by_name, by_file) = (names(|tool| &tool.program), names(|tool| &tool.also));
+        Ok(Self { tools, by_name, by_file, unknown: Tool::default() })
     }
 
-    /// The description of a program by its file name.
+    /// The description of a program by its name.
     #[must_use]
     pub fn get(&self, program: &str) -> &Tool {
-        let named = |tool: &&Tool| tool.program.iter().any(|name| name == program);
-        self.tools.iter().find(named).unwrap_or(&self.unknown)
+        self.by_name.get(program).map_or(&self.unknown, |index| &self.tools[*index])
     }
 
-    /// What one program says of itself, when asked for by a file name of another of its names.
+    /// The same by the name of its file, which may be another.
     #[must_use]
     pub fn of_file(&self, file: &str) -> &Tool {
-        let named = |tool: &&Tool| tool.program.iter().chain(&tool.also).any(|name| name == file);
-        self.tools.iter().find(named).unwrap_or(&self.unknown)
+        let index = self.by_name.get(file).or_else(|| self.by_file.get(file));
+        index.map_or(&self.unknown, |index| &self.tools[*index])
     }
 }
 

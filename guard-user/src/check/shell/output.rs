@@ -15,6 +15,12 @@ pub(super) const SOMEBODY: &str = "somebody";
 const FILTERS: [&str; 12] =
     ["cat", "tee", "sort", "uniq", "head", "tail", "grep", "egrep", "fgrep", "rg", "less", "tac"];
 
+/// Those that write shell text of their own making: `eval "$(ssh-agent -s)"`.
+const SETTERS: [&str; 20] = [
+    "ssh-agent", "direnv", "pyenv", "rbenv", "nodenv", "goenv", "brew", "starship", "zoxide", "fnm", "mise", "asdf", "dircolors",
+    "keychain", "opam", "conda", "thefuck", "atuin", "nvm", "minikube",
+];
+
 /// What a program writes.
 pub(super) fn of(state: &State, terms: &[Term]) -> Input {
     let text = |place: usize| terms.get(place).map_or("", |term| term.text.as_str());
@@ -29,6 +35,7 @@ pub(super) fn of(state: &State, terms: &[Term]) -> Input {
         "curl" | "wget" | "http" | "https" | "aria2c" | "fetch" | "nc" | "ncat" | "telnet" | "ssh" => {
             Input::Unknown("what comes from the network".to_owned())
         }
+        _ if SETTERS.contains(&name) => known(""),
         "mktemp" => known(words.last().copied().unwrap_or("/tmp/tmp.x")),
         "pwd" => state.cwd.as_ref().map_or_else(unknown, |cwd| known(&cwd.display().to_string())),
         "whoami" | "id" | "hostname" | "uname" | "arch" | "logname" | "tty" => known(SOMEBODY),
