@@ -11,6 +11,8 @@ use crate::check::{
 
 /// Most words that braces make of one.
 const MOST: usize = 64;
+/// A longer value is not kept: `x=$x$x` doubles each time.
+const LONGEST: usize = 64 * 1024;
 
 /// The arguments a word becomes: several where it has braces or blanks that are not quoted.
 pub(super) fn terms(forecast: &mut Forecast<'_>, state: &mut State, word: &Word) -> Vec<Term> {
@@ -22,6 +24,9 @@ pub(super) fn value(forecast: &mut Forecast<'_>, state: &mut State, word: &Word)
     let mut text = String::new();
     for piece in word {
         text.push_str(&part(forecast, state, piece).0);
+        if text.len() > LONGEST {
+            return UNKNOWN.to_string();
+        }
     }
     text
 }
@@ -34,6 +39,9 @@ fn one(forecast: &mut Forecast<'_>, state: &mut State, word: &Word) -> Vec<Term>
     let mut open = false;
     for piece in word {
         let (part, quoted) = part(forecast, state, piece);
+        if text.len() + part.len() > LONGEST {
+            return vec![Term::unknown()];
+        }
         is_there |= quoted || !part.is_empty();
         let is_literal = matches!(piece, Piece::Text { .. } | Piece::Wild(_) | Piece::Tilde(_));
         if quoted || is_literal {
@@ -138,7 +146,10 @@ fn braces(word: &Word) -> Vec<Word> {
             let mut one = word.clone();
             one[place] = Piece::Text { text: format!("{before}{part}{after}"), quoted: false };
             all.extend(braces(&one));
-            all.truncate(MOST);
+            if all.len() >= MOST {
+                all.truncate(MOST);
+                break;
+            }
         }
         return all;
     }

@@ -275,7 +275,7 @@ impl Parser {
                         None => return Err("`]]` is missing".to_owned()),
                         Some('(' | ')' | '<' | '>' | '&' | '|') => self.at += 1,
                         Some(_) if self.starts("]]") => break,
-                        Some(_) => words.push(self.word()?),
+                        Some(_) => words.push(self.some_word()?),
                     }
                 }
                 self.at += 2;

@@ -11,6 +11,9 @@ use crate::check::term::{ONE, STAR};
 /// Ends a word where it is not quoted.
 pub(super) const META: [char; 10] = [' ', '\t', '\n', ';', '&', '|', '<', '>', '(', ')'];
 
+/// How far ahead is looked to see what a bracket means: every letter of a text may be one.
+const NEAR: usize = 2000;
+
 impl Parser {
     /// A word that begins here.
     pub(super) fn word(&mut self) -> Result<Word, String> {
@@ -47,7 +50,7 @@ impl Parser {
 
     /// `[a-z]` stands for one letter.
     fn bracket(&mut self, word: &mut Word) {
-        let inside: String = self.rest().skip(1).take_while(|letter| *letter != ']' && !META.contains(letter)).collect();
+        let inside: String = self.rest().skip(1).take(NEAR).take_while(|letter| *letter != ']' && !META.contains(letter)).collect();
         let length = inside.chars().count();
         if length > 0 && self.look(1 + length) == Some(']') && !inside.contains(['$', '"', '\'', '`']) {
             self.at += length + 2;
@@ -256,7 +259,7 @@ impl Parser {
     pub(super) fn is_arithmetic(&self) -> bool {
         let mut depth = 0_i32;
         let mut before = ' ';
-        for (place, letter) in self.rest().enumerate() {
+        for (place, letter) in self.rest().enumerate().take(NEAR) {
             match letter {
                 '(' => depth += 1,
                 ')' => depth -= 1,
