@@ -31,7 +31,13 @@ fn run_more(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term], more
     }
     let terms = special::respelled(&name, terms);
     let terms = terms.as_slice();
-    forecast.add(&state, step::exec(&program(&state, &first.plain()), terms, more));
+    let path = program(&state, &first.plain());
+    forecast.add(&state, step::exec(&path, terms, more));
+    if let Some(text) = forecast.written.get(&path).cloned() {
+        state.input = text;
+        feed(forecast, &mut state);
+        return;
+    }
     let tool = forecast.tools.of_file(&name);
     let argv: Vec<OsString> = terms.iter().map(|term| term.plain().into()).collect();
     let line = Line::new(&argv, None, tool, true);
@@ -160,6 +166,10 @@ fn start(
 fn script(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term], place: Option<usize>) {
     if let Some(term) = place.and_then(|at| terms.get(at)) {
         let path = state.absolute(&term.text);
+        if let Some(text) = forecast.written.get(&path).cloned() {
+            state.input = text;
+            return feed(forecast, state);
+        }
         let text = if state.elsewhere { None } else { look::text(&path) };
         if let Some(text) = text {
             shell::run(forecast, state, &text);
@@ -176,7 +186,7 @@ fn feed(forecast: &mut Forecast<'_>, state: &mut State) {
         Input::None => {}
         Input::Text(text) => shell::run(forecast, state, &text),
         Input::Unknown(from) => {
-            forecast.doubt(format!("{from} is run by a shell, and nobody has seen it"));
+            forecast.doubt(format!("{from} is run, and nobody has seen it"));
         }
     }
 }

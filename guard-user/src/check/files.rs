@@ -4,7 +4,7 @@ use guard_common::op::Op;
 use std::path::Path;
 
 use super::{
-    forecast::{Forecast, State},
+    forecast::{Forecast, Input, State},
     look, step,
     term::{Term, UNKNOWN},
 };
@@ -45,6 +45,10 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &State, tool: &Tool, l
             | Does::Connect => {
                 let targets = if files.to == Which::Into { into(state, files, line, &words) } else { words };
                 for text in targets {
+                    if files.does == Does::Overwrite && forecast.is_fetched(tool) {
+                        let from = Input::Unknown("what comes from the network".to_owned());
+                        forecast.written.insert(state.absolute(&text), from);
+                    }
                     one(forecast, state, files.does, &text, deep);
                 }
             }
@@ -83,10 +87,11 @@ pub(crate) fn one(forecast: &mut Forecast<'_>, state: &State, does: Does, text: 
             made(forecast, state, text);
         }
         Does::Unpack => one(forecast, state, Does::Overwrite, &format!("{}/{UNKNOWN}", text.trim_end_matches('/')), false),
+        // What is made or read in a place nobody knows is most often harmless, and the daemon will see it.
+        Does::Create if unknown => {}
         Does::Create => {
             forecast.act(state, Op::Mknod, text, false, |path, facts| step::on(Op::Mknod, path, facts));
         }
-        // What is read from a place nobody knows is most often harmless, and the daemon will see it.
         Does::Read if unknown => {}
         Does::Read => {
             let text = text.strip_prefix('@').unwrap_or(text);

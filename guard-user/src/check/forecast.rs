@@ -98,6 +98,8 @@ pub(crate) struct Forecast<'a> {
     operations: Vec<Judged>,
     worst: Option<Worst>,
     doubts: Vec<String>,
+    /// What commands before wrote into files, so that running one of them is foreseen.
+    pub(crate) written: BTreeMap<PathBuf, Input>,
     /// Commands that may still be looked at.
     budget: usize,
 }
@@ -111,7 +113,7 @@ struct Worst {
 
 impl<'a> Forecast<'a> {
     pub(crate) fn new(tools: &'a Tools, here: &'a Policy, elsewhere: &'a Policy, scope: &'a Scope) -> Self {
-        Self { tools, here, elsewhere, scope, operations: Vec::new(), worst: None, doubts: Vec::new(), budget: MOST }
+        Self { tools, here, elsewhere, scope, operations: Vec::new(), worst: None, doubts: Vec::new(), written: BTreeMap::new(), budget: MOST }
     }
 
     /// Something that guard would not see coming: it is held.
@@ -119,6 +121,11 @@ impl<'a> Forecast<'a> {
         if self.doubts.len() < MOST {
             self.doubts.push(why);
         }
+    }
+
+    /// A program that writes what comes from the network.
+    pub(crate) fn is_fetched(&self, tool: &crate::rules::tool::Tool) -> bool {
+        tool.program.iter().any(|name| name == "curl" || name == "wget")
     }
 
     /// Counts a command. False when there have been too many, and what is left is held.

@@ -49,7 +49,7 @@ fn one(forecast: &mut Forecast<'_>, state: &mut State, word: &Word) -> Vec<Term>
             open |= quoted && matches!(piece, Piece::Variable { name, .. } if name == "@");
             continue;
         }
-        open |= word.len() == 1 && part.contains(UNKNOWN);
+        open |= word.len() == 1 && part.contains(UNKNOWN) && !is_one(piece);
         let mut parts = part.split([' ', '\t', '\n']);
         text.push_str(parts.next().unwrap_or(""));
         for part in parts {
@@ -64,6 +64,18 @@ fn one(forecast: &mut Forecast<'_>, state: &mut State, word: &Word) -> Vec<Term>
         terms.push(Term { text, open });
     }
     terms
+}
+
+/// A variable whose name says that it is one word, and no option: `$BRANCH`.
+fn is_one(piece: &Piece) -> bool {
+    const NAMES: [&str; 36] = [
+        "URL", "URI", "HOST", "USER", "DB", "DATABASE", "NAME", "PORT", "PID", "ID", "BRANCH", "TAG", "VERSION", "FILE", "DIR", "PATH",
+        "TOKEN", "KEY", "POD", "NAMESPACE", "NS", "CONTAINER", "IMAGE", "BUCKET", "REGION", "CLUSTER", "SERVICE", "REMOTE", "ENV",
+        "STAGE", "PASSWORD", "PROFILE", "PROJECT", "ZONE", "SHA", "COMMIT",
+    ];
+    let Piece::Variable { name, change: None, .. } = piece else { return false };
+    let last = name.to_ascii_uppercase();
+    NAMES.iter().any(|known| last == *known || last.ends_with(&format!("_{known}")))
 }
 
 /// The text of a part, and whether it stays in one piece.

@@ -127,7 +127,16 @@ fn simple(forecast: &mut Forecast<'_>, state: &mut State, simple: &Simple) -> In
         called(forecast, &mut inner, &terms, false)
     };
     state.input = input;
-    if is_away { Input::None } else { output }
+    if is_away {
+        for redirect in &simple.redirects {
+            if let Redirect::Overwrite(word) | Redirect::Append(word) = redirect {
+                let path = expand::value(forecast, state, word);
+                forecast.written.insert(state.absolute(&path), output.clone());
+            }
+        }
+        return Input::None;
+    }
+    output
 }
 
 /// Foresees one command of known words: a function, a builtin or a program.
