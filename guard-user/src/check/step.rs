@@ -143,8 +143,7 @@ pub(crate) fn describe(step: &Step) -> String {
         | Op::Ioctl
         | Op::Signal
         | Op::Ptrace
-        | Op::IoUring
-        | Op::ExecVerify => path(&operation.path),
+        | Op::IoUring => path(&operation.path),
     };
     if step.elsewhere { format!("{what} (elsewhere)") } else { what }
 }

@@ -113,7 +113,7 @@ impl<'a> Known<'a> {
     fn clauses(&self) -> Vec<usize> {
         let policy = self.policy;
         // A program whose file is not known may be any.
-        if !matches!(self.operation.op, Op::Exec | Op::ExecVerify) || !self.paths_known {
+        if self.operation.op != Op::Exec || !self.paths_known {
             return policy.by_op[self.operation.op as usize].clone();
         }
         let named = policy.by_program.get(self.operation.file_name());
