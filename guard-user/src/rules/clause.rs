@@ -1,6 +1,6 @@
 //! One rule of a file, checked: what fits together in it, and what it still lacks. No other rule is looked at here.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use guard_common::op::OpSet;
 use serde_saphyr::Spanned;
@@ -14,6 +14,7 @@ use super::{
     network::{Network, Socket},
     pattern::Template,
     syntax::{Component, Entry, Match, ObjectType, Port, Signal},
+    tool::Tools,
 };
 use crate::api::{Action, Reversibility};
 
@@ -90,6 +91,18 @@ impl Rule {
 impl Clause {
     pub(crate) fn ops(&self) -> OpSet {
         self.acts.iter().fold(OpSet::EMPTY, |ops, act| ops.union(act.ops()))
+    }
+
+    /// The file names of the programs it is about; none for any program.
+    pub(crate) fn program_files(&self, tools: &Tools) -> BTreeSet<Vec<u8>> {
+        let mut files = BTreeSet::new();
+        for program in &self.program {
+            let tool = tools.get(program);
+            files.extend(std::iter::once(program).chain(&tool.also).map(|name| name.clone().into_bytes()));
+            let words = self.argv.iter().flat_map(Matcher::first_words).filter(|_| tool.dashed);
+            files.extend(words.map(|word| format!("{program}-{word}").into_bytes()));
+        }
+        files
     }
 
     fn new(entry: Match) -> Result<Self, String> {

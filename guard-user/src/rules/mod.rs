@@ -9,6 +9,7 @@ pub mod act;
 pub mod argv;
 pub mod candidate;
 pub mod clause;
+pub mod command;
 pub mod compile;
 pub mod error;
 pub mod file;
@@ -22,6 +23,7 @@ pub mod pattern;
 pub mod place;
 #[cfg(test)]
 mod soundness;
+pub mod sql;
 pub mod syntax;
 #[cfg(test)]
 mod tests;
