@@ -268,7 +268,7 @@ impl<K: Kernel> Daemon<K> {
     /// Reads a record from the kernel; false when there is none. What cannot be read or understood stays stopped.
     fn look(&mut self, key: HoldKey) -> bool {
         match self.edge.kernel.record(key) {
-            Ok(Some(record)) => match Operation::decode(key, &record) {
+            Ok(Some(stopped)) => match Operation::decode(key, &stopped) {
                 Ok(mut operation) => {
                     crate::kernel::resolve::paths(&mut operation);
                     self.handle(Input::Candidate(Box::new(operation)));
