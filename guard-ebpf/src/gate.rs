@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_send_signal_thread};
 use guard_common::{
     count::Count,
-    grant::APPROVE,
+    grant::{APPROVE, CLEAR},
     notice::{self, Notice},
     op::Op,
     record::{HoldKey, SLOT_DENIED, SLOT_HELD, context},
@@ -124,9 +124,10 @@ fn use_grant(key: &HoldKey, hold: u64, tgid: u32, long: bool) -> Option<i32> {
     }
     // The daemon may have removed it first; the grant was used all the same.
     held::remove(key, long);
-    let approved = verdict == APPROVE;
+    let approved = verdict == APPROVE || verdict == CLEAR;
     count(if approved { Count::Approved } else { Count::Denied });
-    ring(key, hold, tgid, if approved { notice::APPROVED } else { notice::DENIED });
+    let wake = if verdict == CLEAR { NO_WAKEUP } else { FORCE_WAKEUP };
+    ring_with(key, hold, tgid, if approved { notice::APPROVED } else { notice::DENIED }, wake);
     Some(if approved { ALLOW } else { EPERM })
 }
 
@@ -153,8 +154,18 @@ fn stop(key: &HoldKey, how: u32, hold: u64, tgid: u32, kind: u32, tell: bool) ->
 /// Rings the doorbell. A full ring loses the notice, not the hold.
 #[inline(always)]
 pub(crate) fn ring(key: &HoldKey, hold: u64, tgid: u32, kind: u32) {
+    ring_with(key, hold, tgid, kind, FORCE_WAKEUP);
+}
+
+/// `BPF_RB_NO_WAKEUP`: read when the daemon wakes for something else.
+const NO_WAKEUP: u64 = 1;
+/// `BPF_RB_FORCE_WAKEUP`: without it the kernel wakes nobody while an earlier notice is unread.
+const FORCE_WAKEUP: u64 = 2;
+
+#[inline(always)]
+fn ring_with(key: &HoldKey, hold: u64, tgid: u32, kind: u32, wake: u64) {
     let notice = Notice { key: *key, hold, kind, tgid };
-    if NOTICES.output::<Notice>(&notice, 0).is_err() {
+    if NOTICES.output::<Notice>(&notice, wake).is_err() {
         count(Count::NoticeLost);
     }
 }
