@@ -8,13 +8,7 @@ use std::{
     path::PathBuf,
 };
 
-use guard_common::{
-    count::Count,
-    grant::Grant,
-    notice::Notice,
-    record::HoldKey,
-    table,
-};
+use guard_common::{count::Count, grant::Grant, notice::Notice, record::HoldKey, table};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -99,7 +93,8 @@ impl<K: Kernel> Edge<K> {
                 removed.err().map(|error| Input::Trouble(format!("a hold could not be removed: {error}")))
             }
             Effect::Settle { number, name, tgid, tid, start_boottime } => {
-                let waits = self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.hold == name.hold));
+                let waits =
+                    self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.record.hold == name.hold));
                 match (waits, self.kernel.counts()) {
                     (Ok(waits), Ok(counts)) => {
                         let lives = facts::lives(tgid, tid, start_boottime);

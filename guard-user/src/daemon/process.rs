@@ -172,9 +172,8 @@ mod tests {
     #[test]
     fn no_more_processes_are_kept_than_there_is_room_for() {
         let mut processes = Processes::default();
-        let mut children: Vec<_> = (0..=WOKEN)
-            .map(|_| std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts"))
-            .collect();
+        let mut children: Vec<_> =
+            (0..=WOKEN).map(|_| std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts")).collect();
         for child in &children {
             processes.wake(child.id()).expect("it is woken");
         }

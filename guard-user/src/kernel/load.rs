@@ -148,7 +148,17 @@ fn load_object(
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
     const PINNED: [&str; 12] = [
-        "HOLDS", "TEXTS", "GRANTS", "NOTICES", "TASKS", "AGENTS", "PATHS", "NAMES", "PORTS", "ADDRESSES", "COUNTS",
+        "HOLDS",
+        "TEXTS",
+        "GRANTS",
+        "NOTICES",
+        "TASKS",
+        "AGENTS",
+        "PATHS",
+        "NAMES",
+        "PORTS",
+        "ADDRESSES",
+        "COUNTS",
         "STATE",
     ];
     let trip = u32::from(tier == Tier::Trip);
