@@ -14,7 +14,7 @@ pub enum Count {
     Denied = 3,
     /// Operations refused because their context cannot wait.
     DeniedContext = 4,
-    /// `HOLDS` was full: refused.
+    /// `HOLDS` or `TEXTS` was full: refused.
     HoldsFull = 5,
     /// The ring buffer was full: the notice was lost, the hold was not.
     NoticeLost = 6,

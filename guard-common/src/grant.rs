@@ -10,7 +10,7 @@ pub struct Grant {
     pub hold: u64,
     /// `CLOCK_BOOTTIME` in nanoseconds after which it is void.
     pub deadline: u64,
-    /// [`APPROVE`] or [`DENY`]; anything else denies.
+    /// [`APPROVE`], [`CLEAR`] or [`DENY`]; anything else denies.
     pub verdict: u32,
     pub pad: u32,
 }
@@ -18,5 +18,7 @@ pub struct Grant {
 /// Far apart in bits, so that no flipped bit turns one into the other.
 pub const APPROVE: u32 = 0x5a3c_96e1;
 pub const DENY: u32 = 0xa5c3_691e;
+/// As [`APPROVE`], for what no rule holds: nobody waits to hear that it was used, so the daemon is not woken for it.
+pub const CLEAR: u32 = 0x936a_0fd8;
 
 const _: () = assert!(core::mem::size_of::<Grant>() == 24);

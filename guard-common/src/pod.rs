@@ -14,6 +14,7 @@ macro_rules! pod {
 pod!(
     record::HoldKey,
     record::HoldRecord,
+    record::HoldText,
     grant::Grant,
     notice::Notice,
     op::OpSet,

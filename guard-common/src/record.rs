@@ -2,6 +2,9 @@
 //!
 //! It is the value of the `HOLDS` map and the identity a grant is bound to: a restarted system call is let
 //! through only if it produces the same record again, up to the fields named in [`HoldRecord`] as *when*.
+//!
+//! The record is copied several times for every operation, so it is short. Texts that do not fit into it are in
+//! the `TEXTS` map under the same key, as a [`HoldText`] written before the record.
 
 use core::mem::{offset_of, size_of};
 
@@ -10,8 +13,12 @@ pub const ARGV_MAX: usize = 4096;
 pub const NAME_MAX: usize = 256;
 pub const ADDRESS_MAX: usize = 112;
 pub const COMM_LEN: usize = 16;
+/// Bytes of text the record itself has room for.
+pub const INLINE_MAX: usize = 256;
+/// Bytes of text an operation may have: two paths, or a path and arguments.
+pub const TEXT_MAX: usize = 8192;
 
-/// Key of the `HOLDS` and `GRANTS` maps.
+/// Key of the `HOLDS`, `TEXTS` and `GRANTS` maps.
 ///
 /// `slot` is [`SLOT_HELD`] with a thread id for operations that wait stopped, and [`SLOT_DENIED`] with a
 /// process id for operations that were refused and may be tried again after approval.
@@ -88,9 +95,8 @@ pub struct HoldRecord {
     pub path_len: u32,
     pub other_path_len: u32,
     pub address_len: u32,
-    /// Bytes used in `argv`.
     pub argv_len: u32,
-    /// Number of arguments the kernel counted, which may be more than `argv` holds.
+    /// Number of arguments the kernel counted, which may be more than are recorded.
     pub argc: u32,
     /// Meaning depends on `op`; identity.
     pub detail: [u64; 4],
@@ -100,11 +106,24 @@ pub struct HoldRecord {
     pub address: [u8; ADDRESS_MAX],
     /// Name of the thread. It informs; it never decides.
     pub comm: [u8; COMM_LEN],
-    /// From the root of the mount namespace's tree, not NUL-terminated.
-    pub path: [u8; PATH_MAX],
-    pub other_path: [u8; PATH_MAX],
-    /// Arguments, each ended by NUL.
-    pub argv: [u8; ARGV_MAX],
+    /// The second path, the arguments (each ended by NUL), the path: one after the other, without a gap, as long as
+    /// the fields above say. Paths are from the root of the mount namespace's tree and not NUL-terminated. Unused when
+    /// they are longer together than [`INLINE_MAX`]: then they are in [`HoldText::text`].
+    pub text: [u8; INLINE_MAX],
+    /// `hold` once more. A reader that finds another value read while the element was written.
+    pub seal: u64,
+}
+
+/// Texts too long for the record they belong to.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HoldText {
+    /// [`HoldRecord::hold`] of that record.
+    pub hold: u64,
+    /// As [`HoldRecord::text`].
+    pub text: [u8; TEXT_MAX],
+    /// As [`HoldRecord::seal`].
+    pub seal: u64,
 }
 
 /// How the operation was stopped; values of [`HoldRecord::context`].
@@ -123,7 +142,7 @@ pub mod doubt {
     pub const PATH: u32 = 1;
     /// A kernel or user read failed.
     pub const READ: u32 = 2;
-    /// There are more or longer arguments than `argv` holds.
+    /// There are more or longer arguments than fit.
     pub const ARGV: u32 = 4;
     /// The object is not connected to a root (detached mount, `open_by_handle_at`).
     pub const DETACHED: u32 = 8;
@@ -141,6 +160,9 @@ const _: () = {
     assert!(offset_of!(HoldRecord, other) == 424);
     assert!(offset_of!(HoldRecord, address) == 736);
     assert!(offset_of!(HoldRecord, comm) == 848);
-    assert!(offset_of!(HoldRecord, path) == 864);
-    assert!(size_of::<HoldRecord>() == 864 + 3 * 4096);
+    assert!(offset_of!(HoldRecord, text) == 864);
+    assert!(offset_of!(HoldRecord, seal) == 864 + INLINE_MAX);
+    assert!(size_of::<HoldRecord>() == 872 + INLINE_MAX);
+    assert!(offset_of!(HoldText, text) == 8);
+    assert!(size_of::<HoldText>() == 16 + TEXT_MAX);
 };

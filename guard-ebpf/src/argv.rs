@@ -28,7 +28,7 @@ struct Read {
     doubt: u32,
 }
 
-/// Fills `argv` and `argc` of the record; `argc` is [`u32::MAX`] where the kernel's count is not the caller's.
+/// Fills `argv` of the scratch and `argc` of the record; `argc` is [`u32::MAX`] where the kernel's count is not the caller's.
 #[inline(never)]
 pub(crate) fn from_call(index: u32, argc: u32) -> Option<()> {
     let regs = regs(current())?;
@@ -94,8 +94,8 @@ extern "C" fn read_argument(number: u32, read: *mut Read) -> i64 {
     if left > ARGV_MAX as u32 {
         return 1;
     }
-    // SAFETY: `position + left` is at most twice the array, and as much slack follows the record.
-    let to = unsafe { (&raw mut (*memory).record.argv).cast::<u8>().add(position as usize) };
+    // SAFETY: `position + left` is at most twice the array, and as much follows it in the scratch.
+    let to = unsafe { (&raw mut (*memory).exec.argv).cast::<u8>().add(position as usize) };
     match copy_user_str(to, left, pointer) {
         Some(len) => {
             read.position = position + len;

@@ -9,6 +9,7 @@ mod agent;
 mod argv;
 mod count;
 mod gate;
+mod held;
 mod hooks;
 mod kread;
 mod maps;

@@ -8,7 +8,7 @@ use guard_common::{
     config::Offsets,
     grant::Grant,
     op::OpSet,
-    record::{ARGV_MAX, HoldKey, HoldRecord, PATH_MAX},
+    record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
     table::{AGENTS_MAX, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey},
     task::{State, Task},
 };
@@ -29,6 +29,11 @@ pub(crate) static TRIP: u32 = 0;
 /// Every operation that waits. The truth; notices only point here.
 #[map]
 pub(crate) static HOLDS: HashMap<HoldKey, HoldRecord> = HashMap::with_max_entries(2048, 0);
+
+/// Texts of those that are too long for `HOLDS`, under the same key: written before the record, removed after it.
+/// Allocated ahead, as `HOLDS` is: room must not depend on what memory there is inside a hook.
+#[map]
+pub(crate) static TEXTS: HashMap<HoldKey, HoldText> = HashMap::with_max_entries(2048, 0);
 
 /// Answers to holds, each good once.
 #[map]
@@ -124,17 +129,31 @@ pub(crate) const SCRATCHES: u32 = 4;
 /// Room past the end of a walk, so that a masked offset plus a masked length stays inside.
 pub(crate) const SLACK: usize = 256;
 
+/// The verifier sees an offset and a length that are each masked, never their sum: what is written in parts is followed
+/// by enough of something else. No real offset and length reach there.
 #[repr(C)]
 pub(crate) struct Scratch {
     /// 1 while a program uses it.
     pub(crate) busy: u64,
     pub(crate) key: Key<PathKey>,
-    /// A path grows here from `PATH_MAX` downwards.
-    pub(crate) walk: [u8; PATH_MAX + SLACK],
     /// Where a walk is.
     pub(crate) state: Walk,
-    pub(crate) exec: Exec,
     pub(crate) record: HoldRecord,
-    /// Room past the record for the same reason: an argument may be as long as all of them together.
-    pub(crate) slack: [u8; ARGV_MAX],
+    /// The texts of the record, when it has no room for them.
+    pub(crate) text: HoldText,
+    /// The arguments, where they are read.
+    pub(crate) exec: Exec,
+    /// The paths, where they are read.
+    pub(crate) path: [u8; PATH_MAX],
+    pub(crate) other_path: [u8; PATH_MAX],
+    /// A path grows here from `PATH_MAX` downwards.
+    pub(crate) walk: [u8; PATH_MAX + SLACK],
 }
+
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    // What a per-CPU array takes at most.
+    assert!(size_of::<Scratch>() <= 32 * 1024);
+    assert!(offset_of!(Scratch, text) + 8 + 2 * (2 * PATH_MAX - 1) <= size_of::<Scratch>());
+    assert!(offset_of!(Scratch, exec) + 16 + 2 * (2 * ARGV_MAX - 1) <= size_of::<Scratch>());
+};

@@ -58,7 +58,7 @@ pub(crate) fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
     Some(())
 }
 
-/// Writes path and object of `dentry` in `mount` into the record.
+/// Notes path and object of `dentry` in `mount` for the record.
 #[inline(never)]
 pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option<()> {
     walk(index, mount, dentry, &Names { bits: 0, policy: 0 })?;
@@ -72,10 +72,10 @@ pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option
         let from = (&raw const (*memory).walk).cast::<u8>().add(start as usize) as u64;
         (*memory).record.doubt |= doubts;
         if other {
-            copy((&raw mut (*memory).record.other_path).cast(), len, from)?;
+            copy((&raw mut (*memory).other_path).cast(), len, from)?;
             (*memory).record.other_path_len = len;
         } else {
-            copy((&raw mut (*memory).record.path).cast(), len, from)?;
+            copy((&raw mut (*memory).path).cast(), len, from)?;
             (*memory).record.path_len = len;
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use guard_common::{
     op::Op,
-    record::{self, HoldKey, HoldRecord, Object},
+    record::{self, HoldKey, HoldRecord, HoldText, INLINE_MAX, Object},
 };
 
 /// How the kernel stopped the operation.
@@ -101,6 +101,34 @@ pub struct Operation {
     pub comm: Vec<u8>,
 }
 
+/// What the kernel keeps of an operation: the record and, where it has no room for them, its texts.
+#[derive(Clone)]
+pub struct Stopped {
+    pub record: HoldRecord,
+    pub text: Option<Box<HoldText>>,
+}
+
+impl Stopped {
+    /// The texts are not in the record.
+    #[must_use]
+    pub fn is_long(record: &HoldRecord) -> bool {
+        text_len(record) > INLINE_MAX as u64
+    }
+
+    /// Every part is there and of one hold: none of it was written while it was read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let hold = self.record.hold;
+        self.record.seal == hold
+            && (!Self::is_long(&self.record)
+                || self.text.as_ref().is_some_and(|text| text.hold == hold && text.seal == hold))
+    }
+}
+
+fn text_len(record: &HoldRecord) -> u64 {
+    u64::from(record.other_path_len) + u64::from(record.argv_len) + u64::from(record.path_len)
+}
+
 /// A record that is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -110,6 +138,8 @@ pub enum DecodeError {
     UnknownContext(u32),
     /// A length field is larger than its array.
     LengthOutOfRange(&'static str),
+    /// Its texts are missing, or parts of it belong to different holds.
+    InPieces,
 }
 
 impl std::fmt::Display for DecodeError {
@@ -118,6 +148,7 @@ impl std::fmt::Display for DecodeError {
             Self::UnknownOp(number) => write!(formatter, "unknown operation number {number}"),
             Self::UnknownContext(number) => write!(formatter, "unknown context number {number}"),
             Self::LengthOutOfRange(field) => write!(formatter, "length of {field} is out of range"),
+            Self::InPieces => formatter.write_str("parts of it are missing or belong to another hold"),
         }
     }
 }
@@ -129,7 +160,11 @@ impl Operation {
     ///
     /// # Errors
     /// When a field has a value this version does not know: the caller keeps the hold and never clears it.
-    pub fn decode(key: HoldKey, record: &HoldRecord) -> Result<Self, DecodeError> {
+    pub fn decode(key: HoldKey, stopped: &Stopped) -> Result<Self, DecodeError> {
+        if !stopped.is_whole() {
+            return Err(DecodeError::InPieces);
+        }
+        let record = &stopped.record;
         let op = Op::try_from(record.op).map_err(DecodeError::UnknownOp)?;
         let context = match record.context {
             record::context::HELD => Context::Held,
@@ -137,10 +172,14 @@ impl Operation {
             record::context::TRIPPED => Context::Tripped,
             unknown => return Err(DecodeError::UnknownContext(unknown)),
         };
-        let path = bounded(&record.path, record.path_len, "path")?;
-        let other_path = bounded(&record.other_path, record.other_path_len, "other_path")?;
-        let argv = bounded(&record.argv, record.argv_len, "argv")?;
-        let address = bounded(&record.address, record.address_len, "address")?;
+        let text = match &stopped.text {
+            Some(text) if Stopped::is_long(record) => &text.text[..],
+            Some(_) | None => &record.text[..],
+        };
+        let (other_path, text) = cut(text, record.other_path_len, "other_path")?;
+        let (argv, text) = cut(text, record.argv_len, "argv")?;
+        let (path, _) = cut(text, record.path_len, "path")?;
+        let (address, _) = cut(&record.address, record.address_len, "address")?;
         Ok(Self {
             name: HoldName { key, hold: record.hold },
             op,
@@ -229,8 +268,9 @@ impl Address {
     }
 }
 
-fn bounded<'a>(bytes: &'a [u8], len: u32, field: &'static str) -> Result<&'a [u8], DecodeError> {
-    bytes.get(..len as usize).ok_or(DecodeError::LengthOutOfRange(field))
+/// The first `len` bytes, and the rest.
+fn cut<'a>(bytes: &'a [u8], len: u32, field: &'static str) -> Result<(&'a [u8], &'a [u8]), DecodeError> {
+    bytes.split_at_checked(len as usize).ok_or(DecodeError::LengthOutOfRange(field))
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
@@ -264,6 +304,97 @@ mod tests {
         assert_eq!(Address::decode(b"\x01\0\0bus"), Some(Address::UnixAbstract(b"bus".to_vec())));
         assert_eq!(Address::decode(b"\x02\0\x1f"), Some(Address::Other(2, b"\x02\0\x1f".to_vec())));
         assert_eq!(Address::decode(b""), None);
+    }
+
+    /// An exec with so many bytes of arguments, as the kernel writes it.
+    fn exec(arguments: usize) -> Stopped {
+        let object = Object {
+            ino: 9,
+            parent_ino: 2,
+            size: 3,
+            dev: 1,
+            generation: 0,
+            mode: 0o100_755,
+            rdev: 0,
+            nlink: 1,
+            uid: 0,
+            magic: 0,
+            name: [0; record::NAME_MAX],
+        };
+        let mut stopped = Stopped {
+            record: HoldRecord {
+                hold: 7,
+                agent: 1,
+                start_boottime: 5,
+                tid: 3,
+                tgid: 3,
+                uid: 0,
+                gid: 0,
+                op: Op::Exec as u32,
+                flags: 0,
+                context: record::context::HELD,
+                stops: 1,
+                doubt: 0,
+                path_len: 8,
+                other_path_len: 0,
+                address_len: 0,
+                argv_len: arguments as u32,
+                argc: 1,
+                detail: [0; 4],
+                target: object,
+                other: object,
+                address: [0; record::ADDRESS_MAX],
+                comm: [0; record::COMM_LEN],
+                text: [b'x'; INLINE_MAX],
+                seal: 7,
+            },
+            text: None,
+        };
+        let path = b"/bin/git";
+        if Stopped::is_long(&stopped.record) {
+            let mut text = Box::new(HoldText { hold: 7, text: [b'y'; record::TEXT_MAX], seal: 7 });
+            text.text[arguments..arguments + path.len()].copy_from_slice(path);
+            stopped.text = Some(text);
+        } else {
+            stopped.record.text[arguments..arguments + path.len()].copy_from_slice(path);
+        }
+        stopped
+    }
+
+    const KEY: HoldKey = HoldKey { id: 3, slot: record::SLOT_HELD };
+
+    #[test]
+    fn texts_are_found_in_the_record_or_beside_it() {
+        for (arguments, letter) in [(0, 'x'), (248, 'x'), (249, 'y'), (4096, 'y')] {
+            let operation = Operation::decode(KEY, &exec(arguments)).expect("it is whole");
+            assert_eq!(operation.path, Path::new("/bin/git"));
+            let expected: Vec<OsString> =
+                (arguments > 0).then(|| letter.to_string().repeat(arguments).into()).into_iter().collect();
+            assert_eq!(operation.argv, expected);
+        }
+    }
+
+    #[test]
+    fn a_record_in_pieces_is_no_operation() {
+        let refused = |change: fn(&mut Stopped)| {
+            let mut stopped = exec(249);
+            change(&mut stopped);
+            assert_eq!(Operation::decode(KEY, &stopped), Err(DecodeError::InPieces));
+        };
+        refused(|stopped| stopped.text = None);
+        refused(|stopped| stopped.record.seal = 6);
+        refused(|stopped| stopped.text.as_mut().expect("it has one").hold = 6);
+        refused(|stopped| stopped.text.as_mut().expect("it has one").seal = 6);
+    }
+
+    #[test]
+    fn a_length_beyond_the_texts_is_no_operation() {
+        let mut stopped = exec(249);
+        stopped.record.argv_len = u32::MAX;
+        assert_eq!(Operation::decode(KEY, &stopped), Err(DecodeError::LengthOutOfRange("argv")));
+        let mut stopped = exec(249);
+        stopped.record.path_len = record::TEXT_MAX as u32;
+        assert_eq!(Operation::decode(KEY, &stopped), Err(DecodeError::LengthOutOfRange("path")));
     }
 
     #[test]

@@ -76,7 +76,6 @@ fn expect(index: u32, task: u64) -> Option<()> {
         (*exec).argv_len = (*memory).record.argv_len;
         (*exec).truncated = u32::from((*memory).record.doubt & doubt::ARGV != 0);
         (*exec).pad = 0;
-        crate::kread::copy((&raw mut (*exec).argv).cast(), ARGV_MAX as u32, (&raw const (*memory).record.argv) as u64)?;
         EXECS.insert(&task, &*exec, 0).ok()
     }
 }
@@ -131,8 +130,8 @@ fn compare(task: u64, index: u32, argc: u32, old_argc: u32, len: u32, truncated:
     let total = end.wrapping_sub(start);
     let wanted = if total > ARGV_MAX as u64 { ARGV_MAX as u32 } else { total as u32 };
     let memory = slot(index)?;
-    // SAFETY: `record.argv` of a claimed slot.
-    let to = unsafe { (&raw mut (*memory).record.argv).cast::<u8>() };
+    // SAFETY: `exec.argv` of a claimed slot.
+    let to = unsafe { (&raw mut (*memory).exec.argv).cast::<u8>() };
     let bounded = core::hint::black_box(wanted) & (2 * ARGV_MAX as u32 - 1);
     if bounded > ARGV_MAX as u32 {
         return None;
@@ -193,7 +192,7 @@ extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
     // SAFETY: both offsets are masked to their arrays.
     let (new, old) = unsafe {
         (
-            (&raw const (*memory).record.argv).cast::<u8>().add(at_new).read(),
+            (&raw const (*memory).exec.argv).cast::<u8>().add(at_new).read(),
             (&raw const (*expected).argv).cast::<u8>().add(at_old).read(),
         )
     };

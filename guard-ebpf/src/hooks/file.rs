@@ -354,12 +354,13 @@ pub(crate) fn detail(index: u32, which: usize, value: u64) -> Option<()> {
 /// Copies a kernel string into the record as its second path.
 #[inline(always)]
 pub(crate) fn other_text(index: u32, text: Addr) -> Option<()> {
-    // SAFETY: the record of a claimed slot.
-    let record = unsafe { &mut (*slot(index)?).record };
+    let memory = slot(index)?;
+    // SAFETY: two parts of a claimed slot that do not overlap.
+    let (record, to) = unsafe { (&mut (*memory).record, (&raw mut (*memory).other_path).cast()) };
     if text == 0 {
         return Some(());
     }
-    match copy_str((&raw mut record.other_path).cast(), 4096, text) {
+    match copy_str(to, 4096, text) {
         Some(len) => record.other_path_len = len - 1,
         None => record.doubt |= doubt::READ,
     }

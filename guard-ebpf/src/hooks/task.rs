@@ -11,6 +11,7 @@ use guard_common::{
 use crate::{
     agent::{agent_of, current_agent, current_agent_id, forget, inherit, state},
     gate::{self, ALLOW},
+    held,
     hooks::file::detail,
     kread::{Addr, current, read},
     maps::{EXECS, GRANTS, HOLDS},
@@ -68,7 +69,7 @@ fn close_one(key: HoldKey, tgid: u32) {
     if GRANTS.remove(&key).is_err() {
         // There was no answer yet.
     }
-    if HOLDS.remove(&key).is_ok() {
+    if held::remove(&key, true) {
         gate::ring(&key, hold, tgid, notice::GONE);
     }
 }

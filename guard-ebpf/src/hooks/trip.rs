@@ -19,9 +19,9 @@ use crate::{
     agent::{Tagged, current_agent, current_agent_id, inherit},
     count::count,
     gate::ring,
+    held,
     hooks::{file::detail, task},
     kread::{Addr, copy_user, copy_user_str, current, pointer, read},
-    maps::HOLDS,
     object::{self, begin},
     offset,
     scratch::{self, slot},
@@ -111,7 +111,9 @@ fn record_exec(index: u32, tagged: &Tagged, bprm: Addr) -> Option<bool> {
     if bounded > ARGV_MAX as u32 {
         return None;
     }
-    if copy_user((&raw mut record.argv).cast(), bounded, start).is_some() {
+    // SAFETY: another part of the same slot.
+    let to = unsafe { (&raw mut (*memory).exec.argv).cast() };
+    if copy_user(to, bounded, start).is_some() {
         record.argv_len = bounded;
     } else {
         record.doubt |= doubt::ARGV;
@@ -209,9 +211,11 @@ fn record_call(index: u32, tagged: &Tagged, call: &Call) -> Option<()> {
     detail(index, 0, call.value)?;
     detail(index, 2, call.other_directory)?;
     detail(index, 3, call.directory)?;
-    // SAFETY: the record of a claimed slot.
-    let record = unsafe { &mut (*slot(index)?).record };
-    match copy_user_str((&raw mut record.path).cast(), PATH_MAX as u32, call.path) {
+    let memory = slot(index)?;
+    // SAFETY: three parts of a claimed slot that do not overlap.
+    let (record, path, other_path) =
+        unsafe { (&mut (*memory).record, (&raw mut (*memory).path).cast(), (&raw mut (*memory).other_path).cast()) };
+    match copy_user_str(path, PATH_MAX as u32, call.path) {
         Some(len) => record.path_len = len - 1,
         None => {
             // A page not touched yet: the daemon reads it when the process is stopped.
@@ -220,7 +224,7 @@ fn record_call(index: u32, tagged: &Tagged, call: &Call) -> Option<()> {
         }
     }
     if call.other != 0 {
-        match copy_user_str((&raw mut record.other_path).cast(), PATH_MAX as u32, call.other) {
+        match copy_user_str(other_path, PATH_MAX as u32, call.other) {
             Some(len) => record.other_path_len = len - 1,
             None => record.doubt |= doubt::READ,
         }
@@ -235,14 +239,11 @@ fn stop(index: u32) -> Option<()> {
     let record = unsafe { &mut (*slot(index)?).record };
     record.context = context::TRIPPED;
     let key = HoldKey { id: record.tid, slot: SLOT_HELD };
-    if HOLDS.insert(&key, record, 0).is_err() {
-        count(Count::HoldsFull);
-        return None;
-    }
+    held::insert(&key, index)?;
     // SAFETY: plain integer argument.
     if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
         count(Count::SignalFailed);
-        HOLDS.remove(&key).ok()?;
+        held::remove(&key, true);
         return None;
     }
     count(Count::Held);

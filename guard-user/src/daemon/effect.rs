@@ -8,13 +8,7 @@ use std::{
     path::PathBuf,
 };
 
-use guard_common::{
-    count::Count,
-    grant::Grant,
-    notice::Notice,
-    record::{HoldKey, HoldRecord},
-    table,
-};
+use guard_common::{count::Count, grant::Grant, notice::Notice, record::HoldKey, table};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -25,14 +19,19 @@ use super::{
     process::{Process, Processes},
     rulebook, state,
 };
-use crate::{api, holds::Tally, operation::HoldName, rules::lower::Tables};
+use crate::{
+    api,
+    holds::Tally,
+    operation::{HoldName, Stopped},
+    rules::lower::Tables,
+};
 
 /// What guardd needs of the kernel programs and their maps.
 pub trait Kernel {
     fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()>;
     /// Removes the record if it is still the one first stopped at `hold`; no error when it is gone.
     fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()>;
-    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>>;
+    fn record(&self, key: HoldKey) -> io::Result<Option<Stopped>>;
     fn records(&self) -> io::Result<Vec<HoldKey>>;
     fn set_agent(&mut self, cgroup_id: u64, agent: table::Agent) -> io::Result<()>;
     /// Takes the tag off every task of an agent.
@@ -87,14 +86,15 @@ impl<K: Kernel> Edge<K> {
                 Ok(()) => None,
                 Err(error) => Some(Input::GrantFailed { name, error: error.to_string() }),
             },
-            Effect::Continue { tgid } => self.signal(tgid, Process::wake),
-            Effect::KillProcess { tgid } => self.signal(tgid, Process::kill),
+            Effect::Continue { tgid } => self.signalled(tgid, Processes::wake),
+            Effect::KillProcess { tgid } => self.signalled(tgid, |processes, pid| processes.get(pid)?.kill()),
             Effect::RemoveHold(HoldName { key, hold }) => {
                 let removed = self.kernel.remove_hold(key, hold);
                 removed.err().map(|error| Input::Trouble(format!("a hold could not be removed: {error}")))
             }
             Effect::Settle { number, name, tgid, tid, start_boottime } => {
-                let waits = self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.hold == name.hold));
+                let waits =
+                    self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.record.hold == name.hold));
                 match (waits, self.kernel.counts()) {
                     (Ok(waits), Ok(counts)) => {
                         let lives = facts::lives(tgid, tid, start_boottime);
@@ -173,8 +173,8 @@ impl<K: Kernel> Edge<K> {
         }
     }
 
-    fn signal(&mut self, tgid: u32, send: impl Fn(&Process) -> io::Result<()>) -> Option<Input> {
-        match self.processes.get(tgid).and_then(|process| send(&process)) {
+    fn signalled(&mut self, tgid: u32, send: impl Fn(&mut Processes, u32) -> io::Result<()>) -> Option<Input> {
+        match send(&mut self.processes, tgid) {
             Ok(()) => None,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // By way of the loop, which hears first what the kernel said before the process ended.

@@ -44,23 +44,19 @@ impl Process {
         matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(0))
     }
 
-    fn send(&self, signal: Signal) -> io::Result<()> {
+    /// False when it is gone.
+    fn send(&self, signal: Signal) -> io::Result<bool> {
         match pidfd_send_signal(self.fd.as_fd(), signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::SRCH) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     /// # Errors
     /// Any but "it is gone already".
-    pub fn wake(&self) -> io::Result<()> {
-        self.send(Signal::CONT)
-    }
-
-    /// # Errors
-    /// Any but "it is gone already".
     pub fn kill(&self) -> io::Result<()> {
-        self.send(Signal::KILL)
+        self.send(Signal::KILL).map(|_| ())
     }
 
     /// Ends when the process does.
@@ -78,10 +74,16 @@ impl Process {
     }
 }
 
+/// Most processes that stay open only because they were woken: each costs a descriptor.
+const WOKEN: usize = 64;
+
 /// The processes guardd has business with, by pid, each opened while one of its operations was held.
 #[derive(Default)]
 pub struct Processes {
+    /// Kept until they end.
     open: HashMap<u32, Process>,
+    /// Woken before and likely to be woken again; forgotten at any time.
+    woken: HashMap<u32, Process>,
 }
 
 impl Processes {
@@ -97,6 +99,27 @@ impl Processes {
         Process::open(pid)
     }
 
+    /// Has it go on. A process that stopped is opened once, not every time.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone.
+    pub fn wake(&mut self, pid: u32) -> io::Result<()> {
+        if let Some(process) = self.open.get(&pid).or_else(|| self.woken.get(&pid)) {
+            if process.send(Signal::CONT)? {
+                return Ok(());
+            }
+            // That one is gone for good; whoever waits under its number now is another.
+            self.woken.remove(&pid);
+        }
+        let process = Process::open(pid)?;
+        process.send(Signal::CONT)?;
+        if self.woken.len() >= WOKEN {
+            self.woken.clear();
+        }
+        self.woken.insert(pid, process);
+        Ok(())
+    }
+
     /// Keeps it open until [`Self::forget`]; true when it was not kept before.
     pub fn keep(&mut self, process: Process) -> bool {
         self.open.insert(process.pid, process).is_none()
@@ -109,6 +132,7 @@ impl Processes {
 
     pub fn forget(&mut self, pid: u32) {
         self.open.remove(&pid);
+        self.woken.remove(&pid);
     }
 }
 
@@ -126,5 +150,36 @@ mod tests {
         assert!(!process.lives());
         process.kill().expect("a second kill does nothing");
         assert!(Process::open(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_process_is_woken_twice_through_one_descriptor_and_not_after_its_end() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let process = Process::open(child.id()).expect("it can be opened");
+        let mut processes = Processes::default();
+        for _ in 0..2 {
+            process.send(Signal::STOP).expect("it can be stopped");
+            processes.wake(child.id()).expect("it is woken");
+        }
+        assert_eq!(processes.woken.len(), 1);
+        process.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        let gone = processes.wake(child.id()).expect_err("nobody is there under its number");
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        assert!(processes.woken.is_empty(), "a process that is gone is not kept");
+    }
+
+    #[test]
+    fn no_more_processes_are_kept_than_there_is_room_for() {
+        let mut processes = Processes::default();
+        let mut children: Vec<_> =
+            (0..=WOKEN).map(|_| std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts")).collect();
+        for child in &children {
+            processes.wake(child.id()).expect("it is woken");
+        }
+        assert_eq!(processes.woken.len(), 1, "the cache begins anew when it is full");
+        for child in &mut children {
+            child.kill().and_then(|()| child.wait()).expect("it ends");
+        }
     }
 }

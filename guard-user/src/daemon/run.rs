@@ -114,8 +114,18 @@ pub async fn run<K: Kernel, N: Notices>(
     tokio::pin!(shutdown);
     let mut scan = tokio::time::interval(SCAN_EVERY);
     scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+    // When the timer fires, on the boot clock. It is set anew only to fire earlier: a tick too early does nothing, and
+    // setting it for every operation would cost more than that.
+    let mut armed: Option<u64> = None;
     loop {
-        let tick = daemon.until_tick();
+        if let Some(due) = daemon.core.next_tick()
+            && armed.is_none_or(|armed| due < armed)
+        {
+            let wait = Duration::from_nanos(due.saturating_sub(Now::read().boottime));
+            timer.as_mut().reset(tokio::time::Instant::now() + wait);
+            armed = Some(due);
+        }
         tokio::select! {
             () = &mut shutdown => break,
             found = notices.next() => {
@@ -125,22 +135,22 @@ pub async fn run<K: Kernel, N: Notices>(
             }
             Some(input) = inputs_out.recv() => {
                 // A process may end right after its grant was used: the kernel said so before, and is heard first.
-                for notice in notices.now() {
-                    daemon.notice(notice);
-                }
+                daemon.hear(&mut notices);
                 daemon.handle(input);
             }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
             _ = scan.tick() => {
-                for notice in notices.now() {
-                    daemon.notice(notice);
-                }
+                daemon.hear(&mut notices);
                 daemon.scan();
                 daemon.end_agents(false);
             }
-            () = async { match tick { Some(wait) => tokio::time::sleep(wait).await, None => std::future::pending().await } } =>
-                daemon.handle(Input::Tick),
+            () = timer.as_mut(), if armed.is_some() => {
+                armed = None;
+                // Not every notice wakes: what was used meanwhile is not woken again.
+                daemon.hear(&mut notices);
+                daemon.handle(Input::Tick);
+            }
         }
     }
     server.abort();
@@ -215,6 +225,13 @@ impl<K: Kernel> Daemon<K> {
         }
     }
 
+    /// What the kernel has said until now, and did not wake for.
+    fn hear(&mut self, notices: &mut impl Notices) {
+        for notice in notices.now() {
+            self.notice(notice);
+        }
+    }
+
     fn notice(&mut self, notice: Notice) {
         let name = HoldName { key: notice.key, hold: notice.hold };
         match notice.kind {
@@ -268,7 +285,7 @@ impl<K: Kernel> Daemon<K> {
     /// Reads a record from the kernel; false when there is none. What cannot be read or understood stays stopped.
     fn look(&mut self, key: HoldKey) -> bool {
         match self.edge.kernel.record(key) {
-            Ok(Some(record)) => match Operation::decode(key, &record) {
+            Ok(Some(stopped)) => match Operation::decode(key, &stopped) {
                 Ok(mut operation) => {
                     crate::kernel::resolve::paths(&mut operation);
                     self.handle(Input::Candidate(Box::new(operation)));
@@ -284,11 +301,6 @@ impl<K: Kernel> Daemon<K> {
     fn reload(&mut self) {
         let result = super::rulebook::load(self.edge.rules.as_deref());
         self.handle(Input::Reloaded { token: None, by: "SIGHUP".to_owned(), result });
-    }
-
-    fn until_tick(&self) -> Option<Duration> {
-        let due = self.core.next_tick()?;
-        Some(Duration::from_nanos(due.saturating_sub(Now::read().boottime)))
     }
 
     fn ask(&mut self, ask: Ask) {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     api::{self, Action, Reversibility},
-    operation::{Context, HoldName, ObjectFacts, Operation},
+    operation::{Context, HoldName, ObjectFacts, Operation, Stopped},
     rules::lower::Tables,
 };
 
@@ -167,8 +167,8 @@ impl Kernel for FakeKernel {
         }
         Ok(())
     }
-    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
-        Ok(self.maps().records.get(&key).cloned())
+    fn record(&self, key: HoldKey) -> io::Result<Option<Stopped>> {
+        Ok(self.maps().records.get(&key).map(|record| Stopped { record: **record, text: None }))
     }
     fn records(&self) -> io::Result<Vec<HoldKey>> {
         Ok(self.maps().records.keys().copied().collect())

@@ -147,8 +147,20 @@ fn load_object(
     verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
-    const PINNED: [&str; 11] =
-        ["HOLDS", "GRANTS", "NOTICES", "TASKS", "AGENTS", "PATHS", "NAMES", "PORTS", "ADDRESSES", "COUNTS", "STATE"];
+    const PINNED: [&str; 12] = [
+        "HOLDS",
+        "TEXTS",
+        "GRANTS",
+        "NOTICES",
+        "TASKS",
+        "AGENTS",
+        "PATHS",
+        "NAMES",
+        "PORTS",
+        "ADDRESSES",
+        "COUNTS",
+        "STATE",
+    ];
     let trip = u32::from(tier == Tier::Trip);
     let mut loader = EbpfLoader::new();
     loader
@@ -157,6 +169,7 @@ fn load_object(
         .override_global("OFFSETS", &offsets, true)
         .override_global("TRIP", &trip, true)
         .map_max_entries("HOLDS", max_holds)
+        .map_max_entries("TEXTS", max_holds)
         .map_max_entries("GRANTS", max_holds);
     if let Some(directory) = pin {
         std::fs::create_dir_all(directory)

@@ -14,7 +14,7 @@ use guard_common::{
     count::Count,
     grant::Grant,
     op::{Op, OpSet},
-    record::{HoldKey, HoldRecord},
+    record::{HoldKey, HoldRecord, HoldText},
     table::{
         ADDRESS_LEN, AddressKey, Agent, NAME_HEAD, NameKey, NameValue, PREFIX_MAX, PathKey, PathValue, PortKey,
         name_bit,
@@ -22,11 +22,12 @@ use guard_common::{
     task::{State, Task},
 };
 
-use crate::{daemon::effect::Kernel, rules::lower::Tables};
+use crate::{daemon::effect::Kernel, operation::Stopped, rules::lower::Tables};
 
 /// The maps of the loaded programs.
 pub struct Maps {
     holds: HashMap<MapData, HoldKey, HoldRecord>,
+    texts: HashMap<MapData, HoldKey, HoldText>,
     grants: HashMap<MapData, HoldKey, Grant>,
     tasks: HashMap<MapData, u64, Task>,
     agents: HashMap<MapData, u64, Agent>,
@@ -64,6 +65,7 @@ impl Maps {
         Ok(Self {
             base: last.map_or(0, |last| last + 1),
             holds: take(ebpf, "HOLDS")?,
+            texts: take(ebpf, "TEXTS")?,
             grants: take(ebpf, "GRANTS")?,
             tasks: take(ebpf, "TASKS")?,
             agents,
@@ -157,21 +159,31 @@ impl Kernel for Maps {
     }
 
     fn remove_hold(&mut self, key: HoldKey, hold: u64) -> io::Result<()> {
-        match self.record(key)? {
+        match found(self.holds.get(&key, 0))? {
             Some(record) if record.hold == hold => {
                 absent_is_fine(self.grants.remove(&key))?;
-                absent_is_fine(self.holds.remove(&key))
+                absent_is_fine(self.holds.remove(&key))?;
+                absent_is_fine(self.texts.remove(&key))
             }
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
-    fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>> {
-        match self.holds.get(&key, 0) {
-            Ok(record) => Ok(Some(Box::new(record))),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(io_error(error)),
+    /// What another processor writes meanwhile is read again; what stays in pieces does not become an operation.
+    fn record(&self, key: HoldKey) -> io::Result<Option<Stopped>> {
+        /// A hold is written in far less time than this many reads take.
+        const READS: usize = 4;
+        let mut last = None;
+        for _ in 0..READS {
+            let Some(record) = found(self.holds.get(&key, 0))? else { return Ok(None) };
+            let text = if Stopped::is_long(&record) { found(self.texts.get(&key, 0))?.map(Box::new) } else { None };
+            let stopped = Stopped { record, text };
+            if stopped.is_whole() {
+                return Ok(Some(stopped));
+            }
+            last = Some(stopped);
         }
+        Ok(last)
     }
 
     fn records(&self) -> io::Result<Vec<HoldKey>> {
@@ -355,6 +367,14 @@ fn name_key(policy: u32, name: &[u8]) -> NameKey {
 
 fn address_key(policy: u32, address: [u8; ADDRESS_LEN], bits: u32) -> Key<AddressKey> {
     Key::new(32 + bits, AddressKey { policy, address })
+}
+
+fn found<T>(result: Result<T, MapError>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(io_error(error)),
+    }
 }
 
 fn absent_is_fine(result: Result<(), MapError>) -> io::Result<()> {

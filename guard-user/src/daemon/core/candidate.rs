@@ -1,7 +1,7 @@
 //! An operation the kernel stopped: judged, then released, refused or held.
 
 use guard_common::{
-    grant::{APPROVE, Grant},
+    grant::{CLEAR, Grant},
     op::Op,
     record::{HoldKey, SLOT_HELD},
 };
@@ -150,7 +150,7 @@ impl Core {
         let deadline = now + life;
         let cleared = Cleared { hold: name.hold, tgid: operation.tgid, deadline, next };
         self.cleared.insert(name.key, cleared);
-        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
+        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: CLEAR, pad: 0 } });
         if next.is_some() {
             self.emit(Effect::Continue { tgid: operation.tgid });
         }

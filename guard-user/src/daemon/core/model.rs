@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use guard_common::{
-    grant::{APPROVE, Grant},
+    grant::{APPROVE, CLEAR, Grant},
     record::HoldKey,
 };
 use proptest::prelude::*;
@@ -99,7 +99,9 @@ impl Model {
         for effect in self.core.handle(at(self.now), input) {
             match effect {
                 Effect::Grant { name, grant } => {
-                    if self.held.get(&name.key).is_some_and(|(file, _)| *file != 3) && grant.verdict == APPROVE {
+                    if self.held.get(&name.key).is_some_and(|(file, _)| *file != 3)
+                        && matches!(grant.verdict, APPROVE | CLEAR)
+                    {
                         let on_disk = self.approvals.iter().any(|(seq, hold)| {
                             *seq <= self.flushed && self.names.get(hold) == Some(&(name.key, name.hold))
                         });
@@ -157,7 +159,7 @@ impl Model {
             {
                 assert!(self.used.insert((key, hold)), "a grant was used twice");
                 self.held.remove(&key);
-                let approved = grant.verdict == APPROVE;
+                let approved = matches!(grant.verdict, APPROVE | CLEAR);
                 if approved && file != 3 {
                     let named = |name: &&String| self.names.get(*name) == Some(&(key, hold));
                     // After a restart the same hold has another id, and a person may decide anew.

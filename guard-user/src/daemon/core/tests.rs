@@ -3,7 +3,7 @@
 mod ends;
 
 use guard_common::{
-    grant::{APPROVE, DENY},
+    grant::{APPROVE, CLEAR, DENY},
     record::HoldKey,
 };
 
@@ -100,7 +100,7 @@ fn what_the_rules_clear_is_released_at_once_and_never_shown() {
     let mut bench = Bench::new();
     let operation = unlink(7, "/free/a");
     bench.candidate(&operation);
-    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.grants(), [CLEAR]);
     assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })) && bench.logged().is_empty());
     bench.input(Input::Consumed { name: operation.name, approved: true });
     assert_eq!(bench.core.next_tick(), None, "an idle guardd does nothing");
@@ -254,7 +254,7 @@ fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
 fn what_an_observing_rule_would_hold_goes_on_and_is_logged_and_counted() {
     let mut bench = Bench::new();
     bench.candidate(&unlink(7, "/watch/a"));
-    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.grants(), [CLEAR]);
     assert_eq!(bench.logged(), [Kind::WouldHold]);
     let record = bench.seen.iter().find_map(|effect| match effect {
         Effect::Audit { record, .. } => Some(record),

@@ -7,7 +7,7 @@ use std::{path::Path, process::Child, time::Duration};
 use guard_common::{
     grant::APPROVE,
     notice::{self, Notice},
-    record::{ADDRESS_MAX, ARGV_MAX, COMM_LEN, HoldKey, HoldRecord, NAME_MAX, Object, PATH_MAX, context},
+    record::{ADDRESS_MAX, COMM_LEN, HoldKey, HoldRecord, INLINE_MAX, NAME_MAX, Object, context},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -159,11 +159,10 @@ fn record(agent: u64, pid: u32, path: &str) -> Box<HoldRecord> {
         other: object,
         address: [0; ADDRESS_MAX],
         comm: [0; COMM_LEN],
-        path: [0; PATH_MAX],
-        other_path: [0; PATH_MAX],
-        argv: [0; ARGV_MAX],
+        text: [0; INLINE_MAX],
+        seal: 1_000,
     });
-    record.path[..path.len()].copy_from_slice(path.as_bytes());
+    record.text[..path.len()].copy_from_slice(path.as_bytes());
     record
 }
 
