@@ -120,7 +120,8 @@ impl Visitor for Seen {
                     self.acts.push(SqlAct::Drop);
                 } else if first.eq_ignore_ascii_case("alter") && has_keyword(OsStr::new(&text), &["drop".to_owned()]) {
                     self.acts.push(SqlAct::AlterDrop);
-                } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word)) {
+                } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word))
+                {
                     // A body in another language.
                     self.acts.extend(words(text.as_bytes()));
                 }

@@ -30,7 +30,10 @@ pub(crate) fn run(forecast: &mut Forecast<'_>, state: &mut State, text: &str) {
     if state.depth >= DEEPEST {
         return forecast.doubt("these commands start each other too deeply to be foreseen".to_owned());
     }
-    if !text.is_empty() && text.trim_matches(super::term::UNKNOWN).trim().is_empty() && text.contains(super::term::UNKNOWN) {
+    if !text.is_empty()
+        && text.trim_matches(super::term::UNKNOWN).trim().is_empty()
+        && text.contains(super::term::UNKNOWN)
+    {
         return forecast.doubt("a shell runs text that is not known before".to_owned());
     }
     state.depth += 1;

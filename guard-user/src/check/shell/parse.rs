@@ -482,7 +482,8 @@ impl Parser {
             "<<<" => Redirect::Text(word),
             "<<" | "<<-" => {
                 let quoted = word.iter().any(|piece| matches!(piece, Piece::Text { quoted: true, .. }));
-                let end = word.iter().map(|piece| if let Piece::Text { text, .. } = piece { text.as_str() } else { "" });
+                let end =
+                    word.iter().map(|piece| if let Piece::Text { text, .. } = piece { text.as_str() } else { "" });
                 let end = end.collect();
                 self.documents.push(Document { end, strip: sign == "<<-", quoted, text: None });
                 Redirect::Pending(self.documents.len() - 1)
@@ -491,7 +492,9 @@ impl Parser {
             ">>" => Redirect::Append(word),
             "<&" => Redirect::Duplicate,
             ">&" => match word.as_slice() {
-                [Piece::Text { text, quoted: false }] if text.chars().all(|letter| letter.is_ascii_digit() || letter == '-') => {
+                [Piece::Text { text, quoted: false }]
+                    if text.chars().all(|letter| letter.is_ascii_digit() || letter == '-') =>
+                {
                     Redirect::Duplicate
                 }
                 _ => Redirect::Overwrite(word),
@@ -502,7 +505,8 @@ impl Parser {
 
     /// Puts the texts of here-documents where they belong.
     fn finish(&mut self, node: Node) -> Node {
-        let texts: Vec<Word> = self.documents.iter_mut().map(|document| document.text.take().unwrap_or_default()).collect();
+        let texts: Vec<Word> =
+            self.documents.iter_mut().map(|document| document.text.take().unwrap_or_default()).collect();
         if texts.is_empty() { node } else { filled(node, &texts) }
     }
 }
