@@ -54,7 +54,7 @@ fn own_rules_are_asked_where_they_are_named_and_a_mistake_in_them_is_shown() {
         guardctl(&["check", "-o", "json", "--rules", path, "--", "ls"]).assert().code(7).get_output().stdout.clone();
     let json: Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!((&json["action"], &json["operations"][0]["op"]), (&Value::from("kill"), &Value::from("exec")));
-    std::fs::write(path, rules.replace("program", "progam")).expect("written");
+    std::fs::write(path, rules.replace("program", "programs")).expect("written");
     guardctl(&["check", "--rules", path, "--", "ls"]).assert().code(2).stderr(contains("did you mean `program`"));
 }
 

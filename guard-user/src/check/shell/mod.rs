@@ -2,10 +2,12 @@
 //! branch is taken, because nobody knows which one will be. Text that cannot be read is held.
 
 mod builtin;
+mod compound;
 mod expand;
 mod output;
 mod parse;
 mod read;
+mod redirect;
 mod syntax;
 
 use std::sync::Arc;
