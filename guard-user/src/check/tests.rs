@@ -154,7 +154,7 @@ fn what_exists_decides_where_a_path_leads() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
 
     /// Whatever the text, there is an answer, and soon.
     #[test]
