@@ -25,7 +25,8 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &State, tool: &Tool, l
         match files.does {
             Does::Move => moves(forecast, state, files, line, &words),
             Does::Link => {
-                let Some((to, from)) = words_all(line, terms).split_last().map(|(to, from)| (to.clone(), from.to_vec()))
+                let Some((to, from)) =
+                    words_all(line, terms).split_last().map(|(to, from)| (to.clone(), from.to_vec()))
                 else {
                     continue;
                 };
@@ -86,7 +87,9 @@ pub(crate) fn one(forecast: &mut Forecast<'_>, state: &State, does: Does, text: 
             forecast.act(state, Op::OpenWrite, text, false, step::append);
             made(forecast, state, text);
         }
-        Does::Unpack => one(forecast, state, Does::Overwrite, &format!("{}/{UNKNOWN}", text.trim_end_matches('/')), false),
+        Does::Unpack => {
+            one(forecast, state, Does::Overwrite, &format!("{}/{UNKNOWN}", text.trim_end_matches('/')), false)
+        }
         // What is made or read in a place nobody knows is most often harmless, and the daemon will see it.
         Does::Create if unknown => {}
         Does::Create => {
@@ -151,7 +154,9 @@ fn words(files: &Files, line: &Line<'_>, terms: &[Term]) -> Vec<String> {
 }
 
 fn option_values(line: &Line<'_>, names: &[String]) -> Vec<String> {
-    let value = |value: Option<&[u8]>| value.filter(|value| !value.is_empty()).map(|value| String::from_utf8_lossy(value).into_owned());
+    let value = |value: Option<&[u8]>| {
+        value.filter(|value| !value.is_empty()).map(|value| String::from_utf8_lossy(value).into_owned())
+    };
     line.options_of(names).filter_map(|option| value(option.value).or_else(|| value(option.next))).collect()
 }
 
@@ -190,7 +195,11 @@ fn targets(state: &State, files: &Files, line: &Line<'_>, words: &[String]) -> V
         (None, Some((last, from))) if from.len() > 1 || last.ends_with('/') => (from, last.clone(), Some(true)),
         (None, Some((last, from))) => {
             let path = state.absolute(last);
-            let seen = if state.elsewhere { None } else { look::facts(&path, true).map(|facts| facts.mode & 0o170_000 == 0o040_000) };
+            let seen = if state.elsewhere {
+                None
+            } else {
+                look::facts(&path, true).map(|facts| facts.mode & 0o170_000 == 0o040_000)
+            };
             (from, last.clone(), seen)
         }
         (None, None) => return Vec::new(),

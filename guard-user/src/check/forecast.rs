@@ -8,8 +8,7 @@ use std::{
 use guard_common::op::Op;
 
 use super::{
-    Judged, Verdict,
-    look,
+    Judged, Verdict, look,
     step::{self, Step},
     term::{STAR, UNKNOWN},
 };
@@ -113,7 +112,17 @@ struct Worst {
 
 impl<'a> Forecast<'a> {
     pub(crate) fn new(tools: &'a Tools, here: &'a Policy, elsewhere: &'a Policy, scope: &'a Scope) -> Self {
-        Self { tools, here, elsewhere, scope, operations: Vec::new(), worst: None, doubts: Vec::new(), written: BTreeMap::new(), budget: MOST }
+        Self {
+            tools,
+            here,
+            elsewhere,
+            scope,
+            operations: Vec::new(),
+            worst: None,
+            doubts: Vec::new(),
+            written: BTreeMap::new(),
+            budget: MOST,
+        }
     }
 
     /// Something that guard would not see coming: it is held.
@@ -161,7 +170,14 @@ impl<'a> Forecast<'a> {
     }
 
     /// Judges an act on a path, and where it is `deep` or has wildcards, on everything it covers that a rule names.
-    pub(crate) fn act(&mut self, state: &State, op: Op, text: &str, deep: bool, make: impl Fn(&Path, ObjectFacts) -> Operation) {
+    pub(crate) fn act(
+        &mut self,
+        state: &State,
+        op: Op,
+        text: &str,
+        deep: bool,
+        make: impl Fn(&Path, ObjectFacts) -> Operation,
+    ) {
         let path = state.absolute(text);
         let follows = !matches!(op, Op::Unlink | Op::Rmdir | Op::Rename | Op::Link);
         let path = match (state.elsewhere, follows) {

@@ -86,8 +86,8 @@ pub(crate) fn guess(path: &Path) -> ObjectFacts {
 fn is_character_device(name: &str) -> bool {
     const STARTS: [&str; 9] = ["tty", "pts/", "std", "fd/", "input/", "char/", "net/", "tcp/", "udp/"];
     const NAMES: [&str; 14] = [
-        "null", "zero", "full", "random", "urandom", "ptmx", "console", "mem", "kmem", "port", "kmsg", "fuse", "uinput",
-        "log",
+        "null", "zero", "full", "random", "urandom", "ptmx", "console", "mem", "kmem", "port", "kmsg", "fuse",
+        "uinput", "log",
     ];
     NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start))
 }

@@ -13,8 +13,18 @@ use super::{
 use crate::rules::{command::Line, tool::Does};
 
 const SQL: [&str; 12] = [
-    "psql", "mysql", "mariadb", "sqlite3", "duckdb", "clickhouse-client", "cockroach", "mongosh", "mongo", "redis-cli",
-    "valkey-cli", "cqlsh",
+    "psql",
+    "mysql",
+    "mariadb",
+    "sqlite3",
+    "duckdb",
+    "clickhouse-client",
+    "cockroach",
+    "mongosh",
+    "mongo",
+    "redis-cli",
+    "valkey-cli",
+    "cqlsh",
 ];
 const CODE: [(&str, &[&str]); 8] = [
     ("python", &["-c"]),
@@ -47,8 +57,12 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str
         "mount" | "umount" => mounts(forecast, state, name, line, terms),
         _ if SQL.contains(&name) => statements(forecast, state, line, terms),
         _ => {
-            if let Some((_, options)) = CODE.iter().find(|(program, _)| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') == *program || name == *program) {
-                let is_code = |option: &&crate::rules::command::Found<'_>| options.iter().any(|name| name.as_bytes() == option.name);
+            if let Some((_, options)) = CODE.iter().find(|(program, _)| {
+                name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') == *program || name == *program
+            }) {
+                let is_code = |option: &&crate::rules::command::Found<'_>| {
+                    options.iter().any(|name| name.as_bytes() == option.name)
+                };
                 let texts: Vec<String> = line
                     .options
                     .iter()
@@ -56,7 +70,8 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str
                     .filter_map(|option| option.value.or(option.next))
                     .map(|text| String::from_utf8_lossy(text).into_owned())
                     .collect();
-                let is_fed = line.words.first().is_none_or(|word| word.text.starts_with(b"/dev/fd/") || word.text == b"-");
+                let is_fed =
+                    line.words.first().is_none_or(|word| word.text.starts_with(b"/dev/fd/") || word.text == b"-");
                 let piped = match &state.input {
                     Input::Text(text) if is_fed => Some(text.clone()),
                     Input::Unknown(from) if is_fed && texts.is_empty() => {
@@ -87,19 +102,31 @@ fn mounts(forecast: &mut Forecast<'_>, state: &State, name: &str, line: &Line<'_
 /// `find ROOTS… TESTS… -delete` and `-exec`.
 fn find(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term]) {
     let starts = |term: &Term| !term.text.starts_with(['-', '(', '!', ')']) || term.text == "-";
-    let mut roots: Vec<String> =
-        terms[1..].iter().skip_while(|term| matches!(term.text.as_str(), "-H" | "-L" | "-P")).take_while(|term| starts(term)).map(|term| term.text.clone()).collect();
+    let mut roots: Vec<String> = terms[1..]
+        .iter()
+        .skip_while(|term| matches!(term.text.as_str(), "-H" | "-L" | "-P"))
+        .take_while(|term| starts(term))
+        .map(|term| term.text.clone())
+        .collect();
     if roots.is_empty() {
         roots.push(".".to_owned());
     }
     let texts: Vec<&str> = terms.iter().map(|term| term.text.as_str()).collect();
     let after = |names: &[&str]| {
-        texts.iter().zip(texts.iter().skip(1)).find(|(option, _)| names.contains(option)).map(|(_, value)| (*value).to_owned())
+        texts
+            .iter()
+            .zip(texts.iter().skip(1))
+            .find(|(option, _)| names.contains(option))
+            .map(|(_, value)| (*value).to_owned())
     };
     let name = after(&["-name", "-iname", "-path", "-wholename", "-regex"]);
     // Anything that is not everything is a part of what is there.
     let is_part = texts.iter().any(|text| {
-        ["-name", "-iname", "-path", "-regex", "-mtime", "-mmin", "-newer", "-empty", "-size", "-perm", "-user", "-atime", "-ctime"].contains(text)
+        [
+            "-name", "-iname", "-path", "-regex", "-mtime", "-mmin", "-newer", "-empty", "-size", "-perm", "-user",
+            "-atime", "-ctime",
+        ]
+        .contains(text)
     });
     let found = |root: &str| -> String {
         let root = root.trim_end_matches('/');
@@ -126,12 +153,18 @@ fn find(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term]) {
         if !matches!(*text, "-exec" | "-execdir" | "-ok" | "-okdir") {
             continue;
         }
-        let command: Vec<Term> =
-            terms[at + 1..].iter().take_while(|term| term.text != ";" && term.text != "\\;" && term.text != "+").cloned().collect();
+        let command: Vec<Term> = terms[at + 1..]
+            .iter()
+            .take_while(|term| term.text != ";" && term.text != "\\;" && term.text != "+")
+            .cloned()
+            .collect();
         for root in &roots {
+            let each: Vec<Term> = command
+                .iter()
+                .map(|term| Term { text: term.text.replace("{}", &found(root)), open: term.open })
+                .collect();
             let each: Vec<Term> =
-                command.iter().map(|term| Term { text: term.text.replace("{}", &found(root)), open: term.open }).collect();
-            let each: Vec<Term> = each.into_iter().map(|term| if term.text.is_empty() { Term::known("/") } else { term }).collect();
+                each.into_iter().map(|term| if term.text.is_empty() { Term::known("/") } else { term }).collect();
             command::run(forecast, state, &each);
         }
     }
@@ -171,8 +204,22 @@ fn statements(forecast: &mut Forecast<'_>, state: &State, line: &Line<'_>, terms
 /// A program in another language is not read, only searched: for words that destroy, for paths, and for commands.
 fn code(forecast: &mut Forecast<'_>, state: &mut State, text: &str) {
     const DESTROY: [&str; 16] = [
-        "rmtree", "unlink", ".remove", "rmdir", "rmSync", "fs.rm", "rimraf", "removedirs", "File.delete", "rm_rf", "rm_r", "truncate",
-        "'w'", "\"w\"", "writeFile", "File.write",
+        "rmtree",
+        "unlink",
+        ".remove",
+        "rmdir",
+        "rmSync",
+        "fs.rm",
+        "rimraf",
+        "removedirs",
+        "File.delete",
+        "rm_rf",
+        "rm_r",
+        "truncate",
+        "'w'",
+        "\"w\"",
+        "writeFile",
+        "File.write",
     ];
     const RUN: [&str; 9] =
         ["os.system", "subprocess", "popen", "child_process", "execSync", "exec(", "system(", "spawn", "shell_exec"];
@@ -181,9 +228,14 @@ fn code(forecast: &mut Forecast<'_>, state: &mut State, text: &str) {
     let literals = literals(text);
     let mut named = 0;
     for literal in &literals {
-        let path = literal.strip_prefix("~/").map(|rest| format!("{}/{rest}", state.vars.get("HOME").map_or("", String::as_str)));
+        let path = literal
+            .strip_prefix("~/")
+            .map(|rest| format!("{}/{rest}", state.vars.get("HOME").map_or("", String::as_str)));
         let path = path.as_deref().unwrap_or(literal);
-        if path.starts_with('/') || path.starts_with("..") || (destroys && !path.is_empty() && !path.contains(' ') && path.len() > 1) {
+        if path.starts_with('/')
+            || path.starts_with("..")
+            || (destroys && !path.is_empty() && !path.contains(' ') && path.len() > 1)
+        {
             named += 1;
             let does = if destroys { Does::Delete } else { Does::Read };
             files::one(forecast, state, does, path, destroys);

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{
-    Asked, Checker, Question, Verdict,
-    batch::Here,
-};
+use super::{Asked, Checker, Question, Verdict, batch::Here};
 use crate::{
     api::{Action, Reversibility},
     rules::file::{PACKS, load},
@@ -30,7 +27,8 @@ fn checker() -> Checker {
 }
 
 fn here() -> Here {
-    let env = BTreeMap::from([("HOME".to_owned(), "/home/dev".to_owned()), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+    let env =
+        BTreeMap::from([("HOME".to_owned(), "/home/dev".to_owned()), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
     Here { cwd: "/home/dev/shop".into(), env, workspace: None }
 }
 
@@ -82,8 +80,12 @@ fn every_shipped_rule_stops_something_in_the_list() {
     const SILENT: [&str; 3] = ["io-uring", "signal-outside", "ptrace-outside"];
     let rules = load(None).unwrap_or_else(|error| panic!("{error}"));
     let named = |rule: &str| DESTRUCTIVE.contains(&format!("\"rule\": \"{rule}\""));
-    let missing: Vec<String> =
-        rules.summary().into_iter().map(|line| line.name).filter(|name| !named(name) && !SILENT.contains(&name.as_str())).collect();
+    let missing: Vec<String> = rules
+        .summary()
+        .into_iter()
+        .map(|line| line.name)
+        .filter(|name| !named(name) && !SILENT.contains(&name.as_str()))
+        .collect();
     assert!(missing.is_empty(), "no case: {missing:?}");
 }
 
@@ -96,7 +98,9 @@ fn a_question_may_say_where_it_is_asked_and_a_line_that_is_none_says_why() {
     assert_eq!(ask(r#"{"shell": "rm -rf $D", "env": {"D": "build"}}"#), Ok(Action::Allow));
     assert_eq!(ask(r#"{"shell": "rm -rf $D", "env": {"D": "/srv"}}"#), Ok(Action::Hold));
     assert_eq!(ask(r#"{"argv": ["cat", "/k/.ssh/id_rsa"], "env": {"HOME": "/k"}}"#), Ok(Action::Hold));
-    for bad in ["", "x", "{}", "[]", r#"{"argv": []}"#, r#"{"argv": ["a"], "shell": "b"}"#, r#"{"argv": "ls"}"#, "\u{0}"] {
+    for bad in
+        ["", "x", "{}", "[]", r#"{"argv": []}"#, r#"{"argv": ["a"], "shell": "b"}"#, r#"{"argv": "ls"}"#, "\u{0}"]
+    {
         assert!(ask(bad).is_err(), "{bad}");
     }
     assert!(here().line(b"{\"shell\": \"\xff\"}").is_err());
@@ -148,3 +152,61 @@ fn what_exists_decides_where_a_path_leads() {
     assert_eq!(ask("bash run.sh"), Action::Hold, "a script that is there is read");
     assert_eq!(ask("bash none.sh"), Action::Allow);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever the text, there is an answer, and soon.
+    #[test]
+    fn no_text_breaks_the_forecast(parts in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..40)) {
+        let mut checker = Checker::new(load(Some(std::path::Path::new("../rules/git.yaml"))).expect("rules")).expect("tools");
+        let _verdict = shell(&mut checker, &parts.concat());
+    }
+}
+
+const PIECES: [&str; 44] = [
+    "rm",
+    " ",
+    "-rf",
+    "/srv",
+    "$(",
+    ")",
+    "`",
+    "'",
+    "\"",
+    "$",
+    "{",
+    "}",
+    "((",
+    "))",
+    "[[",
+    "]]",
+    ";",
+    "&&",
+    "||",
+    "|",
+    "&",
+    "\n",
+    "<<E",
+    "E",
+    "<",
+    ">",
+    "2>&1",
+    "<(",
+    "if ",
+    "then ",
+    "fi",
+    "for x in ",
+    "do ",
+    "done",
+    "while ",
+    "case ",
+    "esac",
+    "x=",
+    "$x",
+    "${x:-",
+    "function f ",
+    "f()",
+    "\\",
+    "*",
+];

@@ -138,10 +138,9 @@ impl Matcher {
         let option = self.any_option.is_empty() || self.any_option.iter().any(|wanted| says(wanted, false));
         let arguments = || argv.iter().skip(1).map(OsString::as_os_str);
         let argument = self.any_argument.as_ref().is_none_or(|globs| arguments().any(|text| globs.is_match(text)));
-        let keyword =
-            self.keywords.is_empty() || arguments().any(|text| sql::has_keyword(text, &self.keywords));
-        let query = self.sql.is_empty()
-            || arguments().any(|text| sql::acts(text).iter().any(|act| self.sql.contains(act)));
+        let keyword = self.keywords.is_empty() || arguments().any(|text| sql::has_keyword(text, &self.keywords));
+        let query =
+            self.sql.is_empty() || arguments().any(|text| sql::acts(text).iter().any(|act| self.sql.contains(act)));
         subcommand.min(found(option)).min(found(argument)).min(found(keyword)).min(found(query))
     }
 }

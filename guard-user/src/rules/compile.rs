@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    path::PathBuf, sync::Arc};
+    path::PathBuf,
+    sync::Arc,
+};
 
 use globset::{GlobSet, GlobSetBuilder};
 use guard_common::op::Op;
@@ -84,7 +86,12 @@ impl Policy {
             let globs = places.globs.iter().flat_map(|(wide, _)| &wide.globs).filter_map(|glob| sample(glob.glob()));
             plain.chain(globs).filter(|path| path.is_absolute()).collect()
         };
-        self.clauses.iter().filter(|fitted| fitted.except.is_none()).filter_map(|fitted| fitted.path.as_ref()).flat_map(of).collect()
+        self.clauses
+            .iter()
+            .filter(|fitted| fitted.except.is_none())
+            .filter_map(|fitted| fitted.path.as_ref())
+            .flat_map(of)
+            .collect()
     }
 }
 

@@ -120,7 +120,8 @@ impl Visitor for Seen {
                     self.acts.push(SqlAct::Drop);
                 } else if first.eq_ignore_ascii_case("alter") && has_keyword(OsStr::new(&text), &["drop".to_owned()]) {
                     self.acts.push(SqlAct::AlterDrop);
-                } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word)) {
+                } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word))
+                {
                     // A body in another language.
                     self.acts.extend(words(text.as_bytes()));
                 }
@@ -141,7 +142,7 @@ fn is_always(condition: &Expr) -> bool {
         Expr::Nested(inner) => is_always(inner),
         Expr::Value(value) => match &value.value {
             Value::Boolean(is) => *is,
-            Value::Number(number, _) => number.trim_matches(['0', '.']) != "",
+            Value::Number(number, _) => !number.trim_matches(['0', '.']).is_empty(),
             Value::SingleQuotedString(text) => text == "t" || text.eq_ignore_ascii_case("true"),
             _ => false,
         },

@@ -192,12 +192,13 @@ impl Tools {
     pub fn built_in() -> Result<Self, RulesError> {
         let mut tools = Vec::new();
         for (origin, text) in TEXTS {
-            let file: File =
-                serde_saphyr::from_str(text).map_err(|error| Mistake::of_yaml(origin, text, &error))?;
+            let file: File = serde_saphyr::from_str(text).map_err(|error| Mistake::of_yaml(origin, text, &error))?;
             tools.extend(file.tools);
         }
         let names = |of: fn(&Tool) -> &Vec<String>| {
-            let each = |(index, tool): (usize, &Tool)| of(tool).iter().map(move |name| (name.clone(), index)).collect::<Vec<_>>();
+            let each = |(index, tool): (usize, &Tool)| {
+                of(tool).iter().map(move |name| (name.clone(), index)).collect::<Vec<_>>()
+            };
             tools.iter().enumerate().flat_map(each).collect()
         };
         let (by_name, by_file) = (names(|tool| &tool.program), names(|tool| &tool.also));

@@ -5,6 +5,7 @@
 mod fake;
 mod fixture;
 
+mod check;
 mod decide;
 mod output;
 mod pages;

@@ -10,9 +10,9 @@ use crate::check::{
 
 /// Those that change nothing guard looks at.
 const QUIET: [&str; 37] = [
-    ":", "true", "false", "test", "[", "set", "shift", "return", "exit", "break", "continue", "wait", "jobs", "fg", "bg", "umask",
-    "ulimit", "type", "hash", "getopts", "let", "history", "shopt", "popd", "dirs", "disown", "times", "bind", "complete", "compgen",
-    "enable", "caller", "help", "logout", "suspend", "fc", "setopt",
+    ":", "true", "false", "test", "[", "set", "shift", "return", "exit", "break", "continue", "wait", "jobs", "fg",
+    "bg", "umask", "ulimit", "type", "hash", "getopts", "let", "history", "shopt", "popd", "dirs", "disown", "times",
+    "bind", "complete", "compgen", "enable", "caller", "help", "logout", "suspend", "fc", "setopt",
 ];
 
 /// Foresees a builtin; `None` where it is none.
@@ -91,7 +91,6 @@ pub(super) fn run(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term]
         _ => None,
     }
 }
-
 
 fn target(state: &State, rest: &[Term]) -> Option<std::path::PathBuf> {
     let directory = rest.iter().find(|term| !term.text.starts_with('-') || term.text == "-");

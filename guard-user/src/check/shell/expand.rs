@@ -1,8 +1,9 @@
 //! From words of shell text to arguments. What is not known stays unknown.
 
 use super::{
-    output, walk,
+    output,
     syntax::{Change, Piece, Word},
+    walk,
 };
 use crate::check::{
     forecast::{Forecast, Input, State},
@@ -69,9 +70,42 @@ fn one(forecast: &mut Forecast<'_>, state: &mut State, word: &Word) -> Vec<Term>
 /// A variable whose name says that it is one word, and no option: `$BRANCH`.
 fn is_one(piece: &Piece) -> bool {
     const NAMES: [&str; 36] = [
-        "URL", "URI", "HOST", "USER", "DB", "DATABASE", "NAME", "PORT", "PID", "ID", "BRANCH", "TAG", "VERSION", "FILE", "DIR", "PATH",
-        "TOKEN", "KEY", "POD", "NAMESPACE", "NS", "CONTAINER", "IMAGE", "BUCKET", "REGION", "CLUSTER", "SERVICE", "REMOTE", "ENV",
-        "STAGE", "PASSWORD", "PROFILE", "PROJECT", "ZONE", "SHA", "COMMIT",
+        "URL",
+        "URI",
+        "HOST",
+        "USER",
+        "DB",
+        "DATABASE",
+        "NAME",
+        "PORT",
+        "PID",
+        "ID",
+        "BRANCH",
+        "TAG",
+        "VERSION",
+        "FILE",
+        "DIR",
+        "PATH",
+        "TOKEN",
+        "KEY",
+        "POD",
+        "NAMESPACE",
+        "NS",
+        "CONTAINER",
+        "IMAGE",
+        "BUCKET",
+        "REGION",
+        "CLUSTER",
+        "SERVICE",
+        "REMOTE",
+        "ENV",
+        "STAGE",
+        "PASSWORD",
+        "PROFILE",
+        "PROJECT",
+        "ZONE",
+        "SHA",
+        "COMMIT",
     ];
     let Piece::Variable { name, change: None, .. } = piece else { return false };
     let last = name.to_ascii_uppercase();

@@ -2,10 +2,12 @@
 //! branch is taken, because nobody knows which one will be. Text that cannot be read is held.
 
 mod builtin;
+mod compound;
 mod expand;
 mod output;
 mod parse;
 mod read;
+mod redirect;
 mod syntax;
 
 use std::sync::Arc;
@@ -30,7 +32,10 @@ pub(crate) fn run(forecast: &mut Forecast<'_>, state: &mut State, text: &str) {
     if state.depth >= DEEPEST {
         return forecast.doubt("these commands start each other too deeply to be foreseen".to_owned());
     }
-    if !text.is_empty() && text.trim_matches(super::term::UNKNOWN).trim().is_empty() && text.contains(super::term::UNKNOWN) {
+    if !text.is_empty()
+        && text.trim_matches(super::term::UNKNOWN).trim().is_empty()
+        && text.contains(super::term::UNKNOWN)
+    {
         return forecast.doubt("a shell runs text that is not known before".to_owned());
     }
     state.depth += 1;

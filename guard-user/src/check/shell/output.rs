@@ -17,15 +17,34 @@ const FILTERS: [&str; 12] =
 
 /// Those that write shell text of their own making: `eval "$(ssh-agent -s)"`.
 const SETTERS: [&str; 20] = [
-    "ssh-agent", "direnv", "pyenv", "rbenv", "nodenv", "goenv", "brew", "starship", "zoxide", "fnm", "mise", "asdf", "dircolors",
-    "keychain", "opam", "conda", "thefuck", "atuin", "nvm", "minikube",
+    "ssh-agent",
+    "direnv",
+    "pyenv",
+    "rbenv",
+    "nodenv",
+    "goenv",
+    "brew",
+    "starship",
+    "zoxide",
+    "fnm",
+    "mise",
+    "asdf",
+    "dircolors",
+    "keychain",
+    "opam",
+    "conda",
+    "thefuck",
+    "atuin",
+    "nvm",
+    "minikube",
 ];
 
 /// What a program writes.
 pub(super) fn of(state: &State, terms: &[Term]) -> Input {
     let text = |place: usize| terms.get(place).map_or("", |term| term.text.as_str());
     let name = text(0).rsplit('/').next().unwrap_or("");
-    let words: Vec<&str> = terms[1..].iter().map(|term| term.text.as_str()).filter(|text| !text.starts_with('-')).collect();
+    let words: Vec<&str> =
+        terms[1..].iter().map(|term| term.text.as_str()).filter(|text| !text.starts_with('-')).collect();
     let known = |text: &str| Input::Text(text.to_owned());
     let unknown = || match &state.input {
         Input::Unknown(from) => Input::Unknown(from.clone()),
@@ -39,16 +58,25 @@ pub(super) fn of(state: &State, terms: &[Term]) -> Input {
         "mktemp" => known(words.last().copied().unwrap_or("/tmp/tmp.x")),
         "pwd" => state.cwd.as_ref().map_or_else(unknown, |cwd| known(&cwd.display().to_string())),
         "whoami" | "id" | "hostname" | "uname" | "arch" | "logname" | "tty" => known(SOMEBODY),
-        "date" | "nproc" | "getconf" | "seq" | "wc" | "stat" | "du" | "expr" | "bc" | "lsof" | "pgrep" | "pidof" => known("0"),
-        "basename" => words.first().map_or_else(unknown, |path| known(path.trim_end_matches('/').rsplit('/').next().unwrap_or(""))),
+        "date" | "nproc" | "getconf" | "seq" | "wc" | "stat" | "du" | "expr" | "bc" | "lsof" | "pgrep" | "pidof" => {
+            known("0")
+        }
+        "basename" => words
+            .first()
+            .map_or_else(unknown, |path| known(path.trim_end_matches('/').rsplit('/').next().unwrap_or(""))),
         "dirname" => words.first().map_or_else(unknown, |path| {
             known(Path::new(path).parent().map_or("/", |parent| parent.to_str().unwrap_or("")).trim_end_matches('/'))
         }),
-        "realpath" | "readlink" => words.last().map_or_else(unknown, |path| known(&state.absolute(path).display().to_string())),
+        "realpath" | "readlink" => {
+            words.last().map_or_else(unknown, |path| known(&state.absolute(path).display().to_string()))
+        }
         "git" => git(state, &words, unknown()),
         "find" | "fd" | "ls" => {
             let root = words.first().filter(|root| name != "fd" && !root.is_empty()).copied().unwrap_or(".");
-            let pattern = terms.iter().zip(terms.iter().skip(1)).find(|(option, _)| matches!(option.text.as_str(), "-name" | "-iname"));
+            let pattern = terms
+                .iter()
+                .zip(terms.iter().skip(1))
+                .find(|(option, _)| matches!(option.text.as_str(), "-name" | "-iname"));
             let last = pattern.map_or_else(|| STAR.to_string(), |(_, name)| name.text.replace('*', &STAR.to_string()));
             let is_everything = last == STAR.to_string() && name == "find" && !words.is_empty() && terms.len() <= 4;
             // One that is not the whole: a part of it is listed.
@@ -56,8 +84,10 @@ pub(super) fn of(state: &State, terms: &[Term]) -> Input {
             known(&format!("{}/{last}", root.trim_end_matches('/')))
         }
         "cat" if !words.is_empty() => {
-            let texts: Option<Vec<String>> =
-                words.iter().map(|path| if state.elsewhere { None } else { look::text(&state.absolute(path)) }).collect();
+            let texts: Option<Vec<String>> = words
+                .iter()
+                .map(|path| if state.elsewhere { None } else { look::text(&state.absolute(path)) })
+                .collect();
             texts.map_or_else(unknown, |texts| Input::Text(texts.concat()))
         }
         _ if FILTERS.contains(&name) && words.len() <= 1 => match &state.input {
@@ -73,7 +103,9 @@ fn git(state: &State, words: &[&str], unknown: Input) -> Input {
         ["rev-parse", ..] if state.cwd.is_some() => {
             Input::Text(state.cwd.as_ref().map(|cwd| cwd.display().to_string()).unwrap_or_default())
         }
-        ["branch" | "symbolic-ref" | "describe" | "log" | "tag" | "merge-base" | "config", ..] => Input::Text(SOMEBODY.to_owned()),
+        ["branch" | "symbolic-ref" | "describe" | "log" | "tag" | "merge-base" | "config", ..] => {
+            Input::Text(SOMEBODY.to_owned())
+        }
         ["ls-files" | "diff" | "status" | "grep", ..] => Input::Text(format!("./x{STAR}")),
         _ => unknown,
     }
@@ -81,8 +113,11 @@ fn git(state: &State, words: &[&str], unknown: Input) -> Input {
 
 /// What `echo` and `printf` write.
 pub(super) fn said(name: &str, terms: &[Term]) -> Input {
-    let words: Vec<String> =
-        terms.iter().skip_while(|term| matches!(term.text.as_str(), "-n" | "-e" | "-ne" | "-en" | "-E")).map(Term::plain).collect();
+    let words: Vec<String> = terms
+        .iter()
+        .skip_while(|term| matches!(term.text.as_str(), "-n" | "-e" | "-ne" | "-en" | "-E"))
+        .map(Term::plain)
+        .collect();
     let text = words.join(" ");
     let text = text.replace("\\n", "\n").replace("\\t", "\t");
     // `printf '%s\n' text`: the words fill the gaps.

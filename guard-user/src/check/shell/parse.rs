@@ -1,29 +1,21 @@
 //! Commands of shell text: POSIX and what bash adds that people type. What is not understood is an error, never
 //! skipped. Every depth and length is bounded.
 
-use std::sync::Arc;
-
 use super::{
     read::META,
-    syntax::{Node, Piece, Redirect, Simple, Word},
+    redirect::Document,
+    syntax::{Node, Piece, Simple, Word},
 };
 
 const LONGEST: usize = 128 * 1024;
 const DEEPEST: usize = 60;
 
 pub(super) struct Parser {
-    letters: Vec<char>,
+    pub(super) letters: Vec<char>,
     pub(super) at: usize,
     pub(super) depth: usize,
     /// Here-documents by their number: end word, whether tabs are stripped, whether it is quoted, then the text.
-    documents: Vec<Document>,
-}
-
-struct Document {
-    end: String,
-    strip: bool,
-    quoted: bool,
-    text: Option<Word>,
+    pub(super) documents: Vec<Document>,
 }
 
 /// Words that mean something at the start of a command.
@@ -41,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Node, String> {
 }
 
 impl Parser {
-    fn new(text: &str, depth: usize) -> Result<Self, String> {
+    pub(super) fn new(text: &str, depth: usize) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err("it is too long".to_owned());
         }
@@ -82,12 +74,12 @@ impl Parser {
         if self.depth > DEEPEST { Err("it is nested too deeply".to_owned()) } else { Ok(()) }
     }
 
-    fn starts(&self, text: &str) -> bool {
+    pub(super) fn starts(&self, text: &str) -> bool {
         text.chars().enumerate().all(|(place, letter)| self.look(place) == Some(letter))
     }
 
     /// Skips blanks, continued lines and comments, but no newline.
-    fn blank(&mut self) {
+    pub(super) fn blank(&mut self) {
         loop {
             match self.peek() {
                 Some(' ' | '\t') => self.at += 1,
@@ -98,44 +90,7 @@ impl Parser {
         }
     }
 
-    /// A newline, and the here-documents that begin after it.
-    fn newline(&mut self) -> Result<(), String> {
-        self.at += 1;
-        for number in 0..self.documents.len() {
-            if self.documents[number].text.is_some() {
-                continue;
-            }
-            let mut text = String::new();
-            loop {
-                if self.peek().is_none() {
-                    break;
-                }
-                let line: String = self.rest().take_while(|letter| *letter != '\n').collect();
-                self.at += line.chars().count() + 1;
-                let document = &self.documents[number];
-                let line = if document.strip { line.trim_start_matches('\t') } else { &line };
-                if line == document.end {
-                    break;
-                }
-                text.push_str(line);
-                text.push('\n');
-            }
-            self.at = self.at.min(self.letters.len());
-            let word = if self.documents[number].quoted {
-                vec![Piece::Text { text, quoted: true }]
-            } else {
-                let mut inner = Self::new(&text, self.depth + 1)?;
-                inner.deeper()?;
-                let mut word = Word::new();
-                inner.quoted(&mut word, None)?;
-                word
-            };
-            self.documents[number].text = Some(word);
-        }
-        Ok(())
-    }
-
-    fn space(&mut self) -> Result<(), String> {
+    pub(super) fn space(&mut self) -> Result<(), String> {
         loop {
             self.blank();
             if self.peek() != Some('\n') {
@@ -146,13 +101,13 @@ impl Parser {
     }
 
     /// A plain word that is next, without taking it.
-    fn keyword(&mut self) -> String {
+    pub(super) fn keyword(&mut self) -> String {
         self.blank();
         self.rest().take_while(|letter| !META.contains(letter)).take(64).collect()
     }
 
     /// Commands until one of `ends` stands where a command would, or a `)`.
-    fn list(&mut self, ends: &[&str]) -> Result<Node, String> {
+    pub(super) fn list(&mut self, ends: &[&str]) -> Result<Node, String> {
         self.deeper()?;
         let mut nodes = Vec::new();
         loop {
@@ -181,7 +136,7 @@ impl Parser {
         Ok(Node::Sequence(nodes))
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), String> {
+    pub(super) fn expect(&mut self, word: &str) -> Result<(), String> {
         self.space()?;
         if self.keyword() != word {
             return Err(format!("`{word}` is missing"));
@@ -219,7 +174,7 @@ impl Parser {
         Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Pipe(nodes) })
     }
 
-    fn command(&mut self) -> Result<Node, String> {
+    pub(super) fn command(&mut self) -> Result<Node, String> {
         let node = match self.keyword().as_str() {
             "{" => {
                 self.at += 1;
@@ -266,21 +221,7 @@ impl Parser {
                 self.space()?;
                 self.function_body(name)?
             }
-            "[[" => {
-                self.at += 2;
-                let mut words = Vec::new();
-                loop {
-                    self.space()?;
-                    match self.peek() {
-                        None => return Err("`]]` is missing".to_owned()),
-                        Some('(' | ')' | '<' | '>' | '&' | '|') => self.at += 1,
-                        Some(_) if self.starts("]]") => break,
-                        Some(_) => words.push(self.some_word()?),
-                    }
-                }
-                self.at += 2;
-                Node::Words(words)
-            }
+            "[[" => self.test()?,
             _ if self.starts("((") && self.is_arithmetic() => {
                 self.at += 2;
                 self.arithmetic()?;
@@ -299,77 +240,8 @@ impl Parser {
         Ok(if redirects.is_empty() { node } else { Node::Redirected(Box::new(node), redirects) })
     }
 
-    fn body(&mut self) -> Result<Node, String> {
-        self.expect("do")?;
-        let body = self.list(&["done"])?;
-        self.expect("done")?;
-        Ok(body)
-    }
-
-    fn for_loop(&mut self) -> Result<Node, String> {
-        self.at += if self.starts("for") { 3 } else { 6 };
-        self.blank();
-        if self.starts("((") {
-            self.at += 2;
-            self.arithmetic()?;
-            self.blank();
-            self.at += usize::from(self.peek() == Some(';'));
-            return self.body();
-        }
-        let name = self.keyword();
-        self.at += name.chars().count();
-        self.space()?;
-        let mut words = None;
-        if self.keyword() == "in" {
-            self.at += 2;
-            let mut list = Vec::new();
-            loop {
-                self.blank();
-                match self.peek() {
-                    Some(';' | '\n') | None => break,
-                    Some(_) => list.push(self.some_word()?),
-                }
-            }
-            words = Some(list);
-        }
-        self.blank();
-        self.at += usize::from(self.peek() == Some(';'));
-        Ok(Node::For { name, words, body: Box::new(self.body()?) })
-    }
-
-    fn case(&mut self) -> Result<Node, String> {
-        self.at += 4;
-        self.blank();
-        let mut parts = vec![Node::Words(vec![self.word()?])];
-        self.expect("in")?;
-        loop {
-            self.space()?;
-            if self.keyword() == "esac" {
-                self.at += 4;
-                return Ok(Node::Sequence(parts));
-            }
-            self.at += usize::from(self.peek() == Some('('));
-            // The patterns.
-            loop {
-                self.space()?;
-                match self.peek() {
-                    None => return Err("`esac` is missing".to_owned()),
-                    Some(')') => break,
-                    Some('|') => self.at += 1,
-                    Some(_) => drop(self.some_word()?),
-                }
-            }
-            self.at += 1;
-            parts.push(self.list(&["esac"])?);
-            self.space()?;
-            while matches!(self.peek(), Some(';' | '&')) {
-                self.at += 1;
-            }
-        }
-    }
-
     /// A word that is not empty: an empty one would never end a loop.
-    fn some_word(&mut self) -> Result<Word, String> {
+    pub(super) fn some_word(&mut self) -> Result<Word, String> {
         let before = self.at;
         let word = self.word()?;
         match self.peek() {
@@ -407,31 +279,6 @@ impl Parser {
         Ok(Node::Simple(simple))
     }
 
-    /// `name() …`, at the `(`.
-    fn function(&mut self, simple: Simple) -> Result<Node, String> {
-        let name = match simple.words.as_slice() {
-            [word] => match word.as_slice() {
-                [Piece::Text { text, quoted: false }] => text.clone(),
-                _ => return Err("`(` stands where no function is named".to_owned()),
-            },
-            _ => return Err("`(` stands inside a command".to_owned()),
-        };
-        self.at += 1;
-        self.blank();
-        if self.next() != Some(')') {
-            return Err("`(` stands inside a command".to_owned());
-        }
-        self.space()?;
-        self.function_body(name)
-    }
-
-    fn function_body(&mut self, name: String) -> Result<Node, String> {
-        self.deeper()?;
-        let body = Arc::new(self.command()?);
-        self.depth -= 1;
-        Ok(Node::Function { name, body })
-    }
-
     /// `NAME=` or `NAME+=` that is next; taken when it is.
     fn assigned(&mut self) -> Option<String> {
         let name: String = self.rest().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
@@ -459,75 +306,5 @@ impl Parser {
             }
             all.extend(self.some_word()?);
         }
-    }
-
-    fn redirect(&mut self) -> Result<Option<Redirect>, String> {
-        self.blank();
-        let digits = self.rest().take_while(char::is_ascii_digit).count();
-        let both = usize::from(digits == 0 && self.peek() == Some('&') && self.look(1) == Some('>'));
-        let sign = self.look(digits + both);
-        if !matches!(sign, Some('<' | '>')) || (self.look(digits + 1) == Some('(') && both == 0 && digits == 0) {
-            return Ok(None);
-        }
-        self.at += digits + both;
-        const SIGNS: [&str; 10] = ["<<<", "<<-", "<<", "<>", "<&", ">>", ">|", ">&", "<", ">"];
-        let Some(sign) = SIGNS.into_iter().find(|sign| self.starts(sign)) else { return Ok(None) };
-        self.at += sign.len();
-        self.blank();
-        let word = self.some_word()?;
-        if word.is_empty() {
-            return Err("a redirection leads nowhere".to_owned());
-        }
-        Ok(Some(match sign {
-            "<<<" => Redirect::Text(word),
-            "<<" | "<<-" => {
-                let quoted = word.iter().any(|piece| matches!(piece, Piece::Text { quoted: true, .. }));
-                let end = word.iter().map(|piece| if let Piece::Text { text, .. } = piece { text.as_str() } else { "" });
-                let end = end.collect();
-                self.documents.push(Document { end, strip: sign == "<<-", quoted, text: None });
-                Redirect::Pending(self.documents.len() - 1)
-            }
-            "<" => Redirect::Read(word),
-            ">>" => Redirect::Append(word),
-            "<&" => Redirect::Duplicate,
-            ">&" => match word.as_slice() {
-                [Piece::Text { text, quoted: false }] if text.chars().all(|letter| letter.is_ascii_digit() || letter == '-') => {
-                    Redirect::Duplicate
-                }
-                _ => Redirect::Overwrite(word),
-            },
-            _ => Redirect::Overwrite(word),
-        }))
-    }
-
-    /// Puts the texts of here-documents where they belong.
-    fn finish(&mut self, node: Node) -> Node {
-        let texts: Vec<Word> = self.documents.iter_mut().map(|document| document.text.take().unwrap_or_default()).collect();
-        if texts.is_empty() { node } else { filled(node, &texts) }
-    }
-}
-
-fn filled(node: Node, texts: &[Word]) -> Node {
-    let all = |nodes: Vec<Node>| nodes.into_iter().map(|node| filled(node, texts)).collect();
-    let boxed = |node: Box<Node>| Box::new(filled(*node, texts));
-    let redirects = |redirects: Vec<Redirect>| {
-        let fill = |redirect| match redirect {
-            Redirect::Pending(number) => Redirect::Text(texts.get(number).cloned().unwrap_or_default()),
-            other => other,
-        };
-        redirects.into_iter().map(fill).collect()
-    };
-    match node {
-        Node::Simple(simple) => Node::Simple(Simple { redirects: redirects(simple.redirects), ..simple }),
-        Node::Pipe(nodes) => Node::Pipe(all(nodes)),
-        Node::Sequence(nodes) => Node::Sequence(all(nodes)),
-        Node::Subshell(node) => Node::Subshell(boxed(node)),
-        Node::For { name, words, body } => Node::For { name, words, body: boxed(body) },
-        Node::Function { name, body } => {
-            Node::Function { name, body: Arc::new(filled(Arc::unwrap_or_clone(body), texts)) }
-        }
-        Node::Redirected(node, list) => Node::Redirected(boxed(node), redirects(list)),
-        // A here-document inside `$( … )` keeps its number: it stays unknown, and is read as nothing known.
-        Node::Words(words) => Node::Words(words),
     }
 }

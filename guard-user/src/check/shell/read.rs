@@ -19,7 +19,11 @@ impl Parser {
     pub(super) fn word(&mut self) -> Result<Word, String> {
         let mut word = Word::new();
         if self.peek() == Some('~') {
-            let name: String = self.rest().skip(1).take_while(|letter| letter.is_ascii_alphanumeric() || "-_".contains(*letter)).collect();
+            let name: String = self
+                .rest()
+                .skip(1)
+                .take_while(|letter| letter.is_ascii_alphanumeric() || "-_".contains(*letter))
+                .collect();
             let after = self.look(1 + name.chars().count());
             if after.is_none_or(|letter| letter == '/' || META.contains(&letter)) {
                 self.at += 1 + name.chars().count();
@@ -50,7 +54,8 @@ impl Parser {
 
     /// `[a-z]` stands for one letter.
     fn bracket(&mut self, word: &mut Word) {
-        let inside: String = self.rest().skip(1).take(NEAR).take_while(|letter| *letter != ']' && !META.contains(letter)).collect();
+        let inside: String =
+            self.rest().skip(1).take(NEAR).take_while(|letter| *letter != ']' && !META.contains(letter)).collect();
         let length = inside.chars().count();
         if length > 0 && self.look(1 + length) == Some(']') && !inside.contains(['$', '"', '\'', '`']) {
             self.at += length + 2;

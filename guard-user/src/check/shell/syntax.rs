@@ -12,8 +12,15 @@ pub(crate) enum Node {
     Sequence(Vec<Node>),
     /// `( … )`: what it changes ends with it.
     Subshell(Box<Node>),
-    For { name: String, words: Option<Vec<Word>>, body: Box<Node> },
-    Function { name: String, body: Arc<Node> },
+    For {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: Box<Node>,
+    },
+    Function {
+        name: String,
+        body: Arc<Node>,
+    },
     Redirected(Box<Node>, Vec<Redirect>),
     /// `[[ … ]]`, `(( … ))`, the word of `case`: only what is substituted in them runs.
     Words(Vec<Word>),
@@ -31,13 +38,23 @@ pub(crate) type Word = Vec<Piece>;
 /// A part of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    Text { text: String, quoted: bool },
+    Text {
+        text: String,
+        quoted: bool,
+    },
     /// `*` or `?` or a bracket, as [`crate::check::term`] writes them.
     Wild(char),
     /// `~` or `~name`.
     Tilde(String),
-    Variable { name: String, change: Option<Change>, quoted: bool },
-    Command { body: Arc<Node>, quoted: bool },
+    Variable {
+        name: String,
+        change: Option<Change>,
+        quoted: bool,
+    },
+    Command {
+        body: Arc<Node>,
+        quoted: bool,
+    },
     /// `<( … )` and `>( … )`.
     Process(Arc<Node>),
     /// `$(( … ))`: a number.
