@@ -143,11 +143,11 @@ pub(crate) struct Scratch {
     pub(crate) text: HoldText,
     /// The arguments, where they are read.
     pub(crate) exec: Exec,
+    /// A path grows here from `PATH_MAX` downwards.
+    pub(crate) walk: [u8; PATH_MAX + SLACK],
     /// The paths, where they are read.
     pub(crate) path: [u8; PATH_MAX],
     pub(crate) other_path: [u8; PATH_MAX],
-    /// A path grows here from `PATH_MAX` downwards.
-    pub(crate) walk: [u8; PATH_MAX + SLACK],
 }
 
 const _: () = {
@@ -155,5 +155,6 @@ const _: () = {
     // What a per-CPU array takes at most.
     assert!(size_of::<Scratch>() <= 32 * 1024);
     assert!(offset_of!(Scratch, text) + 8 + 2 * (2 * PATH_MAX - 1) <= size_of::<Scratch>());
+    assert!(offset_of!(Scratch, walk) + 2 * PATH_MAX <= size_of::<Scratch>());
     assert!(offset_of!(Scratch, exec) + 16 + 2 * (2 * ARGV_MAX - 1) <= size_of::<Scratch>());
 };

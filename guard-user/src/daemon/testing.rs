@@ -168,7 +168,8 @@ impl Kernel for FakeKernel {
         Ok(())
     }
     fn record(&self, key: HoldKey) -> io::Result<Option<Stopped>> {
-        Ok(self.maps().records.get(&key).map(|record| Stopped { record: **record, text: None }))
+        let sealed = |record: &HoldRecord| Stopped { record: HoldRecord { seal: record.hold, ..*record }, text: None };
+        Ok(self.maps().records.get(&key).map(|record| sealed(record)))
     }
     fn records(&self) -> io::Result<Vec<HoldKey>> {
         Ok(self.maps().records.keys().copied().collect())
