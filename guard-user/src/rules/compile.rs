@@ -35,11 +35,36 @@ pub struct RuleInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
     pub name: String,
+    pub pack: String,
     pub action: Action,
     pub reversibility: Reversibility,
     pub mode: Mode,
     pub text: String,
     pub origin: String,
+}
+
+impl Summary {
+    pub(crate) fn of(info: &RuleInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            pack: info.pack().to_owned(),
+            action: info.action,
+            reversibility: info.reversibility,
+            mode: info.mode,
+            text: info.text.clone(),
+            origin: info.origin.clone(),
+        }
+    }
+}
+
+impl RuleInfo {
+    /// The pack it belongs to: the name of its file without the ending.
+    #[must_use]
+    pub fn pack(&self) -> &str {
+        let file = self.origin.trim_end_matches(" (built in)");
+        let file = file.rsplit('/').next().unwrap_or(file);
+        file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
+    }
 }
 
 /// Checked rules, for every agent.
@@ -110,12 +135,7 @@ impl Rules {
     /// Adds the rules of one file. The names its exceptions mention are checked by [`Self::check_exceptions`],
     /// when every file has been read.
     pub(crate) fn and(&self, text: &str, origin: &str) -> Result<Self, RulesError> {
-        let options = serde_saphyr::options! {
-            strict_booleans: true,
-            merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
-            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
-        };
-        let file: File = serde_saphyr::from_str_with_options(text, options)
+        let file: File = serde_saphyr::from_str_with_options(text, yaml_options())
             .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
         let mut rules = self.clone();
         for entry in file.rules {
@@ -157,15 +177,17 @@ impl Rules {
     /// What there is, for a listing.
     #[must_use]
     pub fn summary(&self) -> Vec<Summary> {
-        let line = |info: &RuleInfo| Summary {
-            name: info.name.clone(),
-            action: info.action,
-            reversibility: info.reversibility,
-            mode: info.mode,
-            text: info.text.clone(),
-            origin: info.origin.clone(),
-        };
-        self.rules.iter().map(|rule| line(&rule.info)).collect()
+        self.rules.iter().map(|rule| Summary::of(&rule.info)).collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &**rule)
+    }
+
+    /// One rule alone, to see what it costs by itself.
+    pub(crate) fn only(&self, name: &str) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.info.name == name).cloned().collect();
+        Self { rules, tools: Arc::clone(&self.tools) }
     }
 
     /// Fits the rules to an agent.
@@ -205,5 +227,14 @@ impl Rules {
                 origin: "built in".to_owned(),
             }),
         }
+    }
+}
+
+/// How every file of rules, cases and policies is read: nothing is guessed, and nothing grows.
+pub(crate) fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 8 },
     }
 }

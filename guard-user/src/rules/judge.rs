@@ -151,8 +151,11 @@ impl<'a> Known<'a> {
             return Answer::Unknown;
         }
         // What is to be made is not there yet.
-        let made = touch.act == Act::Mknod;
-        let mode = if made { u32::try_from(self.operation.detail[0]).unwrap_or(0) } else { touch.object.mode };
+        let mode = match touch.act {
+            Act::Mknod => u32::try_from(self.operation.detail[0]).unwrap_or(0),
+            Act::Symlink => 0o120_000,
+            _ => touch.object.mode,
+        };
         Answer::of(clause.object.iter().any(|object| object.is(mode)))
     }
 

@@ -8,9 +8,11 @@
 pub mod act;
 pub mod argv;
 pub mod candidate;
+pub mod case;
 pub mod clause;
 pub mod compile;
 pub mod error;
+pub mod explain;
 pub mod file;
 pub mod judge;
 pub mod lower;
@@ -20,6 +22,8 @@ pub mod network;
 mod pack;
 pub mod pattern;
 pub mod place;
+pub mod schema;
+
 #[cfg(test)]
 mod soundness;
 pub mod syntax;
@@ -27,3 +31,4 @@ pub mod syntax;
 mod tests;
 pub mod tool;
 pub mod touch;
+pub mod warning;

@@ -132,6 +132,44 @@ impl Template {
         Some(Pattern::Glob(Wide { globs, below, name: self.name() }))
     }
 
+    /// More than a directory with all below it, or one plain path.
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.rest.strip_suffix("/**").unwrap_or(&self.rest).contains(META)
+    }
+
+    /// As it stands in the file.
+    pub(crate) fn text(&self) -> String {
+        let variable = match self.variable {
+            None => "",
+            Some(Variable::Home) => "${HOME}",
+            Some(Variable::Workspace) => "${WORKSPACE}",
+            Some(Variable::Tmp) => "${TMP}",
+        };
+        format!("{variable}{}", self.rest)
+    }
+
+    /// The directories before its first wildcard, where no variable stands before them.
+    pub(crate) fn fixed(&self) -> Option<&str> {
+        if self.variable.is_some() {
+            return None;
+        }
+        let literal = self.rest.split(META).next().unwrap_or("");
+        let fixed = if literal.len() == self.rest.len() { literal } else { literal.rsplit_once('/')?.0 };
+        (!fixed.is_empty()).then_some(fixed)
+    }
+
+    /// Everything this glob covers is covered by `other`, as far as their texts say it.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let Some(directory) = other.rest.strip_suffix("/**").filter(|directory| !directory.contains(META)) else {
+            return false;
+        };
+        let below = self.rest.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.variable == other.variable && below
+    }
+
     /// A component after the first wildcard that is plain.
     fn name(&self) -> Option<Name> {
         if self.rest.contains(['{', '[', '\\']) {

@@ -106,7 +106,12 @@ impl ObjectType {
     /// Is `mode` (type bits included) of this type?
     #[must_use]
     pub fn is(self, mode: u32) -> bool {
-        let kind = match self {
+        mode & 0o170_000 == self.mode()
+    }
+
+    /// The type bits of `st_mode`.
+    pub(crate) fn mode(self) -> u32 {
+        match self {
             Self::File => 0o100_000,
             Self::Directory => 0o040_000,
             Self::Symlink => 0o120_000,
@@ -114,8 +119,7 @@ impl ObjectType {
             Self::CharDevice => 0o020_000,
             Self::Fifo => 0o010_000,
             Self::Socket => 0o140_000,
-        };
-        mode & 0o170_000 == kind
+        }
     }
 }
 

@@ -1,0 +1,123 @@
+//! `guardctl rules` on files, with the real binary and without any guardd.
+
+use std::{fs, path::PathBuf};
+
+use predicates::str::{contains, is_empty};
+use serde_json::Value;
+
+use crate::fake::guardctl;
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    /// Writes a file and answers its path.
+    fn write(&self, name: &str, text: &str) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+}
+
+fn rule(name: &str, keys: &str) -> String {
+    format!("  - {{name: {name}, text: because, action: hold, reversibility: partial, {keys}}}\n")
+}
+
+#[test]
+fn the_rules_that_come_with_guard_are_right_and_can_be_listed_and_explained() {
+    let files = Files::new();
+    let empty = files.0.path().to_str().expect("UTF-8");
+    guardctl(&["rules", "check", empty]).assert().code(0).stderr(is_empty()).stdout(contains("rules right"));
+    guardctl(&["rules", "list", "--rules", empty]).assert().code(0).stdout(contains("git-force-push"));
+    let output = guardctl(&["rules", "explain", "git-force-push", "--rules", empty, "-o", "json"]).assert().code(0);
+    let explained: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
+    assert_eq!(explained[0]["name"], "git-force-push");
+    assert_eq!(explained[0]["cost"]["every"], Value::Array(Vec::new()));
+    assert!(explained[0]["daemon"].as_array().expect("a list").contains(&Value::from("the arguments")));
+}
+
+#[test]
+fn a_wrong_rule_ends_with_2_and_the_place() {
+    let path = Files::new();
+    let path = path.write("a.yaml", "rules:\n  - {naem: x}\n");
+    guardctl(&["rules", "check", &path]).assert().code(2).stderr(contains("a.yaml:2:6: unknown key `naem`"));
+    guardctl(&["rules", "check", "/nowhere.yaml"]).assert().code(2).stderr(contains("cannot be read"));
+}
+
+#[test]
+fn a_rule_that_never_matches_or_asks_about_everything_gets_a_warning() {
+    let files = Files::new();
+    let text = [
+        "rules:\n",
+        &rule("reads", "match: {op: read}"),
+        &rule("all-but", "match: {op: exec, not_path: /usr/**}"),
+        &rule("never", "match: {op: delete, path: /srv/a/**, not_path: /srv/**}"),
+        &rule("type", "match: {op: rmdir, object: file}"),
+        &rule("good", "match: {op: delete, path: /srv/**}"),
+    ]
+    .concat();
+    let path = files.write("a.yaml", &text);
+    let output = guardctl(&["rules", "check", &path, "-o", "json"]).assert().code(0);
+    let checked: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
+    let warnings = checked["warnings"].as_array().expect("a list");
+    let of = |rule: &str| {
+        let of = warnings.iter().filter(|warning| warning["rule"] == rule);
+        of.map(|warning| warning["message"].as_str().expect("text")).collect::<Vec<_>>().join("; ")
+    };
+    assert!(of("reads").contains("every open_read"), "{warnings:?}");
+    assert!(of("all-but").contains("every exec outside"), "{warnings:?}");
+    assert!(of("never").contains("can never match: `not_path: /srv/**`"), "{warnings:?}");
+    assert!(of("type").contains("can never match"), "{warnings:?}");
+    assert_eq!(of("good"), "");
+}
+
+#[test]
+fn a_path_through_a_symbolic_link_of_this_host_gets_a_warning() {
+    let files = Files::new();
+    let real = files.0.path().canonicalize().expect("it is there").join("real");
+    fs::create_dir(&real).expect("made");
+    let link = files.0.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).expect("made");
+    let text = format!("rules:\n{}", rule("a", &format!("match: {{op: delete, path: {}/**}}", link.display())));
+    let path = files.write("a.yaml", &text);
+    guardctl(&["rules", "check", &path]).assert().code(0).stdout(contains(real.to_str().expect("UTF-8")));
+}
+
+#[test]
+fn a_case_that_is_not_as_expected_is_shown_as_a_difference_and_ends_with_1() {
+    let files = Files::new();
+    let rules = files.write("a.yaml", &format!("rules:\n{}", rule("srv", "match: {op: delete, path: /srv/**}")));
+    let good = "cases:\n  - {do: {op: unlink, path: /srv/x}, expect: hold, rule: srv}\n  - {do: {op: unlink, path: /home/u/x}, expect: allow}\n";
+    let path = files.write("good.yaml", good);
+    guardctl(&["rules", "test", &path, "--rules", &rules]).assert().code(0).stdout("2 cases, all as expected\n");
+    let path = files.write("bad.yaml", &good.replace("expect: allow", "expect: deny"));
+    guardctl(&["rules", "test", &path, "--rules", &rules])
+        .assert()
+        .code(1)
+        .stdout("failed line 3: unlink /home/u/x\n  - deny\n  + allow\n2 cases, 1 failed\n");
+    let path = files.write("typo.yaml", &good.replace("rule: srv", "rule: svr"));
+    let expected = "typo.yaml:2:58: unknown rule `svr`: did you mean `srv`?";
+    guardctl(&["rules", "test", &path, "--rules", &rules]).assert().code(2).stderr(contains(expected));
+    let path = files.write("op.yaml", &good.replace("op: unlink", "op: unlnk"));
+    guardctl(&["rules", "test", &path, "--rules", &rules]).assert().code(2).stderr(contains("did you mean `unlink`?"));
+}
+
+#[test]
+fn an_unknown_rule_ends_with_5_and_the_nearest_name() {
+    let files = Files::new();
+    let rules = files.write("a.yaml", &format!("rules:\n{}", rule("customers", "match: {op: delete, path: /srv/**}")));
+    guardctl(&["rules", "explain", "custmers", "--rules", &rules])
+        .assert()
+        .code(5)
+        .stderr(contains("did you mean `customers`?"));
+}
+
+#[test]
+fn the_schema_is_one_json_document() {
+    let output = guardctl(&["rules", "schema"]).assert().code(0);
+    let schema: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
+    assert_eq!(schema["title"], "Rules of guard");
+}
