@@ -84,5 +84,5 @@ fn scope() -> Scope {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).unwrap_or_default();
     let workspace = std::env::current_dir().unwrap_or_default();
     let is_free = workspace != Path::new("/") && workspace != home;
-    Scope { home, workspace: if is_free { workspace } else { PathBuf::new() }, tmp: "/tmp".into() }
+    Scope { home, workspace: if is_free { workspace } else { PathBuf::new() }, tmp: "/tmp".into(), ..Scope::default() }
 }

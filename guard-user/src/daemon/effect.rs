@@ -15,12 +15,17 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     audit::Audit,
     cgroup::Cgroups,
+    circumstances::Question,
     core::{Act, Answer, Effect, Input, Tag, Target, Token},
     facts,
     process::{Process, Processes},
     rulebook, state,
 };
-use crate::{api, operation::HoldName, rules::lower::Tables};
+use crate::{
+    api,
+    operation::{HoldName, Operation},
+    rules::lower::Tables,
+};
 
 /// What guardd needs of the kernel programs and their maps.
 pub trait Kernel {
@@ -190,6 +195,29 @@ impl<K: Kernel> Edge<K> {
             });
             let blast = done.await.unwrap_or(None);
             if inputs.send(Input::Blast { name, blast }).await.is_err() {
+                tracing::debug!("guardd ends");
+            }
+        });
+    }
+
+    /// Looks at the process for what a rule asks, then hands the operation to the loop. A process that keeps guardd
+    /// waiting is judged without.
+    pub fn find_out(&self, mut operation: Box<Operation>, question: Question) {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+        let (inputs, gatherers) = (self.inputs.clone(), self.gatherers.clone());
+        tokio::task::spawn_local(async move {
+            let late = question.unanswered();
+            let asked = Operation::clone(&operation);
+            let answered = tokio::time::timeout(PATIENCE, async {
+                let permit = gatherers.acquire_owned().await.ok()?;
+                let answering = tokio::task::spawn_blocking(move || {
+                    let _held_until_answered = permit;
+                    question.answer(&asked)
+                });
+                answering.await.ok()
+            });
+            operation.circumstances = answered.await.ok().flatten().unwrap_or(late);
+            if inputs.send(Input::Candidate(operation)).await.is_err() {
                 tracing::debug!("guardd ends");
             }
         });

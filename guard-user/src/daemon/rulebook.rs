@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     api::{Action, Reversibility},
+    circumstances::Needs,
     operation::Operation,
     rules::lower::Tables,
 };
@@ -31,6 +32,11 @@ pub trait Judge: Send {
     /// `None` clears the operation.
     #[must_use]
     fn judge(&self, operation: &Operation) -> Option<Ruling>;
+    /// What must be found out about an operation before it is judged; what is not found out could match.
+    #[must_use]
+    fn needs(&self, _operation: &Operation) -> Needs {
+        Needs::NONE
+    }
     fn tables(&self) -> Tables;
 }
 
@@ -62,6 +68,7 @@ impl Rulebook for crate::rules::compile::Rules {
             home: places.home.clone(),
             workspace: places.workspace.clone(),
             tmp: PathBuf::from("/tmp"),
+            ..Default::default()
         };
         Ok(match extra {
             None => Box::new(Self::policy(self, &scope)),
@@ -88,6 +95,10 @@ impl Judge for crate::rules::compile::Policy {
                 reversibility: rule.reversibility,
             }),
         }
+    }
+
+    fn needs(&self, operation: &Operation) -> Needs {
+        Self::needs(self, operation)
     }
 
     fn tables(&self) -> Tables {

@@ -55,6 +55,7 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
         argc: 0,
         address: None,
         comm: b"rm".to_vec(),
+        circumstances: crate::circumstances::Circumstances::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cases: what an operation is, and what the rules must say to it. The text of a case file becomes operations here;
 //! nothing is read from disk.
 
-use std::{ffi::OsString, net::IpAddr, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::Path};
 
 use guard_common::{
     op::{Op, rename},
@@ -11,14 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_saphyr::Spanned;
 
 use super::{
+    amount::Amount,
     compile::{DOUBT, Policy, Rules, Scope},
     error::{Mistake, RulesError, unknown},
     judge::{Judgement, judge},
     syntax::{ObjectType, Signal},
     touch::O_TRUNC,
+    who::{Device, Hash},
 };
 use crate::{
     api::Action,
+    circumstances::{Circumstances, Found, Lineage, Program},
     operation::{Address, Context, HoldName, ObjectFacts, Operation},
 };
 
@@ -83,6 +86,8 @@ struct AgentEntry {
     home: Absolute,
     workspace: Absolute,
     tmp: Absolute,
+    name: String,
+    labels: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,10 +115,21 @@ struct Deed {
     socket: Option<String>,
     signal: Option<Signal>,
     object: Option<ObjectType>,
-    size: u64,
+    size: Option<Amount>,
+    links: Option<u32>,
+    owner: u32,
+    device: Option<Device>,
     /// A rename or an open for writing that destroys what was there.
     replaces: bool,
     uid: u32,
+    /// Name of the user with that number.
+    user: Option<String>,
+    env: BTreeMap<String, String>,
+    cwd: Option<Absolute>,
+    /// The program the process runs, and what it descends from, the nearest first.
+    programs: Vec<Absolute>,
+    /// Of the program of an exec.
+    sha256: Option<Hash>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -132,7 +148,13 @@ impl Default for OpName {
 impl Default for AgentEntry {
     fn default() -> Self {
         let at = |path: &str| Absolute(path.to_owned());
-        Self { home: at("/home/u"), workspace: at("/home/u/work"), tmp: at("/tmp") }
+        Self {
+            home: at("/home/u"),
+            workspace: at("/home/u/work"),
+            tmp: at("/tmp"),
+            name: "agent".to_owned(),
+            labels: Vec::new(),
+        }
     }
 }
 
@@ -153,8 +175,14 @@ impl Cases {
     pub fn read(text: &str, origin: &str, rules: &Rules) -> Result<Self, RulesError> {
         let file: File = serde_saphyr::from_str_with_options(text, super::compile::yaml_options())
             .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
-        let AgentEntry { home, workspace, tmp } = file.agent;
-        let scope = Scope { home: home.0.into(), workspace: workspace.0.into(), tmp: tmp.0.into() };
+        let AgentEntry { home, workspace, tmp, name, labels } = file.agent;
+        let scope = Scope {
+            home: home.0.into(),
+            workspace: workspace.0.into(),
+            tmp: tmp.0.into(),
+            agent: name,
+            agent_labels: labels,
+        };
         let names: Vec<&str> = rules.iter().map(|rule| rule.info.name.as_str()).chain([DOUBT]).collect();
         let mut cases = Vec::new();
         for entry in file.cases {
@@ -284,13 +312,27 @@ impl Deed {
             (Op::Signal, None) => return Err("name the `signal`".to_owned()),
             (_, _) => 0,
         };
+        let rdev = self.device.map_or(0, |device| device.major << 20 | device.minor.unwrap_or(0));
         let there = |path: &str| ObjectFacts {
             ino: 1,
             mode: mode | 0o644,
-            nlink: 1,
-            size: self.size,
+            nlink: self.links.unwrap_or(1),
+            size: self.size.map_or(0, |size| size.0),
+            uid: self.owner,
+            rdev,
             name: path.rsplit('/').next().unwrap_or("").as_bytes().to_vec(),
             ..ObjectFacts::default()
+        };
+        // A case is a small world: what it does not say is not there.
+        let program = |path: Absolute| Program { file: path.0.into(), aliases: Vec::new() };
+        let circumstances = Circumstances {
+            environment: Found::Is(
+                self.env.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())).collect(),
+            ),
+            directory: Found::Is(self.cwd.map_or_else(|| "/".into(), |cwd| cwd.0.into())),
+            lineage: Found::Is(Lineage { programs: self.programs.into_iter().map(program).collect(), whole: true }),
+            users: Found::Is(self.user.map(|name| (self.uid, name)).into_iter().collect()),
+            hash: Found::from(self.sha256.map(|hash| hash.0)),
         };
         Ok(Operation {
             name: HoldName { key: HoldKey { id: 1, slot: 0 }, hold: 1 },
@@ -314,6 +356,7 @@ impl Deed {
             argv: self.argv.into_iter().map(OsString::from).collect(),
             address,
             comm: Vec::new(),
+            circumstances,
         })
     }
 }

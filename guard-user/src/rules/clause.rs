@@ -7,15 +7,21 @@ use serde_saphyr::Spanned;
 
 use super::{
     act::{Act, ActSet},
+    actor::Actor,
     argv::Matcher,
     compile::RuleInfo,
     error::Mistake,
     many::OneOrMany,
     network::{Network, Socket},
+    object::ObjectMatch,
     pattern::Template,
     syntax::{Component, Entry, Match, ObjectType, Port, Signal},
+    who::{Label, Program, TextGlob},
 };
-use crate::api::{Action, Reversibility};
+use crate::{
+    api::{Action, Reversibility},
+    circumstances::Needs,
+};
 
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -31,13 +37,20 @@ pub(crate) struct Clause {
     pub(crate) path: Option<Vec<Template>>,
     pub(crate) not_path: Vec<Template>,
     pub(crate) name: Vec<Vec<u8>>,
-    pub(crate) object: Vec<ObjectType>,
+    pub(crate) object: ObjectMatch,
+    /// Programs by file name.
     pub(crate) program: Vec<String>,
+    /// Programs by path.
+    pub(crate) program_file: Vec<Template>,
     pub(crate) argv: Option<Matcher>,
     pub(crate) address: Vec<Network>,
     pub(crate) port: Vec<u16>,
     pub(crate) socket: Vec<Socket>,
     pub(crate) signal: Vec<Signal>,
+    pub(crate) actor: Actor,
+    /// Names of agents it is about; empty for all.
+    pub(crate) agent: Vec<TextGlob>,
+    pub(crate) agent_label: Vec<Label>,
 }
 
 impl Rule {
@@ -92,6 +105,16 @@ impl Clause {
         self.acts.iter().fold(OpSet::EMPTY, |ops, act| ops.union(act.ops()))
     }
 
+    /// What must be found out before it can be judged.
+    pub(crate) fn needs(&self) -> Needs {
+        self.actor.needs().with(self.object.needs())
+    }
+
+    /// It names programs.
+    pub(crate) fn has_program(&self) -> bool {
+        !self.program.is_empty() || !self.program_file.is_empty()
+    }
+
     fn new(entry: Match) -> Result<Self, String> {
         fn list<T>(many: Option<OneOrMany<T>>) -> Vec<T> {
             many.map_or_else(Vec::new, |many| many.0)
@@ -109,7 +132,12 @@ impl Clause {
         only("name", entry.name.is_some(), Act::has_path, pathless)?;
         only("object", entry.object.is_some(), Act::has_path, pathless)?;
         let is_exec = |act| matches!(act, Act::Exec);
+        only("size", entry.size.is_some(), Act::has_path, pathless)?;
+        only("links", entry.links.is_some(), Act::has_path, pathless)?;
+        only("owner", entry.owner.is_some(), Act::has_path, pathless)?;
+        only("device", entry.device.is_some(), Act::has_path, pathless)?;
         only("program", entry.program.is_some(), is_exec, "`exec`")?;
+        only("sha256", entry.sha256.is_some(), is_exec, "`exec`")?;
         only("argv", entry.argv.is_some(), is_exec, "`exec`")?;
         let is_connect = |act| matches!(act, Act::Connect);
         only("address", entry.address.is_some(), is_connect, "`connect`")?;
@@ -122,19 +150,50 @@ impl Clause {
         if entry.socket.is_some() && (entry.address.is_some() || entry.port.is_some()) {
             return Err("a socket has neither address nor port: write two matches".to_owned());
         }
-        let program: Vec<String> = list(entry.program).into_iter().map(|Component(name)| name).collect();
+        let (mut program, mut program_file) = (Vec::new(), Vec::new());
+        for one in list(entry.program) {
+            match one {
+                Program::Name(name) => program.push(name),
+                Program::File(template) => program_file.push(template),
+            }
+        }
+        let mut types = list(entry.object);
+        let device = list(entry.device);
+        let is_device = |object: &ObjectType| matches!(object, ObjectType::BlockDevice | ObjectType::CharDevice);
+        if !device.is_empty() && !types.iter().all(is_device) {
+            return Err("`device` is the number of a device: `object` is block_device or char_device then".to_owned());
+        }
+        if !device.is_empty() && types.is_empty() {
+            types.push(ObjectType::BlockDevice);
+        }
         Ok(Self {
             acts,
             path: entry.path.map(|many| many.0),
             not_path: list(entry.not_path),
             name: list(entry.name).into_iter().map(|Component(name)| name.into_bytes()).collect(),
-            object: list(entry.object),
+            object: ObjectMatch { types, size: entry.size, links: entry.links, owner: list(entry.owner), device },
             argv: entry.argv.map(|arguments| Matcher::new(&arguments)).transpose()?,
             program,
+            program_file,
             address: list(entry.address),
             port: list(entry.port).into_iter().map(|Port(port)| port).collect(),
             socket: list(entry.socket),
             signal: list(entry.signal),
+            actor: Actor {
+                env: entry
+                    .env
+                    .into_iter()
+                    .flatten()
+                    .map(|(variable, values)| (variable.0.into_bytes(), values.0))
+                    .collect(),
+                user: list(entry.user),
+                parent: list(entry.parent),
+                by: list(entry.by),
+                cwd: entry.cwd.map(|many| many.0),
+                hash: list(entry.sha256),
+            },
+            agent: list(entry.agent),
+            agent_label: list(entry.agent_label),
         })
     }
 }

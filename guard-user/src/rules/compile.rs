@@ -7,13 +7,18 @@ use guard_common::op::Op;
 use serde::Serialize;
 
 use super::{
+    actor::FittedActor,
+    argv::Answer,
     clause::{Clause, Rule},
     error::{Mistake, RulesError, unknown},
     place::{Globs, Places},
     syntax::{File, Mode},
     tool::Tools,
 };
-use crate::api::{Action, Reversibility};
+use crate::{
+    api::{Action, Reversibility},
+    circumstances::Needs,
+};
 
 /// Name of the built-in rule that holds what guard could not see whole.
 pub const DOUBT: &str = "doubt";
@@ -81,6 +86,9 @@ pub struct Scope {
     pub home: PathBuf,
     pub workspace: PathBuf,
     pub tmp: PathBuf,
+    /// Name of the agent.
+    pub agent: String,
+    pub agent_labels: Vec<String>,
 }
 
 /// The rules fitted to one agent: what judging uses.
@@ -93,6 +101,8 @@ pub struct Policy {
     pub(crate) globs: Option<GlobSet>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) doubt: Arc<RuleInfo>,
+    /// What any clause may ask for: where none does, nothing is ever looked up.
+    pub(crate) needs: Needs,
 }
 
 /// A clause fitted to one agent.
@@ -105,6 +115,10 @@ pub(crate) struct Fitted {
     /// `None`: any path.
     pub(crate) path: Option<Places>,
     pub(crate) not_path: Places,
+    /// Programs by path.
+    pub(crate) program_file: Places,
+    pub(crate) actor: FittedActor,
+    pub(crate) needs: Needs,
 }
 
 impl Rules {
@@ -196,18 +210,22 @@ impl Rules {
         let mut globs = Globs { builder: GlobSetBuilder::new(), count: 0 };
         let mut clauses = Vec::new();
         for rule in &self.rules {
-            for clause in &rule.clauses {
+            for clause in rule.clauses.iter().filter(|clause| clause.is_about(scope)) {
                 let path = clause.path.as_ref().map(|path| globs.fit(path, scope, false));
                 if path.as_ref().is_some_and(Places::is_nothing) {
                     // Every directory it names is unknown: it never matches.
                     continue;
                 }
+                let excepts = rule.except.is_some();
                 clauses.push(Fitted {
                     info: Arc::clone(&rule.info),
                     except: rule.except.as_ref().map(|except| except.value.clone()),
                     clause: Arc::clone(clause),
                     path,
                     not_path: globs.fit(&clause.not_path, scope, true),
+                    program_file: globs.fit(&clause.program_file, scope, excepts),
+                    actor: clause.actor.fit(&mut globs, scope, excepts),
+                    needs: clause.needs(),
                 });
             }
         }
@@ -216,6 +234,7 @@ impl Rules {
         Policy {
             by_op: Op::ALL.into_iter().map(of_op).collect(),
             globs: globs.builder.build().ok(),
+            needs: clauses.iter().fold(Needs::NONE, |needs, fitted: &Fitted| needs.with(fitted.needs)),
             clauses,
             tools: Arc::clone(&self.tools),
             doubt: Arc::new(RuleInfo {
@@ -226,6 +245,25 @@ impl Rules {
                 mode: Mode::Enforce,
                 origin: "built in".to_owned(),
             }),
+        }
+    }
+}
+
+impl Clause {
+    /// It is about an agent of this name and with these labels.
+    fn is_about(&self, scope: &Scope) -> bool {
+        let labelled = |label: &super::who::Label| scope.agent_labels.contains(&label.0);
+        (self.agent.is_empty() || self.agent.iter().any(|glob| glob.is_match(scope.agent.as_bytes())))
+            && (self.agent_label.is_empty() || self.agent_label.iter().any(labelled))
+    }
+}
+
+impl Policy {
+    /// Is this path in these places?
+    pub(crate) fn covers(&self, places: &Places, path: &std::path::Path) -> Answer {
+        match &self.globs {
+            Some(globs) => Answer::of(places.cover(path.as_os_str().as_encoded_bytes(), &globs.matches(path))),
+            None => Answer::Unknown,
         }
     }
 }

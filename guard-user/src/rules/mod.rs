@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+mod actor;
+mod amount;
 pub mod argv;
 pub mod candidate;
 pub mod case;
@@ -17,7 +19,10 @@ pub mod file;
 pub mod judge;
 pub mod lower;
 pub mod many;
+#[cfg(test)]
+mod matchers;
 pub mod network;
+mod object;
 #[cfg(test)]
 mod pack;
 pub mod pattern;
@@ -32,3 +37,4 @@ mod tests;
 pub mod tool;
 pub mod touch;
 pub mod warning;
+mod who;

@@ -58,12 +58,28 @@ fn clause() -> Value {
                 &["file", "directory", "symlink", "block_device", "char_device", "fifo", "socket"],
                 "The type of the object."
             )),
-            "program": many(text("Of exec: the file name of the program.")),
+            "size": range("The size of the object, such as {min: 100MiB}."),
+            "links": range("How many names the object has."),
+            "owner": many(user("Whose the object is: `self`, `other`, or a user by name or number.")),
+            "device": many(text("The number of a block device, such as \"8:0\" or \"8:*\".")),
+            "program": many(text("Of exec: the file name of the program, or a glob of its path.")),
+            "sha256": many(json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "Of exec: the SHA-256 of the program." })),
             "argv": { "$ref": "#/$defs/argv" },
             "address": many(text("Of connect: an address or network, such as 10.0.0.0/8.")),
             "port": many(json!({ "type": "integer", "minimum": 1, "maximum": 65_535 })),
             "socket": many(text("Of connect: the path glob of a Unix socket, or @ and its abstract name.")),
             "signal": many(text("Of signal: its name in lower case, without `sig`; `rt` for the real-time ones.")),
+            "env": {
+                "type": "object",
+                "description": "Environment variables that must be set, each to a glob of its value.",
+                "additionalProperties": many(text("A glob of the value."))
+            },
+            "user": many(user("The user that acts, by name or number.")),
+            "parent": many(text("A program that the process descends from, by name or by a glob of its path.")),
+            "by": many(text("A program that the process, or one it descends from, runs.")),
+            "cwd": many(text("A glob of the current directory.")),
+            "agent": many(text("A glob of the agent's name.")),
+            "agent_label": many(text("A label of the agent.")),
         }
     })
 }
@@ -118,6 +134,20 @@ const OPS: &[&str] = &[
 
 fn text(description: &str) -> Value {
     json!({ "type": "string", "description": description })
+}
+
+/// A number or a name.
+fn user(description: &str) -> Value {
+    json!({ "type": ["string", "integer"], "description": description })
+}
+
+fn range(description: &str) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "description": description,
+        "properties": { "min": { "type": ["string", "integer"] }, "max": { "type": ["string", "integer"] } }
+    })
 }
 
 fn word(words: &[&str], description: &str) -> Value {
@@ -186,6 +216,9 @@ mod tests {
         }
         if let Some(words) = at["enum"].as_array() {
             return words.contains(value);
+        }
+        if let Some(types) = at["type"].as_array() {
+            return types.iter().any(|one| allows(schema, &json!({ "type": one }), value));
         }
         match at["type"].as_str() {
             Some("object") => value.as_object().is_some_and(|fields| {

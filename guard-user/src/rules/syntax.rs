@@ -1,14 +1,18 @@
 //! The shape of a rules file. What one value may be is checked here; what fits together, in `compile`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_saphyr::Spanned;
 
 use super::{
     act::Word,
+    amount::Range,
     error::unknown,
     many::OneOrMany,
     network::{Network, Socket},
     pattern::Template,
+    who::{Device, Hash, Label, Owner, Program, TextGlob, User},
 };
 use crate::api::{Action, Reversibility};
 
@@ -53,12 +57,26 @@ pub(crate) struct Match {
     pub(crate) not_path: Option<OneOrMany<Template>>,
     pub(crate) name: Option<OneOrMany<Component>>,
     pub(crate) object: Option<OneOrMany<ObjectType>>,
-    pub(crate) program: Option<OneOrMany<Component>>,
+    pub(crate) size: Option<Range>,
+    pub(crate) links: Option<Range>,
+    pub(crate) owner: Option<OneOrMany<Owner>>,
+    pub(crate) device: Option<OneOrMany<Device>>,
+    pub(crate) program: Option<OneOrMany<Program>>,
+    pub(crate) sha256: Option<OneOrMany<Hash>>,
     pub(crate) argv: Option<Arguments>,
     pub(crate) address: Option<OneOrMany<Network>>,
     pub(crate) port: Option<OneOrMany<Port>>,
     pub(crate) socket: Option<OneOrMany<Socket>>,
     pub(crate) signal: Option<OneOrMany<Signal>>,
+    pub(crate) env: Option<BTreeMap<Variable, OneOrMany<TextGlob>>>,
+    pub(crate) user: Option<OneOrMany<User>>,
+    /// A process this one descends from runs it.
+    pub(crate) parent: Option<OneOrMany<Program>>,
+    /// The process, or one it descends from, runs it.
+    pub(crate) by: Option<OneOrMany<Program>>,
+    pub(crate) cwd: Option<OneOrMany<Template>>,
+    pub(crate) agent: Option<OneOrMany<TextGlob>>,
+    pub(crate) agent_label: Option<OneOrMany<Label>>,
 }
 
 /// What the arguments of a program must say; see `argv`.
@@ -82,6 +100,10 @@ pub(crate) struct RuleName(pub(crate) String);
 /// One name in a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Component(pub(crate) String);
+
+/// A name of an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Variable(pub(crate) String);
 
 #[derive(Clone, Debug)]
 pub(crate) struct OptionName(pub(crate) String);
@@ -152,13 +174,18 @@ impl<'de> Deserialize<'de> for RuleName {
     }
 }
 
+impl Component {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let plain =
+            (1..=255).contains(&text.len()) && !text.contains(['/', '*', '?', '\0']) && !matches!(text, "." | "..");
+        let wrong = || format!("`{text}` is not one plain name (no slash, no wildcard; `path:` takes those)");
+        plain.then(|| Self(text.to_owned())).ok_or_else(wrong)
+    }
+}
+
 impl<'de> Deserialize<'de> for Component {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "one plain name (no slash, no wildcard; `path:` takes those)";
-        checked(deserializer, expected, |text| {
-            (1..=255).contains(&text.len()) && !text.contains(['/', '*', '?', '\0']) && !matches!(text, "." | "..")
-        })
-        .map(Self)
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -169,6 +196,15 @@ impl<'de> Deserialize<'de> for Port {
             Ok(port) if port != 0 => Ok(Self(port)),
             _ => Err(D::Error::custom(format!("{number} is not a port: expected 1 to 65535"))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, "the name of an environment variable", |text| {
+            (1..=255).contains(&text.len()) && !text.contains(['=', '\0', ' ', '$'])
+        })
+        .map(Self)
     }
 }
 

@@ -13,7 +13,10 @@ use super::{
     file::load,
     judge::{Judgement, judge},
 };
-use crate::operation::{Context, HoldName, ObjectFacts, Operation};
+use crate::{
+    circumstances::Circumstances,
+    operation::{Context, HoldName, ObjectFacts, Operation},
+};
 
 /// A whole operation without a path.
 pub(super) fn operation(op: Op) -> Operation {
@@ -39,6 +42,7 @@ pub(super) fn operation(op: Op) -> Operation {
         argc: 0,
         address: None,
         comm: b"agent".to_vec(),
+        circumstances: Circumstances::default(),
     }
 }
 
@@ -52,7 +56,7 @@ pub(super) fn exec(path: &str, argv: &[&str]) -> Operation {
 }
 
 pub(super) fn scope() -> Scope {
-    Scope { home: "/home/u".into(), workspace: "/home/u/work".into(), tmp: "/home/u/tmp".into() }
+    Scope { home: "/home/u".into(), workspace: "/home/u/work".into(), tmp: "/home/u/tmp".into(), ..Scope::default() }
 }
 
 pub(super) fn rules(text: &str) -> Rules {

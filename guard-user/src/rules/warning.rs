@@ -93,8 +93,8 @@ fn never(clause: &Clause) -> Option<String> {
             return Some(format!("`not_path: {}` leaves out all of `path: {path}`", other.text()));
         }
     }
-    if !clause.object.is_empty() && clause.acts.iter().all(|act| clause.object.iter().all(|object| !fits(act, *object)))
-    {
+    let types = &clause.object.types;
+    if !types.is_empty() && clause.acts.iter().all(|act| types.iter().all(|object| !fits(act, *object))) {
         return Some("these operations never happen to an object of this type".to_owned());
     }
     None

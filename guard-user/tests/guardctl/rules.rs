@@ -42,8 +42,8 @@ fn the_rules_that_come_with_guard_are_right_and_can_be_listed_and_explained() {
 #[test]
 fn a_wrong_rule_ends_with_2_and_the_place() {
     let path = Files::new();
-    let path = path.write("a.yaml", "rules:\n  - {naem: x}\n");
-    guardctl(&["rules", "check", &path]).assert().code(2).stderr(contains("a.yaml:2:6: unknown key `naem`"));
+    let path = path.write("a.yaml", "rules:\n  - {namme: x}\n");
+    guardctl(&["rules", "check", &path]).assert().code(2).stderr(contains("a.yaml:2:6: unknown key `namme`"));
     guardctl(&["rules", "check", "/nowhere.yaml"]).assert().code(2).stderr(contains("cannot be read"));
 }
 

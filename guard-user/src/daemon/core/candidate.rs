@@ -10,6 +10,7 @@ use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIF
 use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
     daemon::{
+        circumstances::Question,
         record::{Kind, Record},
         rulebook::Ruling,
         scope,
@@ -55,6 +56,20 @@ impl Core {
             }
             Action::Kill => self.kill_by_rule(operation, agent, ruling),
         }
+    }
+
+    /// What must be found out before [`Input::Candidate`](super::Input::Candidate) about this operation; nothing when it
+    /// is known already.
+    #[must_use]
+    pub fn asks(&self, operation: &Operation) -> Option<Question> {
+        let name = operation.name;
+        let cleared = self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold);
+        if cleared || self.holds.named(name).is_some() {
+            return None;
+        }
+        let agent = self.agents.by_cgroup(operation.agent)?;
+        let needs = agent.judge.needs(operation);
+        (!needs.is_none()).then(|| Question { needs, cgroup: agent.cgroup.clone(), since: agent.since.boottime })
     }
 
     pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
