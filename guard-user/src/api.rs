@@ -149,6 +149,18 @@ pub enum Action {
     Kill,
 }
 
+impl Action {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+            Self::Kill => "kill",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Name of the [`guard_common::op::Op`].

@@ -1,5 +1,6 @@
-//! `guardctl rules`: looks at rules files without guardd. Each verb below it is a file; nothing here changes a rule.
+//! `guardctl rules`: works on rules files without guardd. Each verb below it is a file; `change` alone writes.
 
+pub(super) mod change;
 pub(super) mod check;
 mod explain;
 mod list;
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// Check, list, explain and test rules, without guardd
+/// Check, list, explain, test and change rules, without guardd
 ///
 /// Reads rules files as guardd would: those guardd is set to use, unless a path is given, and the rules that come with
 /// guard where there are none. Nothing is sent to guardd; `guardctl reload` puts changed rules in force.
@@ -36,6 +37,7 @@ Examples:
   guardctl rules explain git-force-push
   guardctl rules test cases.yaml
   guardctl rules schema > guard-rules.schema.json
+  guardctl rules mode git-force-push observe && guardctl reload
 
 Exit codes: 0 all is well; 1 a case failed; 2 bad rules or cases; 5 no such rule.")]
 pub(crate) struct Arguments {
@@ -50,6 +52,9 @@ enum Verb {
     Explain(explain::Arguments),
     Test(test::Arguments),
     Schema(schema::Arguments),
+    Enable(change::Enable),
+    Disable(change::Disable),
+    Mode(change::SetMode),
 }
 
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<Exit, Error> {
@@ -59,6 +64,9 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<Exit, Error>
         Verb::Explain(arguments) => explain::run(arguments, screen),
         Verb::Test(arguments) => test::run(arguments, screen),
         Verb::Schema(arguments) => schema::run(arguments, screen),
+        Verb::Enable(arguments) => change::enable(arguments, screen),
+        Verb::Disable(arguments) => change::disable(arguments, screen),
+        Verb::Mode(arguments) => change::mode(arguments, screen),
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Kind {
     /// A decision that never took effect because its own line could not be flushed.
     Withdrawn,
     Outcome,
+    /// Let go on, by a rule that only observes.
+    WouldHold,
     Suspend,
     Resume,
     Kill,

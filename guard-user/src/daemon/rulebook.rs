@@ -3,11 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::config;
 use crate::{
     api::{Action, Reversibility},
     circumstances::Needs,
     operation::Operation,
-    rules::lower::Tables,
+    rules::{
+        compile::RuleInfo,
+        judge::{Judgement, judge},
+        lower::Tables,
+    },
 };
 
 /// What a rule says about one operation that it does not clear.
@@ -18,6 +23,17 @@ pub struct Ruling {
     /// Why the rule exists, one sentence.
     pub text: String,
     pub reversibility: Reversibility,
+}
+
+impl Ruling {
+    fn of(rule: &RuleInfo) -> Self {
+        Self {
+            action: rule.action,
+            rule: rule.name.clone(),
+            text: rule.text.clone(),
+            reversibility: rule.reversibility,
+        }
+    }
 }
 
 /// The places a rule may name for one agent; canonical, empty where there is none.
@@ -36,6 +52,11 @@ pub trait Judge: Send {
     #[must_use]
     fn needs(&self, _operation: &Operation) -> Needs {
         Needs::NONE
+    }
+    /// Of an operation that is cleared: the rule that would have stopped it, if it did more than observe.
+    #[must_use]
+    fn observed(&self, _operation: &Operation) -> Option<Ruling> {
+        None
     }
     fn tables(&self) -> Tables;
 }
@@ -56,6 +77,9 @@ pub trait Rulebook: Send + Sync {
 /// # Errors
 /// The user's sentence with line, column and snippet.
 pub fn load(path: Option<&Path>) -> Result<Box<dyn Rulebook>, String> {
+    // The directory may have been made since guardd started.
+    let shipped = Path::new(config::RULES);
+    let path = path.or_else(|| shipped.is_dir().then_some(shipped));
     match crate::rules::file::load(path) {
         Ok(rules) => Ok(Box::new(rules)),
         Err(error) => Err(error.to_string()),
@@ -85,15 +109,19 @@ impl Rulebook for crate::rules::compile::Rules {
 
 impl Judge for crate::rules::compile::Policy {
     fn judge(&self, operation: &Operation) -> Option<Ruling> {
-        use crate::rules::judge::Judgement;
-        match crate::rules::judge::judge(self, operation) {
+        match judge(self, operation) {
             Judgement::Clear | Judgement::WouldHold(_) => None,
-            Judgement::Match(rule) => Some(Ruling {
-                action: rule.action,
-                rule: rule.name.clone(),
-                text: rule.text.clone(),
-                reversibility: rule.reversibility,
-            }),
+            Judgement::Match(rule) => Some(Ruling::of(&rule)),
+        }
+    }
+
+    fn observed(&self, operation: &Operation) -> Option<Ruling> {
+        if !self.observes() {
+            return None;
+        }
+        match judge(self, operation) {
+            Judgement::WouldHold(rule) => Some(Ruling::of(&rule)),
+            Judgement::Clear | Judgement::Match(_) => None,
         }
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
     }
 }
 
-/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear.
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear, and `/watch` is observed.
 pub(crate) struct Book;
 
 impl Rulebook for Book {
@@ -83,6 +83,15 @@ impl Judge for Book {
             rule: place[1..].to_owned(),
             text: "Tests say so.".to_owned(),
             reversibility: Reversibility::Irreversible,
+        })
+    }
+
+    fn observed(&self, operation: &Operation) -> Option<Ruling> {
+        operation.path.starts_with("/watch").then(|| Ruling {
+            action: Action::Hold,
+            rule: "watch".to_owned(),
+            text: "Tests say so.".to_owned(),
+            reversibility: Reversibility::Partial,
         })
     }
 

@@ -15,7 +15,7 @@ use super::{
     compile::{DOUBT, Policy, Rules, Scope},
     error::{Mistake, RulesError, unknown},
     judge::{Judgement, judge},
-    syntax::{ObjectType, Signal},
+    syntax::{Mode, ObjectType, Signal},
     touch::O_TRUNC,
     who::{Device, Hash},
 };
@@ -88,6 +88,7 @@ struct AgentEntry {
     tmp: Absolute,
     name: String,
     labels: Vec<String>,
+    mode: Mode,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +155,7 @@ impl Default for AgentEntry {
             tmp: at("/tmp"),
             name: "agent".to_owned(),
             labels: Vec::new(),
+            mode: Mode::Enforce,
         }
     }
 }
@@ -175,13 +177,14 @@ impl Cases {
     pub fn read(text: &str, origin: &str, rules: &Rules) -> Result<Self, RulesError> {
         let file: File = serde_saphyr::from_str_with_options(text, super::compile::yaml_options())
             .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
-        let AgentEntry { home, workspace, tmp, name, labels } = file.agent;
+        let AgentEntry { home, workspace, tmp, name, labels, mode } = file.agent;
         let scope = Scope {
             home: home.0.into(),
             workspace: workspace.0.into(),
             tmp: tmp.0.into(),
             agent: name,
             agent_labels: labels,
+            mode,
         };
         let names: Vec<&str> = rules.iter().map(|rule| rule.info.name.as_str()).chain([DOUBT]).collect();
         let mut cases = Vec::new();

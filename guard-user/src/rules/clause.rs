@@ -94,6 +94,7 @@ impl Rule {
             action: entry.action,
             reversibility,
             mode: entry.mode,
+            enabled: true,
             origin: origin.to_owned(),
         };
         Ok(Self { info: Arc::new(info), except: entry.except, clauses })

@@ -23,6 +23,9 @@ use crate::{
 /// Name of the built-in rule that holds what guard could not see whole.
 pub const DOUBT: &str = "doubt";
 
+/// The pack that protects guard itself: no agent goes without it.
+pub const GUARD_PACK: &str = "guard";
+
 /// What a decision shows of a rule. A hold keeps the one it was held by, whatever is reloaded meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleInfo {
@@ -32,6 +35,8 @@ pub struct RuleInfo {
     pub action: Action,
     pub reversibility: Reversibility,
     pub mode: Mode,
+    /// False: switched off.
+    pub enabled: bool,
     /// The file it is in.
     pub origin: String,
 }
@@ -44,6 +49,7 @@ pub struct Summary {
     pub action: Action,
     pub reversibility: Reversibility,
     pub mode: Mode,
+    pub enabled: bool,
     pub text: String,
     pub origin: String,
 }
@@ -56,6 +62,7 @@ impl Summary {
             action: info.action,
             reversibility: info.reversibility,
             mode: info.mode,
+            enabled: info.enabled,
             text: info.text.clone(),
             origin: info.origin.clone(),
         }
@@ -63,6 +70,14 @@ impl Summary {
 }
 
 impl RuleInfo {
+    /// As it is for an agent in this mode.
+    fn for_mode(self: &Arc<Self>, mode: Mode) -> Arc<Self> {
+        if mode == Mode::Enforce || self.mode == mode || self.pack() == GUARD_PACK {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { mode, ..Self::clone(self) })
+    }
+
     /// The pack it belongs to: the name of its file without the ending.
     #[must_use]
     pub fn pack(&self) -> &str {
@@ -89,6 +104,8 @@ pub struct Scope {
     /// Name of the agent.
     pub agent: String,
     pub agent_labels: Vec<String>,
+    /// `observe`: what would stop this agent is logged only, except where it protects guard itself.
+    pub mode: Mode,
 }
 
 /// The rules fitted to one agent: what judging uses.
@@ -198,6 +215,10 @@ impl Rules {
         self.rules.iter().map(|rule| &**rule)
     }
 
+    pub(crate) fn map(&self, change: impl FnMut(&Arc<Rule>) -> Arc<Rule>) -> Self {
+        Self { rules: self.rules.iter().map(change).collect(), tools: Arc::clone(&self.tools) }
+    }
+
     /// One rule alone, to see what it costs by itself.
     pub(crate) fn only(&self, name: &str) -> Self {
         let rules = self.rules.iter().filter(|rule| rule.info.name == name).cloned().collect();
@@ -209,7 +230,8 @@ impl Rules {
     pub fn policy(&self, scope: &Scope) -> Policy {
         let mut globs = Globs { builder: GlobSetBuilder::new(), count: 0 };
         let mut clauses = Vec::new();
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.info.enabled) {
+            let info = rule.info.for_mode(scope.mode);
             for clause in rule.clauses.iter().filter(|clause| clause.is_about(scope)) {
                 let path = clause.path.as_ref().map(|path| globs.fit(path, scope, false));
                 if path.as_ref().is_some_and(Places::is_nothing) {
@@ -218,7 +240,7 @@ impl Rules {
                 }
                 let excepts = rule.except.is_some();
                 clauses.push(Fitted {
-                    info: Arc::clone(&rule.info),
+                    info: Arc::clone(&info),
                     except: rule.except.as_ref().map(|except| except.value.clone()),
                     clause: Arc::clone(clause),
                     path,
@@ -243,6 +265,7 @@ impl Rules {
                 action: Action::Hold,
                 reversibility: Reversibility::Irreversible,
                 mode: Mode::Enforce,
+                enabled: true,
                 origin: "built in".to_owned(),
             }),
         }

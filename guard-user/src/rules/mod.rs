@@ -23,10 +23,13 @@ pub mod many;
 mod matchers;
 pub mod network;
 mod object;
+pub mod overrides;
 #[cfg(test)]
 mod pack;
 pub mod pattern;
 pub mod place;
+#[cfg(test)]
+mod precedence;
 pub mod schema;
 
 #[cfg(test)]

@@ -258,6 +258,7 @@ fn scope() -> impl Strategy<Value = Scope> {
         workspace: workspace.into(),
         tmp: tmp.into(),
         agent: agent.to_owned(),
+        mode: super::syntax::Mode::Enforce,
         agent_labels: production.then(|| "production".to_owned()).into_iter().collect(),
     })
 }

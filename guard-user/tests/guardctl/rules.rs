@@ -42,8 +42,8 @@ fn the_rules_that_come_with_guard_are_right_and_can_be_listed_and_explained() {
 #[test]
 fn a_wrong_rule_ends_with_2_and_the_place() {
     let path = Files::new();
-    let path = path.write("a.yaml", "rules:\n  - {namme: x}\n");
-    guardctl(&["rules", "check", &path]).assert().code(2).stderr(contains("a.yaml:2:6: unknown key `namme`"));
+    let path = path.write("a.yaml", "rules:\n  - {named: x}\n");
+    guardctl(&["rules", "check", &path]).assert().code(2).stderr(contains("a.yaml:2:6: unknown key `named`"));
     guardctl(&["rules", "check", "/nowhere.yaml"]).assert().code(2).stderr(contains("cannot be read"));
 }
 
@@ -120,4 +120,49 @@ fn the_schema_is_one_json_document() {
     let output = guardctl(&["rules", "schema"]).assert().code(0);
     let schema: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
     assert_eq!(schema["title"], "Rules of guard");
+}
+
+#[test]
+fn a_rule_is_switched_off_observed_and_switched_on_again_in_one_file_of_its_own() {
+    let files = Files::new();
+    let directory = files.0.path().to_str().expect("UTF-8").to_owned();
+    files.write("10-own.yaml", &format!("rules:\n{}", rule("srv", "match: {op: delete, path: /srv/**}")));
+    let run = |arguments: &[&str]| guardctl(&[&["rules"], arguments, &["--rules", &directory]].concat()).assert();
+    let listed = || {
+        let output = run(&["list", "-o", "json"]).code(0).get_output().stdout.clone();
+        let list: Value = serde_json::from_slice(&output).expect("JSON");
+        (list[0]["enabled"].clone(), list[0]["mode"].clone())
+    };
+    run(&["disable", "srv"]).code(0).stdout(contains("switched off"));
+    assert_eq!(listed(), (Value::from(false), Value::from("enforce")));
+    run(&["mode", "srv", "observe"]).code(0).stdout(contains("mode observe"));
+    run(&["enable", "srv"]).code(0);
+    assert_eq!(listed(), (Value::from(true), Value::from("observe")));
+    let text = fs::read_to_string(files.0.path().join("overrides.yaml")).expect("it was written");
+    assert!(text.ends_with("overrides:\n  - rule: srv\n    enabled: true\n    mode: observe\n"), "{text}");
+    run(&["disable", "svr"]).code(5).stderr(contains("did you mean `srv`?"));
+    run(&["mode", "srv", "off"]).code(2);
+    guardctl(&["rules", "check", &directory]).assert().code(0).stdout(contains("1 rule right"));
+    files.write("overrides.yaml", "overrides:\n  - {rule: gone, enabled: false}\n");
+    guardctl(&["rules", "check", &directory])
+        .assert()
+        .code(2)
+        .stderr(contains("overrides.yaml:2:12: unknown rule `gone`"));
+}
+
+#[test]
+fn a_case_can_expect_that_a_rule_observes_and_that_one_that_is_off_says_nothing() {
+    let files = Files::new();
+    let directory = files.0.path().to_str().expect("UTF-8").to_owned();
+    files.write("10-own.yaml", &format!("rules:\n{}", rule("srv", "match: {op: delete, path: /srv/**}")));
+    let cases = "cases:\n  - {do: {op: unlink, path: /srv/x}, expect: WORD}\n";
+    let check = |word: &str| {
+        let path = files.write("cases.yml.txt", &cases.replace("WORD", word));
+        guardctl(&["rules", "test", &path, "--rules", &directory]).assert().code(0);
+    };
+    check("hold");
+    guardctl(&["rules", "mode", "srv", "observe", "--rules", &directory]).assert().code(0);
+    check("observe");
+    guardctl(&["rules", "disable", "srv", "--rules", &directory]).assert().code(0);
+    check("allow");
 }

@@ -6,8 +6,8 @@ use super::{
     words::counted,
 };
 use crate::{
-    api::{Action, Reversibility},
-    cli::rules::check::Checked,
+    api::Reversibility,
+    cli::rules::{change::Changed, check::Checked},
     rules::{
         case::Tried,
         compile::Summary,
@@ -38,9 +38,9 @@ pub(crate) fn list(look: &Look, rules: &[Summary]) -> String {
         let mut row = vec![
             Field::new(shown(&rule.name)),
             Field::new(shown(&rule.pack)),
-            Field::new(action(rule.action)),
+            Field::new(rule.action.name()),
             Field::new(reversibility(rule.reversibility)),
-            mode(rule.mode),
+            mode(rule),
         ];
         if look.wide {
             row.push(Field::new(shown(&rule.origin)));
@@ -64,7 +64,7 @@ pub(crate) fn explained(look: &Look, rules: &[Explained]) -> String {
         let mut text = format!(
             "{}: {}, {}{except}\n  {}\n",
             look.paint(Tone::Strong, &shown(&rule.name)),
-            action(rule.action),
+            rule.action.name(),
             reversibility(rule.reversibility),
             shown(&rule.text)
         );
@@ -131,15 +131,6 @@ pub(crate) fn tried(look: &Look, cases: &[Tried]) -> String {
     text
 }
 
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::Allow => "allow",
-        Action::Hold => "hold",
-        Action::Deny => "deny",
-        Action::Kill => "kill",
-    }
-}
-
 fn reversibility(reversibility: Reversibility) -> &'static str {
     match reversibility {
         Reversibility::Reversible => "reversible",
@@ -148,9 +139,19 @@ fn reversibility(reversibility: Reversibility) -> &'static str {
     }
 }
 
-fn mode(mode: Mode) -> Field {
-    match mode {
-        Mode::Enforce => Field::new("enforce"),
-        Mode::Observe => Field::toned("observe", Tone::Careful),
+fn mode(rule: &Summary) -> Field {
+    match (rule.enabled, rule.mode) {
+        (false, _) => Field::toned("off", Tone::Bad),
+        (true, Mode::Enforce) => Field::new("enforce"),
+        (true, Mode::Observe) => Field::toned("observe", Tone::Careful),
     }
+}
+
+pub(crate) fn changed(changed: &Changed) -> String {
+    let change = &changed.change;
+    let mut words = Vec::new();
+    words.extend(change.enabled.map(|enabled| if enabled { "switched on" } else { "switched off" }.to_owned()));
+    words.extend(change.mode.map(|mode| format!("mode {}", mode.name())));
+    let (rule, file) = (shown(&changed.rule), shown(&changed.file));
+    format!("{rule}: {} ({file}); `guardctl reload` puts it in force\n", words.join(", "))
 }

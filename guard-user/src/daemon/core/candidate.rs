@@ -43,6 +43,7 @@ impl Core {
         }
         let (agent, ruling) = self.judge(&operation);
         let Some(ruling) = ruling else {
+            self.log_observed(&operation);
             return self.clear(&operation);
         };
         match ruling.action {

@@ -5,6 +5,7 @@ use crate::{
     api::{self, ProblemKind},
     daemon::record::{Kind, Record},
     holds::Stage,
+    operation::Operation,
 };
 
 impl Core {
@@ -100,6 +101,25 @@ impl Core {
             tracing::warn!("the audit log can be written again");
             self.publish_status();
         }
+    }
+
+    /// A line about an operation that goes on, where a rule would have stopped it if it did more than observe.
+    pub(super) fn log_observed(&mut self, operation: &Operation) {
+        let Some(agent) = self.agents.by_cgroup(operation.agent) else { return };
+        let Some(ruling) = agent.judge.observed(operation) else { return };
+        let mut record = Record::new(Kind::WouldHold);
+        record.agent = agent.id();
+        record.agent_name = agent.name.clone();
+        record.cgroup = agent.cgroup.clone();
+        record.by = format!("rule {}", ruling.rule);
+        record.note = format!("would {}", ruling.action.name());
+        record.rule = ruling.rule;
+        record.reversibility = Some(ruling.reversibility);
+        record.operation = Some(super::view::operation(operation));
+        record.pid = Some(operation.tgid);
+        record.tid = Some(operation.tid);
+        record.uid = Some(operation.uid);
+        self.log(record, false);
     }
 
     /// A line about a hold as it stands.

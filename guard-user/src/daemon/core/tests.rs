@@ -327,3 +327,18 @@ fn a_script_and_its_interpreter_are_one_call_though_the_program_is_stopped_twice
     bench.input(Input::Consumed { name: granted, approved: true });
     assert_eq!(bench.outcome(3), Some(Outcome::Released));
 }
+
+#[test]
+fn what_a_rule_only_observes_goes_on_and_is_in_the_log() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/watch/x"));
+    let record = bench.seen.iter().find_map(|effect| match effect {
+        Effect::Audit { record, .. } => Some(record),
+        _ => None,
+    });
+    let record = record.expect("a line");
+    assert_eq!((record.kind, record.rule.as_str(), record.note.as_str()), (Kind::WouldHold, "watch", "would hold"));
+    assert!(bench.seen.iter().any(|effect| matches!(effect, Effect::Grant { .. })), "it goes on: {:?}", bench.seen);
+    bench.candidate(&unlink(8, "/free/x"));
+    assert!(!bench.seen.iter().any(|effect| matches!(effect, Effect::Audit { .. })), "{:?}", bench.seen);
+}
