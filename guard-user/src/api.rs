@@ -277,6 +277,9 @@ pub struct Tag {
     /// Text of a rules file to use for this agent besides the daemon's rules; it can only add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,
+    /// Name of a policy of the daemon's; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy: String,
 }
 
 /// `POST /v1/agents/{id}/state`, with `*` as id for every agent.

@@ -20,6 +20,8 @@ pub enum Kind {
     Outcome,
     /// Let go on, by a rule that only observes.
     WouldHold,
+    /// The time of an agent is over.
+    Expired,
     Suspend,
     Resume,
     Kill,

@@ -9,7 +9,8 @@ use crate::{
     circumstances::Needs,
     operation::Operation,
     rules::{
-        compile::RuleInfo,
+        agent_policy::Terms,
+        compile::{RuleInfo, Rules, Scope},
         judge::{Judgement, judge},
         lower::Tables,
     },
@@ -36,11 +37,17 @@ impl Ruling {
     }
 }
 
-/// The places a rule may name for one agent; canonical, empty where there is none.
+/// What rules depend on for one agent. Its directories are canonical, and empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     pub home: PathBuf,
     pub workspace: PathBuf,
+    /// Name of the agent.
+    pub agent: String,
+    /// Name of its policy; empty for none.
+    pub policy: String,
+    /// The time its policy gave it is over.
+    pub expired: bool,
 }
 
 /// The rules of one agent.
@@ -66,6 +73,10 @@ pub trait Rulebook: Send + Sync {
     /// # Errors
     /// The user's sentence about the extra rules: they are wrong, or would loosen something.
     fn policy(&self, places: &Places, extra: Option<&str>) -> Result<Box<dyn Judge>, String>;
+    /// What a policy says that is not a rule; `None` when there is none of this name.
+    fn terms(&self, _policy: &str) -> Option<&Terms> {
+        None
+    }
     fn len(&self) -> usize;
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -86,20 +97,22 @@ pub fn load(path: Option<&Path>) -> Result<Box<dyn Rulebook>, String> {
     }
 }
 
-impl Rulebook for crate::rules::compile::Rules {
+impl Rulebook for Rules {
     fn policy(&self, places: &Places, extra: Option<&str>) -> Result<Box<dyn Judge>, String> {
-        let scope = crate::rules::compile::Scope {
+        let scope = Scope {
             home: places.home.clone(),
             workspace: places.workspace.clone(),
             tmp: PathBuf::from("/tmp"),
-            ..Default::default()
+            agent: places.agent.clone(),
+            expired: places.expired,
+            ..Scope::default()
         };
-        Ok(match extra {
-            None => Box::new(Self::policy(self, &scope)),
-            Some(text) => {
-                Box::new(self.with(text, "rules of the agent").map_err(|error| error.to_string())?.policy(&scope))
-            }
-        })
+        let own = extra.map(|text| (text, "rules of the agent"));
+        Ok(Box::new(self.policy_named(&places.policy, &scope, own)?))
+    }
+
+    fn terms(&self, policy: &str) -> Option<&Terms> {
+        Self::terms(self, policy)
     }
 
     fn len(&self) -> usize {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use guard_common::{
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     api::{self, Action, Reversibility},
     operation::{Context, HoldName, ObjectFacts, Operation},
-    rules::lower::Tables,
+    rules::{agent_policy::Terms, lower::Tables, until::Until},
 };
 
 /// Cgroup id of the agent in the tests.
@@ -68,6 +68,15 @@ impl Rulebook for Book {
             Some("bad") => Err("agent rules:1:1: expected `rules:`".to_owned()),
             Some(_) | None => Ok(Box::new(Book)),
         }
+    }
+
+    fn terms(&self, policy: &str) -> Option<&Terms> {
+        // A second after the first of the tests' moments.
+        static BRIEF: LazyLock<Terms> = LazyLock::new(|| {
+            let moment = jiff::Timestamp::from_nanosecond(at(1_000).wall).expect("a moment");
+            Terms { workspace: Some("/srv/brief".into()), until: Some(Until::Moment(moment)) }
+        });
+        (policy == "brief").then_some(&*BRIEF)
     }
 
     fn len(&self) -> usize {
@@ -119,6 +128,11 @@ pub(crate) const fn at(milliseconds: u64) -> Now {
 
 /// A core with one agent, `a1`, whose cgroup is [`AGENT`].
 pub(crate) fn core() -> Core {
+    core_with("")
+}
+
+/// The same under a policy.
+pub(crate) fn core_with(policy: &str) -> Core {
     let mut core = Core::new(about(), Box::new(Book), at(0), 0, 0, 0, 0);
     let saved = super::state::SavedAgent {
         number: 1,
@@ -132,6 +146,7 @@ pub(crate) fn core() -> Core {
         since_boottime: 0,
         since_wall: 0,
         suspended: false,
+        policy_name: policy.to_owned(),
     };
     let effects = core.handle(at(0), Input::Restored(Box::new(saved)));
     assert!(matches!(effects[..], [Effect::SetPolicy { cgroup_id: AGENT, .. }, Effect::Save(_)]), "{effects:?}");

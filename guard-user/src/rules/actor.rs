@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// As it stands in a rules file: all that is given must be so; of a list, any.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Actor {
     pub(crate) env: Vec<(Vec<u8>, Vec<TextGlob>)>,
     pub(crate) user: Vec<User>,

@@ -30,6 +30,8 @@ use crate::{
 pub struct Cases {
     /// The agent all of them are about.
     pub scope: Scope,
+    /// Name of its policy; empty for none.
+    pub policy: String,
     pub cases: Vec<Case>,
 }
 
@@ -89,6 +91,9 @@ struct AgentEntry {
     name: String,
     labels: Vec<String>,
     mode: Mode,
+    policy: String,
+    /// The time of its policy is over.
+    expired: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,6 +161,8 @@ impl Default for AgentEntry {
             name: "agent".to_owned(),
             labels: Vec::new(),
             mode: Mode::Enforce,
+            policy: String::new(),
+            expired: false,
         }
     }
 }
@@ -177,7 +184,7 @@ impl Cases {
     pub fn read(text: &str, origin: &str, rules: &Rules) -> Result<Self, RulesError> {
         let file: File = serde_saphyr::from_str_with_options(text, super::compile::yaml_options())
             .map_err(|error| Mistake::of_yaml(origin, text, &error))?;
-        let AgentEntry { home, workspace, tmp, name, labels, mode } = file.agent;
+        let AgentEntry { home, workspace, tmp, name, labels, mode, policy, expired } = file.agent;
         let scope = Scope {
             home: home.0.into(),
             workspace: workspace.0.into(),
@@ -185,8 +192,10 @@ impl Cases {
             agent: name,
             agent_labels: labels,
             mode,
+            expired,
         };
-        let names: Vec<&str> = rules.iter().map(|rule| rule.info.name.as_str()).chain([DOUBT]).collect();
+        rules.policy_named(&policy, &scope, None).map_err(|message| Mistake::new(origin, text, 0, 0, message))?;
+        let names: Vec<&str> = rules.all().map(|rule| rule.info.name.as_str()).chain([DOUBT]).collect();
         let mut cases = Vec::new();
         for entry in file.cases {
             let line = entry.referenced.line();
@@ -201,14 +210,16 @@ impl Cases {
             let expected = Outcome { action: expect, rule: rule.map(|rule| rule.value) };
             cases.push(Case { name, line, operation, expected });
         }
-        Ok(Self { scope, cases })
+        Ok(Self { scope, policy, cases })
     }
 
     /// Judges every case.
-    #[must_use]
-    pub fn run(&self, rules: &Rules) -> Vec<Tried> {
-        let policy = rules.policy(&self.scope);
-        self.cases.iter().map(|case| case.run(&policy)).collect()
+    ///
+    /// # Errors
+    /// When these are not the rules the cases were read with: their policy is not there.
+    pub fn run(&self, rules: &Rules) -> Result<Vec<Tried>, String> {
+        let policy = rules.policy_named(&self.policy, &self.scope, None)?;
+        Ok(self.cases.iter().map(|case| case.run(&policy)).collect())
     }
 }
 

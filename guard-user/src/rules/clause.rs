@@ -8,9 +8,10 @@ use serde_saphyr::Spanned;
 use super::{
     act::{Act, ActSet},
     actor::Actor,
+    agent_policy::{Labelled, Labels},
     argv::Matcher,
     compile::RuleInfo,
-    error::Mistake,
+    error::{Mistake, unknown},
     many::OneOrMany,
     network::{Network, Socket},
     object::ObjectMatch,
@@ -31,7 +32,7 @@ pub(crate) struct Rule {
 }
 
 /// One match of a rule, not yet fitted to an agent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clause {
     pub(crate) acts: ActSet,
     pub(crate) path: Option<Vec<Template>>,
@@ -54,7 +55,7 @@ pub(crate) struct Clause {
 }
 
 impl Rule {
-    pub(crate) fn new(entry: Entry, text: &str, origin: &str) -> Result<Self, Mistake> {
+    pub(crate) fn new(entry: Entry, text: &str, origin: &str, labels: &Labels) -> Result<Self, Mistake> {
         let at = |place: serde_saphyr::Location, message: String| {
             Mistake::new(origin, text, place.line(), place.column(), message)
         };
@@ -86,7 +87,20 @@ impl Rule {
         };
         let mut clauses = Vec::new();
         for entry in entry.matches.value.0 {
-            clauses.push(Arc::new(Clause::new(entry).map_err(|message| at(matched, message))?));
+            let known: Vec<&str> = labels.0.keys().map(String::as_str).collect();
+            let mut labelled: Vec<&Labelled> = Vec::new();
+            for label in entry.label.iter().flat_map(|many| &many.value.0) {
+                let place = entry.label.as_ref().map_or(matched, |many| many.referenced);
+                let found = labels.0.get(&label.0);
+                labelled.push(found.ok_or_else(|| at(place, unknown("label", &label.0, &known)))?);
+            }
+            let is_labelled = entry.label.is_some();
+            let clause = Clause::new(entry).map_err(|message| at(matched, message))?;
+            if is_labelled {
+                clauses.extend(clause.labelled(&labelled).into_iter().map(Arc::new));
+            } else {
+                clauses.push(Arc::new(clause));
+            }
         }
         let info = RuleInfo {
             name,
@@ -109,6 +123,21 @@ impl Clause {
     /// What must be found out before it can be judged.
     pub(crate) fn needs(&self) -> Needs {
         self.actor.needs().with(self.object.needs())
+    }
+
+    /// One clause for the paths these labels stand for, one for the hosts.
+    fn labelled(self, labels: &[&Labelled]) -> Vec<Self> {
+        let paths: Vec<Template> = labels.iter().flat_map(|labelled| labelled.paths.clone()).collect();
+        let hosts: Vec<Network> = labels.iter().flat_map(|labelled| labelled.hosts.clone()).collect();
+        let (on_paths, connects) = (self.acts.filter(Act::has_path), self.acts.filter(|act| act == Act::Connect));
+        let mut clauses = Vec::new();
+        if !on_paths.is_empty() && !paths.is_empty() {
+            clauses.push(Self { acts: on_paths, path: Some(paths), ..self.clone() });
+        }
+        if !connects.is_empty() && !hosts.is_empty() {
+            clauses.push(Self { acts: connects, address: hosts, ..self });
+        }
+        clauses
     }
 
     /// It names programs.
@@ -150,6 +179,14 @@ impl Clause {
         }
         if entry.socket.is_some() && (entry.address.is_some() || entry.port.is_some()) {
             return Err("a socket has neither address nor port: write two matches".to_owned());
+        }
+        if entry.label.is_some() {
+            if entry.path.is_some() || entry.address.is_some() || entry.socket.is_some() {
+                return Err("`label` stands for paths and addresses: name either it or them".to_owned());
+            }
+            if let Some(act) = acts.iter().find(|act| !act.has_path() && *act != Act::Connect) {
+                return Err(format!("`label` stands for paths and hosts, and {act:?} is about neither"));
+            }
         }
         let (mut program, mut program_file) = (Vec::new(), Vec::new());
         for one in list(entry.program) {

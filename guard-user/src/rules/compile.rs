@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     actor::FittedActor,
+    agent_policy::{AgentPolicy, EXPIRED, Labels, Terms},
     argv::Answer,
     clause::{Clause, Rule},
     error::{Mistake, RulesError, unknown},
@@ -92,6 +93,8 @@ impl RuleInfo {
 pub struct Rules {
     rules: Vec<Arc<Rule>>,
     tools: Arc<Tools>,
+    labels: Arc<Labels>,
+    policies: Vec<Arc<AgentPolicy>>,
 }
 
 /// The directories of one agent, absolute and without symbolic links; an empty one is not known, and what names
@@ -106,6 +109,8 @@ pub struct Scope {
     pub agent_labels: Vec<String>,
     /// `observe`: what would stop this agent is logged only, except where it protects guard itself.
     pub mode: Mode,
+    /// The time its policy gave it is over.
+    pub expired: bool,
 }
 
 /// The rules fitted to one agent: what judging uses.
@@ -144,7 +149,59 @@ impl Rules {
     /// # Errors
     /// When the built-in descriptions of tools cannot be read.
     pub fn none() -> Result<Self, RulesError> {
-        Ok(Self { rules: Vec::new(), tools: Arc::new(Tools::built_in()?) })
+        Ok(Self {
+            rules: Vec::new(),
+            tools: Arc::new(Tools::built_in()?),
+            labels: Arc::default(),
+            policies: Vec::new(),
+        })
+    }
+
+    /// Rules that are read from now on may use these labels.
+    pub(crate) fn with_labels(self, labels: Labels) -> Self {
+        Self { labels: Arc::new(labels), ..self }
+    }
+
+    pub(crate) fn with_policies(self, policies: Vec<AgentPolicy>) -> Self {
+        Self { policies: policies.into_iter().map(Arc::new).collect(), ..self }
+    }
+
+    /// The rules of some packs.
+    pub(crate) fn of_packs(&self, is_chosen: impl Fn(&str) -> bool) -> Self {
+        let rules = self.rules.iter().filter(|rule| is_chosen(rule.info.pack())).cloned().collect();
+        Self { rules, ..self.clone() }
+    }
+
+    /// What a policy says that is not a rule; `None` when there is no policy of this name.
+    #[must_use]
+    pub fn terms(&self, policy: &str) -> Option<&Terms> {
+        self.policies.iter().find(|other| other.name == policy).map(|policy| &policy.terms)
+    }
+
+    /// Fits the rules to an agent under a policy; an empty name means none. `own` are rules of the agent, with what to
+    /// call them: they can only make it stricter.
+    ///
+    /// # Errors
+    /// The user's sentence when there is no such policy, or the agent's own rules are wrong.
+    pub fn policy_named(&self, policy: &str, scope: &Scope, own: Option<(&str, &str)>) -> Result<Policy, String> {
+        let names: Vec<&str> = self.policies.iter().map(|policy| policy.name.as_str()).collect();
+        let mut scope = scope.clone();
+        let mut rules = self.clone();
+        if !policy.is_empty() {
+            let found = self.policies.iter().find(|other| other.name == policy);
+            let found = found.ok_or_else(|| unknown("policy", policy, &names))?;
+            scope.workspace = found.terms.workspace.clone().unwrap_or(scope.workspace);
+            scope.agent_labels.extend(found.labels.iter().cloned());
+            scope.mode = if found.mode == Mode::Observe { Mode::Observe } else { scope.mode };
+            rules = found.rules.clone();
+        }
+        if let Some((text, origin)) = own {
+            rules = rules.with(text, origin).map_err(|error| error.to_string())?;
+        }
+        if scope.expired {
+            rules = rules.and(EXPIRED, "built in").map_err(|error| error.to_string())?;
+        }
+        Ok(rules.policy(&scope))
     }
 
     /// Adds the rules of an agent. They can only make it stricter: an exception among them is an error.
@@ -171,7 +228,7 @@ impl Rules {
         let mut rules = self.clone();
         for entry in file.rules {
             let (line, column) = (entry.name.referenced.line(), entry.name.referenced.column());
-            let rule = Rule::new(entry, text, origin)?;
+            let rule = Rule::new(entry, text, origin, &self.labels)?;
             if let Some(first) = rules.rules.iter().find(|other| other.info.name == rule.info.name) {
                 let message = format!("there is another rule `{}`", rule.info.name);
                 let second = Box::new(Mistake::new(origin, text, line, column, message));
@@ -215,14 +272,19 @@ impl Rules {
         self.rules.iter().map(|rule| &**rule)
     }
 
+    /// Those of every policy, too.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.iter().chain(self.policies.iter().flat_map(|policy| policy.rules.iter()))
+    }
+
     pub(crate) fn map(&self, change: impl FnMut(&Arc<Rule>) -> Arc<Rule>) -> Self {
-        Self { rules: self.rules.iter().map(change).collect(), tools: Arc::clone(&self.tools) }
+        Self { rules: self.rules.iter().map(change).collect(), ..self.clone() }
     }
 
     /// One rule alone, to see what it costs by itself.
     pub(crate) fn only(&self, name: &str) -> Self {
         let rules = self.rules.iter().filter(|rule| rule.info.name == name).cloned().collect();
-        Self { rules, tools: Arc::clone(&self.tools) }
+        Self { rules, ..self.clone() }
     }
 
     /// Fits the rules to an agent.

@@ -10,6 +10,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
+    agent_policy,
     compile::Rules,
     error::{Mistake, RulesError},
     overrides::{self, Change, Overrides},
@@ -19,7 +20,7 @@ use super::{
 const DEFAULT: &str = include_str!("../../../rules/default.yaml");
 const DEFAULT_ORIGIN: &str = "default.yaml (built in)";
 /// Files of a directory of rules that say something about rules.
-const NOT_RULES: [&str; 1] = [overrides::FILE];
+const NOT_RULES: [&str; 2] = [overrides::FILE, agent_policy::FILE];
 /// No rules file is larger.
 const LARGEST: u64 = 1 << 20;
 /// No directory has more of them.
@@ -40,7 +41,18 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
     if texts.is_empty() {
         texts.push((DEFAULT_ORIGIN.to_owned(), DEFAULT.to_owned()));
     }
+    let policies_file = path.map(|path| path.join(agent_policy::FILE)).filter(|file| file.exists());
+    let policies = match &policies_file {
+        Some(file) => {
+            let (text, origin) = (read(file)?, file.display().to_string());
+            Some((agent_policy::File::read(&text, &origin)?, text, origin))
+        }
+        None => None,
+    };
     let mut rules = Rules::none()?;
+    if let Some((file, ..)) = &policies {
+        rules = rules.with_labels(file.labels());
+    }
     for (origin, text) in &texts {
         rules = rules.and(text, origin)?;
     }
@@ -48,13 +60,15 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
     for (origin, text) in &texts {
         rules.check_exceptions(text, origin)?;
     }
-    match path.map(|path| path.join(overrides::FILE)).filter(|file| file.exists()) {
-        Some(file) => {
-            let overrides = Overrides::read(&read(&file)?, &file.display().to_string(), &rules)?;
-            Ok(rules.changed(&overrides))
-        }
-        None => Ok(rules),
+    if let Some(file) = path.map(|path| path.join(overrides::FILE)).filter(|file| file.exists()) {
+        let overrides = Overrides::read(&read(&file)?, &file.display().to_string(), &rules)?;
+        rules = rules.changed(&overrides);
     }
+    if let Some((file, text, origin)) = policies {
+        let policies = file.policies(&text, &origin, &rules)?;
+        rules = rules.with_policies(policies);
+    }
+    Ok(rules)
 }
 
 /// Changes what is changed about a rule of this directory, and writes it whole or not at all. Answers the change and the

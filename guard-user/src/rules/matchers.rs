@@ -22,7 +22,7 @@ fn check(matches: &str, held: &[&str], clear: &[&str]) {
     text.extend(clear.iter().map(|deed| case(deed, "allow")));
     let cases = Cases::read(&text, "cases.yaml", &rules).unwrap_or_else(|error| panic!("{error}"));
     let policy = rules.policy(&cases.scope);
-    for (tried, case) in cases.run(&rules).into_iter().zip(&cases.cases) {
+    for (tried, case) in cases.run(&rules).expect("no policy").into_iter().zip(&cases.cases) {
         assert!(tried.ok, "{matches}: {tried:?}");
         if tried.found.rule.is_some() {
             assert!(policy.tables().candidate(&case.operation), "{matches}: {tried:?} is no candidate");

@@ -7,6 +7,7 @@
 
 pub mod act;
 mod actor;
+pub mod agent_policy;
 mod amount;
 pub mod argv;
 pub mod candidate;
@@ -39,5 +40,6 @@ pub mod syntax;
 mod tests;
 pub mod tool;
 pub mod touch;
+pub mod until;
 pub mod warning;
 mod who;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// All that is given must be so; of a list, any.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectMatch {
     pub(crate) types: Vec<ObjectType>,
     pub(crate) size: Option<Range>,

@@ -164,8 +164,8 @@ mod tests {
             Overrides::read(&format!("overrides:\n{entries}"), "overrides.yaml", &rules).expect_err("wrong").to_string()
         };
         assert!(
-            error("  - {rule: custmer, enabled: false}\n")
-                .contains("2:12: unknown rule `custmer`: did you mean `customers`?")
+            error("  - {rule: customer, enabled: false}\n")
+                .contains("2:12: unknown rule `customer`: did you mean `customers`?")
         );
         assert!(error("  - {rule: customers}\n").contains("expected `enabled` or `mode`"));
         assert!(error("  - {rule: customers, mode: off}\n").contains("unknown word `off`"));

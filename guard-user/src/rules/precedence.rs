@@ -95,7 +95,7 @@ proptest! {
     fn an_exception_never_reaches_another_rule(samples in prop::collection::vec(sample(), 1..6)) {
         // Without the exceptions, what decides can only become more severe.
         let operation = on(Op::Unlink, "/srv/x");
-        let plain: Vec<Sample> = samples.iter().cloned().map(|sample| Sample { excepted: false, ..sample }).collect();
+        let plain: Vec<Sample> = samples.iter().map(|sample| Sample { excepted: false, ..sample.clone() }).collect();
         let (with, with_observed) = verdict(&built(&samples), &scope(), &operation);
         let (without, without_observed) = verdict(&built(&plain), &scope(), &operation);
         let severity = |action: Option<Action>, observed: bool| (!observed, action);
@@ -111,7 +111,7 @@ proptest! {
         let operation = on(Op::Unlink, "/srv/x");
         let (action, only_observed) = verdict(&built(&samples), &observed, &operation);
         prop_assert!(only_observed || action.is_none());
-        let enforced: Vec<Sample> = samples.iter().cloned().map(|sample| Sample { observes: false, ..sample }).collect();
+        let enforced: Vec<Sample> = samples.iter().map(|sample| Sample { observes: false, ..sample.clone() }).collect();
         prop_assert_eq!(action, verdict(&built(&enforced), &scope(), &operation).0);
     }
 }

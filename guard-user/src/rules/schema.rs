@@ -53,6 +53,7 @@ fn clause() -> Value {
             "op": many(word(OPS, "What is done.")),
             "path": many(text("A path glob; `dir/**` is the directory and all below it. It may start with ${HOME}, ${WORKSPACE} or ${TMP}.")),
             "not_path": many(text("Path globs that are left out.")),
+            "label": many(text("A label of `policies.yaml`: the paths and hosts that have it.")),
             "name": many(text("The name of the object, or of a directory above it.")),
             "object": many(word(
                 &["file", "directory", "symlink", "block_device", "char_device", "fifo", "socket"],

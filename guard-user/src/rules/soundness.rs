@@ -259,6 +259,7 @@ fn scope() -> impl Strategy<Value = Scope> {
         tmp: tmp.into(),
         agent: agent.to_owned(),
         mode: super::syntax::Mode::Enforce,
+        expired: false,
         agent_labels: production.then(|| "production".to_owned()).into_iter().collect(),
     })
 }

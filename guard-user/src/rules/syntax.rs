@@ -55,6 +55,8 @@ pub(crate) struct Match {
     pub(crate) op: OneOrMany<Word>,
     pub(crate) path: Option<OneOrMany<Template>>,
     pub(crate) not_path: Option<OneOrMany<Template>>,
+    /// The paths and hosts that operators labelled so.
+    pub(crate) label: Option<Spanned<OneOrMany<Label>>>,
     pub(crate) name: Option<OneOrMany<Component>>,
     pub(crate) object: Option<OneOrMany<ObjectType>>,
     pub(crate) size: Option<Range>,

@@ -44,7 +44,7 @@ pub(crate) struct Hash(pub(crate) [u8; 32]);
 pub(crate) struct TextGlob(GlobMatcher);
 
 /// A name that operators give to agents, places and hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Label(pub(crate) String);
 
 impl Device {

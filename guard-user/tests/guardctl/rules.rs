@@ -109,7 +109,7 @@ fn a_case_that_is_not_as_expected_is_shown_as_a_difference_and_ends_with_1() {
 fn an_unknown_rule_ends_with_5_and_the_nearest_name() {
     let files = Files::new();
     let rules = files.write("a.yaml", &format!("rules:\n{}", rule("customers", "match: {op: delete, path: /srv/**}")));
-    guardctl(&["rules", "explain", "custmers", "--rules", &rules])
+    guardctl(&["rules", "explain", "customer", "--rules", &rules])
         .assert()
         .code(5)
         .stderr(contains("did you mean `customers`?"));
@@ -165,4 +165,27 @@ fn a_case_can_expect_that_a_rule_observes_and_that_one_that_is_off_says_nothing(
     check("observe");
     guardctl(&["rules", "disable", "srv", "--rules", &directory]).assert().code(0);
     check("allow");
+}
+
+#[test]
+fn a_policy_is_checked_with_the_rules_and_its_cases_are_judged_under_it() {
+    let files = Files::new();
+    let directory = files.0.path().to_str().expect("UTF-8").to_owned();
+    files.write("10-own.yaml", &format!("rules:\n{}", rule("prod", "match: {op: delete, label: production}")));
+    files.write(
+        "policies.yaml",
+        "labels: {production: {paths: [/srv/prod/**]}}\npolicies:\n  - {name: nightly, egress: [{address: 192.0.2.0/24}]}\n",
+    );
+    guardctl(&["rules", "check", &directory]).assert().code(0).stdout(contains("1 rule right"));
+    let cases = "agent: {policy: nightly}
+cases:
+  - {do: {op: unlink, path: /srv/prod/x}, expect: hold, rule: prod}
+  - {do: {op: connect, address: 192.0.2.7, port: 443}, expect: allow}
+  - {do: {op: connect, address: 198.51.100.7, port: 443}, expect: hold, rule: policy-egress}
+";
+    let path = files.write("cases.txt", cases);
+    let test = |path: &str| guardctl(&["rules", "test", path, "--rules", &directory]).assert();
+    test(&path).code(0).stdout("3 cases, all as expected\n");
+    let path = files.write("cases.txt", &cases.replace("policy: nightly", "policy: nightlyy"));
+    test(&path).code(2).stderr(contains("unknown policy `nightlyy`: did you mean `nightly`?"));
 }

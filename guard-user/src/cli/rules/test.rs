@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<Exit, Error>
     let loaded = load(arguments.rules.as_deref())?;
     let text = read(&arguments.file)?;
     let cases = Cases::read(&text, &arguments.file.display().to_string(), &loaded).map_err(|error| wrong(&error))?;
-    let tried = cases.run(&loaded);
+    let tried = cases.run(&loaded).map_err(Error::Usage)?;
     screen.answer(&tried, |look| rules::tried(look, &tried))?;
     Ok(if tried.iter().all(|case| case.ok) { Exit::Success } else { Exit::Failure })
 }

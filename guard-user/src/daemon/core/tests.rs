@@ -11,7 +11,7 @@ use crate::{
     daemon::{
         record::Kind,
         scope::Root,
-        testing::{Book, about, at, core, unlink},
+        testing::{Book, about, at, core, core_with, unlink},
     },
     holds::Facts,
     operation::{Context, HoldName},
@@ -341,4 +341,17 @@ fn what_a_rule_only_observes_goes_on_and_is_in_the_log() {
     assert!(bench.seen.iter().any(|effect| matches!(effect, Effect::Grant { .. })), "it goes on: {:?}", bench.seen);
     bench.candidate(&unlink(8, "/free/x"));
     assert!(!bench.seen.iter().any(|effect| matches!(effect, Effect::Audit { .. })), "{:?}", bench.seen);
+}
+
+#[test]
+fn an_agent_whose_time_is_over_gets_other_rules_once_and_the_log_says_so() {
+    let mut core = core_with("brief");
+    assert_eq!(core.next_tick(), Some(at(1_000).boottime));
+    let early = core.handle(at(999), Input::Tick);
+    assert!(early.is_empty(), "{early:?}");
+    let effects = core.handle(at(1_000), Input::Tick);
+    let logged = |effect: &Effect| matches!(effect, Effect::Audit { record, .. } if record.kind == Kind::Expired);
+    assert!(matches!(effects[0], Effect::SetPolicy { .. }) && effects.iter().any(logged), "{effects:?}");
+    assert_eq!(core.next_tick(), None);
+    assert!(core.handle(at(2_000), Input::Tick).is_empty());
 }
