@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::tally::Tally;
+
 /// Something a rule may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -39,6 +41,11 @@ pub struct Circumstances {
     pub users: Found<Vec<(u32, String)>>,
     /// SHA-256 of the program that would run.
     pub hash: Found<[u8; 32]>,
+    /// The agent made the object itself since it was tagged. The kernel alone can know, with a mark it sets on an inode
+    /// when a tagged task makes it and hands over with the record; while it does not, this is never asked.
+    pub made: Found<bool>,
+    /// What was counted for rules with thresholds, by [`crate::tally::Counter::key`].
+    pub tallies: Found<Vec<(String, Tally)>>,
 }
 
 /// The process and those it descends from, inside the agent; the process itself is first.

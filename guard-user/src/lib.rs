@@ -9,4 +9,5 @@ pub mod holds;
 pub mod kernel;
 pub mod operation;
 pub mod rules;
+pub mod tally;
 pub mod text;

@@ -59,6 +59,7 @@ impl Question {
             lineage: asked(self, Need::Lineage),
             users: asked(self, Need::Users),
             hash: asked(self, Need::Hash),
+            ..Circumstances::default()
         }
     }
 

@@ -20,4 +20,4 @@ pub mod scope;
 pub mod server;
 pub mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -14,6 +14,7 @@ use crate::{
         judge::{Judgement, judge},
         lower::Tables,
     },
+    tally::Counter,
 };
 
 /// What a rule says about one operation that it does not clear.
@@ -59,6 +60,11 @@ pub trait Judge: Send {
     #[must_use]
     fn needs(&self, _operation: &Operation) -> Needs {
         Needs::NONE
+    }
+    /// What an operation counts for; the sums belong into its circumstances before it is judged.
+    #[must_use]
+    fn counters(&self, _operation: &Operation) -> Vec<Counter> {
+        Vec::new()
     }
     /// Of an operation that is cleared: the rule that would have stopped it, if it did more than observe.
     #[must_use]
@@ -126,6 +132,10 @@ impl Judge for crate::rules::compile::Policy {
             Judgement::Clear | Judgement::WouldHold(_) => None,
             Judgement::Match(rule) => Some(Ruling::of(&rule)),
         }
+    }
+
+    fn counters(&self, operation: &Operation) -> Vec<Counter> {
+        Self::counters(self, operation)
     }
 
     fn observed(&self, operation: &Operation) -> Option<Ruling> {

@@ -26,6 +26,7 @@ use crate::{
     api::{self, Action, Reversibility},
     operation::{Context, HoldName, ObjectFacts, Operation},
     rules::{agent_policy::Terms, lower::Tables, until::Until},
+    tally::Counter,
 };
 
 /// Cgroup id of the agent in the tests.
@@ -59,7 +60,8 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
     }
 }
 
-/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear, and `/watch` is observed.
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear, `/watch` is observed,
+/// and the third thing in `/count` within a minute is held.
 pub(crate) struct Book;
 
 impl Rulebook for Book {
@@ -86,13 +88,21 @@ impl Rulebook for Book {
 
 impl Judge for Book {
     fn judge(&self, operation: &Operation) -> Option<Ruling> {
-        let actions = [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill)];
-        actions.iter().find(|(place, _)| operation.path.starts_with(place)).map(|(place, action)| Ruling {
+        let actions =
+            [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill), ("/count", Action::Hold)];
+        let counted = operation.circumstances.tallies.known().and_then(|tallies| tallies.first());
+        let few = counted.is_some_and(|(_, tally)| tally.files <= 2);
+        actions.iter().find(|(place, _)| !few && operation.path.starts_with(place)).map(|(place, action)| Ruling {
             action: *action,
             rule: place[1..].to_owned(),
             text: "Tests say so.".to_owned(),
             reversibility: Reversibility::Irreversible,
         })
+    }
+
+    fn counters(&self, operation: &Operation) -> Vec<Counter> {
+        let counted = operation.path.starts_with("/count");
+        counted.then(|| Counter { key: "count#0".to_owned(), within: 60 }).into_iter().collect()
     }
 
     fn observed(&self, operation: &Operation) -> Option<Ruling> {

@@ -23,6 +23,7 @@ use crate::{
     api::Action,
     circumstances::{Circumstances, Found, Lineage, Program},
     operation::{Address, Context, HoldName, ObjectFacts, Operation},
+    tally::Tally,
 };
 
 /// A case file, checked.
@@ -42,6 +43,8 @@ pub struct Case {
     pub line: u64,
     pub operation: Operation,
     pub expected: Outcome,
+    /// What is counted with it.
+    tally: Tally,
 }
 
 /// What rules say to an operation, in the words of a case file.
@@ -136,6 +139,19 @@ struct Deed {
     programs: Vec<Absolute>,
     /// Of the program of an exec.
     sha256: Option<Hash>,
+    /// The agent made the object itself.
+    own: bool,
+    /// What the agent did before, within the time of every threshold.
+    earlier: Earlier,
+}
+
+/// Amounts that were counted before a case.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Earlier {
+    files: u64,
+    bytes: Option<Amount>,
+    directories: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -206,9 +222,15 @@ impl Cases {
             }
             let (at, column) = (act.referenced.line(), act.referenced.column());
             let name = name.unwrap_or_else(|| act.value.sentence());
+            let earlier = act.value.earlier;
             let operation = act.value.operation().map_err(|message| Mistake::new(origin, text, at, column, message))?;
             let expected = Outcome { action: expect, rule: rule.map(|rule| rule.value) };
-            cases.push(Case { name, line, operation, expected });
+            let tally = Tally {
+                files: earlier.files.saturating_add(1),
+                bytes: earlier.bytes.map_or(0, |bytes| bytes.0).saturating_add(operation.target.size),
+                directories: earlier.directories.max(1),
+            };
+            cases.push(Case { name, line, operation, expected, tally });
         }
         Ok(Self { scope, policy, cases })
     }
@@ -225,7 +247,11 @@ impl Cases {
 
 impl Case {
     fn run(&self, policy: &Policy) -> Tried {
-        let found = Outcome::of(&judge(policy, &self.operation));
+        let mut operation = self.operation.clone();
+        let counters = policy.counters(&operation);
+        operation.circumstances.tallies =
+            Found::Is(counters.into_iter().map(|counter| (counter.key, self.tally)).collect());
+        let found = Outcome::of(&judge(policy, &operation));
         let named = self.expected.rule.is_none() || self.expected.rule == found.rule;
         Tried {
             case: self.name.clone(),
@@ -347,6 +373,8 @@ impl Deed {
             lineage: Found::Is(Lineage { programs: self.programs.into_iter().map(program).collect(), whole: true }),
             users: Found::Is(self.user.map(|name| (self.uid, name)).into_iter().collect()),
             hash: Found::from(self.sha256.map(|hash| hash.0)),
+            made: Found::Is(self.own),
+            tallies: Found::NotAsked,
         };
         Ok(Operation {
             name: HoldName { key: HoldKey { id: 1, slot: 0 }, hold: 1 },

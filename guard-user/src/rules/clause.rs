@@ -17,6 +17,7 @@ use super::{
     object::ObjectMatch,
     pattern::Template,
     syntax::{Component, Entry, Match, ObjectType, Port, Signal},
+    threshold::Threshold,
     who::{Label, Program, TextGlob},
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(crate) struct Clause {
     pub(crate) socket: Vec<Socket>,
     pub(crate) signal: Vec<Signal>,
     pub(crate) actor: Actor,
+    pub(crate) own: Option<bool>,
+    pub(crate) more_than: Option<Threshold>,
     /// Names of agents it is about; empty for all.
     pub(crate) agent: Vec<TextGlob>,
     pub(crate) agent_label: Vec<Label>,
@@ -71,6 +74,9 @@ impl Rule {
             Action::Allow => true,
             Action::Hold | Action::Deny | Action::Kill => false,
         };
+        if is_allow && entry.matches.value.0.iter().any(|one| one.more_than.is_some()) {
+            return Err(at(matched, "an exception has no `more_than`: the rule it excepts from has".to_owned()));
+        }
         if is_allow && entry.except.is_none() {
             return Err(at(named, format!("`{name}` allows: `except` must name the rule it excepts from")));
         }
@@ -166,6 +172,8 @@ impl Clause {
         only("links", entry.links.is_some(), Act::has_path, pathless)?;
         only("owner", entry.owner.is_some(), Act::has_path, pathless)?;
         only("device", entry.device.is_some(), Act::has_path, pathless)?;
+        only("own", entry.own.is_some(), Act::has_path, pathless)?;
+        only("more_than", entry.more_than.is_some(), Act::has_path, pathless)?;
         only("program", entry.program.is_some(), is_exec, "`exec`")?;
         only("sha256", entry.sha256.is_some(), is_exec, "`exec`")?;
         only("argv", entry.argv.is_some(), is_exec, "`exec`")?;
@@ -230,6 +238,8 @@ impl Clause {
                 cwd: entry.cwd.map(|many| many.0),
                 hash: list(entry.sha256),
             },
+            own: entry.own,
+            more_than: entry.more_than,
             agent: list(entry.agent),
             agent_label: list(entry.agent_label),
         })

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::{Action, Reversibility},
     circumstances::Needs,
+    tally::Counter,
 };
 
 /// Name of the built-in rule that holds what guard could not see whole.
@@ -141,6 +142,8 @@ pub(crate) struct Fitted {
     pub(crate) program_file: Places,
     pub(crate) actor: FittedActor,
     pub(crate) needs: Needs,
+    /// Of a clause with a threshold.
+    pub(crate) counter: Option<Counter>,
 }
 
 impl Rules {
@@ -294,7 +297,7 @@ impl Rules {
         let mut clauses = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.info.enabled) {
             let info = rule.info.for_mode(scope.mode);
-            for clause in rule.clauses.iter().filter(|clause| clause.is_about(scope)) {
+            for (number, clause) in rule.clauses.iter().enumerate().filter(|(_, clause)| clause.is_about(scope)) {
                 let path = clause.path.as_ref().map(|path| globs.fit(path, scope, false));
                 if path.as_ref().is_some_and(Places::is_nothing) {
                     // Every directory it names is unknown: it never matches.
@@ -310,6 +313,10 @@ impl Rules {
                     program_file: globs.fit(&clause.program_file, scope, excepts),
                     actor: clause.actor.fit(&mut globs, scope, excepts),
                     needs: clause.needs(),
+                    counter: clause.more_than.map(|threshold| Counter {
+                        key: format!("{}#{number}", rule.info.name),
+                        within: threshold.within,
+                    }),
                 });
             }
         }

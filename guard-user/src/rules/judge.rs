@@ -15,6 +15,7 @@ use crate::{
     api::Action,
     circumstances::Needs,
     operation::{Address, Operation},
+    tally::Counter,
 };
 
 /// What the rules say about an operation.
@@ -84,6 +85,22 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// What this operation counts for, before it is judged.
+    #[must_use]
+    pub fn counters(&self, operation: &Operation) -> Vec<Counter> {
+        let counted = |index: &&usize| self.clauses[**index].counter.is_some();
+        let mut clauses = self.by_op[operation.op as usize].iter().filter(counted).peekable();
+        if clauses.peek().is_none() {
+            return Vec::new();
+        }
+        let known = Known::of(self, operation);
+        let clauses = clauses.map(|index| &self.clauses[*index]);
+        let matching = clauses.filter(|fitted| known.matches_uncounted(fitted) != Answer::No);
+        matching.filter_map(|fitted| fitted.counter.clone()).collect()
+    }
+}
+
 impl Judgement {
     /// Nothing stops it.
     #[must_use]
@@ -131,6 +148,26 @@ impl<'a> Known<'a> {
     }
 
     fn matches(&self, fitted: &Fitted) -> Answer {
+        let made = match (fitted.clause.own, self.operation.circumstances.made.known()) {
+            (None, _) => Answer::Yes,
+            (Some(_), None) => Answer::Unknown,
+            (Some(own), Some(made)) => Answer::of(own == *made),
+        };
+        self.matches_uncounted(fitted).min(made).min(self.amount(fitted))
+    }
+
+    /// Is a threshold passed, with this operation? What was not counted may have been.
+    fn amount(&self, fitted: &Fitted) -> Answer {
+        let (Some(threshold), Some(counter)) = (&fitted.clause.more_than, &fitted.counter) else {
+            return Answer::Yes;
+        };
+        let tallies = self.operation.circumstances.tallies.known();
+        let tally = tallies.and_then(|tallies| tallies.iter().find(|(key, _)| *key == counter.key));
+        tally.map_or(Answer::Unknown, |(_, tally)| Answer::of(threshold.is_passed(tally)))
+    }
+
+    /// All but how much it is.
+    fn matches_uncounted(&self, fitted: &Fitted) -> Answer {
         let clause = &*fitted.clause;
         let rest = self.program(fitted).min(self.destination(clause)).min(self.signal(clause));
         if rest == Answer::No {

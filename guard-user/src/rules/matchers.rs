@@ -195,3 +195,41 @@ fn a_rule_about_another_agent_costs_this_one_nothing() {
     assert!(tables.ops.is_empty(), "{tables:?}");
     assert!(judge(&rules.policy(&scope()), &operation(Op::Signal)).is_clear());
 }
+
+#[test]
+fn many_small_deletes_are_one_large_one() {
+    let file = "op: unlink, path: /srv/x, size: 10";
+    let earlier = |earlier: &str| format!("{file}, earlier: {earlier}");
+    let (files, bytes) = (earlier("{files: 100}"), earlier("{files: 3, bytes: 1MiB}"));
+    check(
+        "{op: delete, more_than: {files: 100, bytes: 1MiB, within: 60s}}",
+        &[&files, &bytes],
+        &[file, &earlier("{files: 99, bytes: 1000KiB, directories: 9}")],
+    );
+    check(
+        "{op: delete, path: /srv/**, more_than: {directories: 2, within: 5m}}",
+        &[&earlier("{directories: 3}")],
+        &[&earlier("{directories: 2, files: 1000}"), "op: unlink, path: /x, earlier: {directories: 3}"],
+    );
+    let policy = hold("{op: delete, path: /srv/**, more_than: {files: 1, within: 5m}}").policy(&scope());
+    assert!(policy.counters(&on(Op::Unlink, "/home/x")).is_empty());
+    assert_eq!(policy.counters(&on(Op::Unlink, "/srv/x"))[0].key, "r#0");
+    assert!(!judge(&policy, &on(Op::Unlink, "/srv/x")).is_clear(), "what was not counted may be too much");
+}
+
+#[test]
+fn what_an_agent_made_itself_is_told_apart_and_not_knowing_is_no_proof() {
+    let made = "op: unlink, path: /srv/x, own: true";
+    check("{op: delete, own: false}", &["op: unlink, path: /srv/x"], &[made]);
+    let excepted = rules(
+        "rules:
+  - {name: gone, text: t, action: hold, reversibility: irreversible, match: {op: delete}}
+  - {name: own, text: t, action: allow, except: gone, match: {op: delete, own: true}}
+",
+    );
+    let policy = excepted.policy(&scope());
+    let unknown = on(Op::Unlink, "/srv/x");
+    assert!(!judge(&policy, &unknown).is_clear());
+    let circumstances = Circumstances { made: Found::Is(true), ..Circumstances::default() };
+    assert!(judge(&policy, &Operation { circumstances, ..unknown }).is_clear());
+}

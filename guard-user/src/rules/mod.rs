@@ -38,6 +38,7 @@ mod soundness;
 pub mod syntax;
 #[cfg(test)]
 mod tests;
+mod threshold;
 pub mod tool;
 pub mod touch;
 pub mod until;

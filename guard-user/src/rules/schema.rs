@@ -79,6 +79,19 @@ fn clause() -> Value {
             "parent": many(text("A program that the process descends from, by name or by a glob of its path.")),
             "by": many(text("A program that the process, or one it descends from, runs.")),
             "cwd": many(text("A glob of the current directory.")),
+            "own": { "type": "boolean", "description": "The agent made the object itself, since it was tagged." },
+            "more_than": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["within"],
+                "description": "Only once the agent did more than any of this within the time.",
+                "properties": {
+                    "files": { "type": ["string", "integer"] },
+                    "bytes": { "type": ["string", "integer"] },
+                    "directories": { "type": ["string", "integer"] },
+                    "within": text("Such as 30s, 5m or 2h, at most 24h.")
+                }
+            },
             "agent": many(text("A glob of the agent's name.")),
             "agent_label": many(text("A label of the agent.")),
         }

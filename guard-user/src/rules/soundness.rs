@@ -14,6 +14,7 @@ use super::{
 use crate::{
     circumstances::{Circumstances, Found, Lineage, Program},
     operation::{Address, ObjectFacts, Operation},
+    tally::Tally,
 };
 
 const PARTS: [&str; 6] = ["a", "b", "ws", ".git", "HEAD", "long-name-of-more-than-twenty-four-bytes"];
@@ -118,6 +119,9 @@ fn more() -> impl Strategy<Value = String> {
                 ", owner: self",
                 ", owner: [root, other]",
                 ", owner: alice",
+                ", own: true",
+                ", own: false",
+                ", more_than: {files: 2, bytes: 1MiB, within: 5m}",
             ][..],
         ),
     );
@@ -145,6 +149,12 @@ fn found<T: Clone + std::fmt::Debug>(facts: impl Strategy<Value = T>) -> impl St
     prop_oneof![2 => facts.prop_map(Found::Is), 1 => Just(Found::Unreadable), 1 => Just(Found::NotAsked)]
 }
 
+fn tally() -> impl Strategy<Value = (String, Tally)> {
+    let key = select(&["r0#0", "r0#1", "r1#0"][..]).prop_map(str::to_owned);
+    (key, 0_u64..5, select(&[0_u64, 1 << 21][..]))
+        .prop_map(|(key, files, bytes)| (key, Tally { files, bytes, directories: 1 }))
+}
+
 fn circumstances() -> impl Strategy<Value = Circumstances> {
     let variable = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
     let environment =
@@ -161,13 +171,17 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
         found(lineage),
         found(users),
         found(prop_oneof![Just([0; 32]), Just([1; 32])]),
+        found(prop::bool::ANY),
+        found(prop::collection::vec(tally(), 0..3)),
     )
-        .prop_map(|(environment, directory, lineage, users, hash)| Circumstances {
+        .prop_map(|(environment, directory, lineage, users, hash, made, tallies)| Circumstances {
             environment,
             directory,
             lineage,
             users,
             hash,
+            made,
+            tallies,
         })
 }
 

@@ -12,6 +12,7 @@ use super::{
     many::OneOrMany,
     network::{Network, Socket},
     pattern::Template,
+    threshold::Threshold,
     who::{Device, Hash, Label, Owner, Program, TextGlob, User},
 };
 use crate::api::{Action, Reversibility};
@@ -77,6 +78,10 @@ pub(crate) struct Match {
     /// The process, or one it descends from, runs it.
     pub(crate) by: Option<OneOrMany<Program>>,
     pub(crate) cwd: Option<OneOrMany<Template>>,
+    /// The agent made the object itself, since it was tagged.
+    pub(crate) own: Option<bool>,
+    /// Only once there were more than this.
+    pub(crate) more_than: Option<Threshold>,
     pub(crate) agent: Option<OneOrMany<TextGlob>>,
     pub(crate) agent_label: Option<OneOrMany<Label>>,
 }

@@ -74,6 +74,7 @@ impl Core {
             since: self.now,
             suspended: false,
             trips: std::collections::BTreeSet::new(),
+            tallies: crate::tally::Tallies::default(),
         });
         self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
     }
@@ -309,6 +310,7 @@ impl Core {
             since,
             suspended: saved.suspended,
             trips: std::collections::BTreeSet::new(),
+            tallies: crate::tally::Tallies::default(),
         });
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
         self.save();

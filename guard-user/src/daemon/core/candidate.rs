@@ -9,6 +9,7 @@ use guard_common::{
 use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIFE};
 use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
+    circumstances::Found,
     daemon::{
         circumstances::Question,
         record::{Kind, Record},
@@ -25,7 +26,7 @@ pub(super) const SLOT_INTERPRETER: u32 = 2;
 const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 
 impl Core {
-    pub(super) fn candidate(&mut self, operation: Box<Operation>) {
+    pub(super) fn candidate(&mut self, mut operation: Box<Operation>) {
         let name = operation.name;
         if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
             return;
@@ -41,6 +42,7 @@ impl Core {
             // The restarted call resolved to something else: what was decided was about the old one.
             self.finish(number, Outcome::Expired, "became another operation");
         }
+        self.count(&mut operation);
         let (agent, ruling) = self.judge(&operation);
         let Some(ruling) = ruling else {
             self.log_observed(&operation);
@@ -113,6 +115,17 @@ impl Core {
         hold.blast = blast;
         if hold.stage == Stage::Pending {
             self.publish_hold(number, |hold| api::Event::Held { hold });
+        }
+    }
+
+    /// Adds the operation to what its agent did lately, and the sums to the operation.
+    fn count(&mut self, operation: &mut Operation) {
+        let Some(number) = self.agents.by_cgroup(operation.agent).map(|agent| agent.number) else { return };
+        let Some(agent) = self.agents.get_mut(number) else { return };
+        let counters = agent.judge.counters(operation);
+        if !counters.is_empty() {
+            let tallies = agent.tallies.count(&counters, operation, self.now.boottime);
+            operation.circumstances.tallies = Found::Is(tallies);
         }
     }
 

@@ -355,3 +355,16 @@ fn an_agent_whose_time_is_over_gets_other_rules_once_and_the_log_says_so() {
     assert_eq!(core.next_tick(), None);
     assert!(core.handle(at(2_000), Input::Tick).is_empty());
 }
+
+#[test]
+fn what_an_agent_does_is_counted_over_all_its_processes_and_each_stop_once() {
+    let mut bench = Bench::new();
+    let mut held = |pid: u32| {
+        let operation = unlink(pid, "/count/x");
+        bench.candidate(&operation);
+        let first = bench.seen.iter().any(|effect| matches!(effect, Effect::Gather(_)));
+        bench.candidate(&operation);
+        first
+    };
+    assert_eq!([held(7), held(8), held(9), held(10)], [false, false, true, true]);
+}
