@@ -110,10 +110,10 @@ impl File {
             if policies.iter().any(|policy| policy.name == name) {
                 return Err(wrong(at, format!("there is another policy `{name}`")).into());
             }
-            if let Some(chosen) = &entry.packs {
-                if let Some(pack) = chosen.value.0.iter().find(|pack| !packs.contains(&pack.as_str())) {
-                    return Err(wrong(chosen.referenced, unknown("pack", pack, &packs)).into());
-                }
+            if let Some(chosen) = &entry.packs
+                && let Some(pack) = chosen.value.0.iter().find(|pack| !packs.contains(&pack.as_str()))
+            {
+                return Err(wrong(chosen.referenced, unknown("pack", pack, &packs)).into());
             }
             if let Some(label) = entry.labels.iter().find(|label| !known.contains(&label.value.as_str())) {
                 return Err(wrong(label.referenced, unknown("label", &label.value, &known)).into());

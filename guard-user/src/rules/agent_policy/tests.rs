@@ -121,8 +121,8 @@ fn a_policy_can_only_observe() {
 fn what_is_wrong_with_a_policy_is_shown_with_its_place_and_the_nearest_name() {
     let error = |text: &str| loaded(&format!("{LABELS}{text}")).expect_err("wrong").to_string();
     let check = |text: &str, expected: &str| assert!(error(text).contains(expected), "{}", error(text));
-    check("policies:\n  - {name: a, packs: [othr]}\n", "4:22: unknown pack `othr`: did you mean `other`?");
-    check("policies:\n  - {name: a, labels: [productoin]}\n", "did you mean `production`?");
+    check("policies:\n  - {name: a, packs: [otherr]}\n", "4:22: unknown pack `otherr`: did you mean `other`?");
+    check("policies:\n  - {name: a, labels: [productionn]}\n", "did you mean `production`?");
     check("policies:\n  - {name: a, egres: []}\n", "unknown key `egres`: did you mean `egress`?");
     check("policies:\n  - {name: a}\n  - {name: a}\n", "5:12: there is another policy `a`");
     check("policies:\n  - {name: a, until: soon}\n", "neither a time of day");
