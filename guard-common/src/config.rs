@@ -3,6 +3,9 @@
 /// A member this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
+/// Bytes of a `struct dentry` that are read at once: from `d_parent` on, with length and address of the name in them.
+pub const DENTRY_PART: usize = 32;
+
 /// Declares [`Offsets`] and the list the daemon resolves it from, so that the two cannot differ.
 macro_rules! offsets {
     ($($field:ident = $struct_name:literal . $path:literal),* $(,)?) => {
@@ -70,4 +73,16 @@ offsets! {
     bprm_filename = "linux_binprm"."filename",
     bprm_interp = "linux_binprm"."interp",
     qstr_name = "qstr"."name",
+}
+
+impl Offsets {
+    /// The members read at once lie within [`DENTRY_PART`] bytes.
+    #[must_use]
+    pub const fn dentry_part_fits(&self) -> bool {
+        let from = self.dentry_parent;
+        self.dentry_name_len >= from
+            && self.dentry_name >= from
+            && self.dentry_name_len - from <= DENTRY_PART as u32 - 4
+            && self.dentry_name - from <= DENTRY_PART as u32 - 8
+    }
 }

@@ -46,13 +46,11 @@ pub enum Op {
     Ptrace = 19,
     /// `io_uring_setup(2)`.
     IoUring = 20,
-    /// A program that became something else between judgement and its first instruction.
-    ExecVerify = 21,
 }
 
 impl Op {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 21] = [
         Self::Unlink,
         Self::Rmdir,
         Self::Rename,
@@ -74,7 +72,6 @@ impl Op {
         Self::Signal,
         Self::Ptrace,
         Self::IoUring,
-        Self::ExecVerify,
     ];
 
     /// The name used in rules, the API, the log and on screen.
@@ -102,7 +99,6 @@ impl Op {
             Self::Signal => "signal",
             Self::Ptrace => "ptrace",
             Self::IoUring => "io_uring",
-            Self::ExecVerify => "exec_verify",
         }
     }
 

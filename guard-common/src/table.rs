@@ -23,6 +23,9 @@ pub struct Agent {
     pub name_bits: u64,
 }
 
+/// Agents the kernel programs can tell apart.
+pub const AGENTS_MAX: u32 = 256;
+
 /// Which bit of [`Agent::name_bits`] a name of this length and last byte sets.
 #[must_use]
 #[inline(always)]

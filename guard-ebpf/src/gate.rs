@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_send_signal};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_send_signal_thread};
 use guard_common::{
     count::Count,
     grant::APPROVE,
@@ -140,7 +140,7 @@ fn stop(key: &HoldKey, how: u32, hold: u64, tgid: u32, kind: u32, tell: bool) ->
         return EPERM;
     }
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal(SIGSTOP) } != 0 {
+    if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
         count(Count::SignalFailed);
         if HOLDS.remove(key).is_err() {
             // Nothing waits under this key, which is what was wanted.

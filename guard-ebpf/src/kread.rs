@@ -56,6 +56,16 @@ pub(crate) fn field(base: *const c_void, offset: usize) -> u64 {
     unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
 }
 
+/// Reads a member of a struct the verifier knows `base` to point to, at an offset the daemon resolved.
+///
+/// Where [`read`] answers `None` after a fault, this answers zero. `base` must come from a hook's argument, through
+/// [`field`] and `load` alone; anything else does not pass the verifier.
+#[inline(always)]
+pub(crate) fn load<T: Copy>(base: Addr, offset: u32) -> T {
+    // SAFETY: the verifier proves that `base` points to a struct with such a member; a fault reads as zero.
+    unsafe { core::ptr::read_volatile(base.wrapping_add(u64::from(offset)) as *const T) }
+}
+
 /// Copies kernel memory to `to`, which must have room for `len` bytes the verifier can bound.
 #[inline(always)]
 pub(crate) fn copy(to: *mut u8, len: u32, from: Addr) -> Option<()> {

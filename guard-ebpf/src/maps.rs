@@ -9,7 +9,7 @@ use guard_common::{
     grant::Grant,
     op::OpSet,
     record::{ARGV_MAX, HoldKey, HoldRecord, PATH_MAX},
-    table::{AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey},
+    table::{AGENTS_MAX, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey},
     task::{State, Task},
 };
 
@@ -44,7 +44,7 @@ pub(crate) static TASKS: HashMap<u64, Task> = HashMap::with_max_entries(131_072,
 
 /// Tagged cgroups, by cgroup id.
 #[map]
-pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(256, 0);
+pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(AGENTS_MAX, 0);
 
 /// Prefilter: directories.
 #[map]

@@ -7,13 +7,14 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use guard_common::{
+    config::DENTRY_PART,
     op::OpSet,
     record::{PATH_MAX, doubt},
     table::{NAME_HEAD, NameKey, NameValue, name_bit},
 };
 
 use crate::{
-    kread::{Addr, copy, pointer, read},
+    kread::{Addr, copy, pointer},
     maps::NAMES,
     offset,
     scratch::slot,
@@ -43,6 +44,10 @@ pub(crate) struct Walk {
     /// As `named`, from the directories above the object alone.
     pub(crate) named_above: u64,
     name_bits: u64,
+    /// Root of `mount`; 0 when it is not known yet.
+    root: Addr,
+    /// Part of `dentry`, from its parent to the address of its name.
+    part: [u64; DENTRY_PART / 8],
     policy: u32,
     /// Offset of the first byte of the path in the walk buffer; it ends at `PATH_MAX`.
     pub(crate) start: u32,
@@ -71,6 +76,8 @@ pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Op
             named: 0,
             named_above: 0,
             name_bits: names.bits,
+            root: 0,
+            part: [0; DENTRY_PART / 8],
             policy: names.policy,
             start: PATH_MAX as u32,
             last: 0,
@@ -115,8 +122,10 @@ extern "C" fn step(_step: u32, index: *const u32) -> i64 {
 /// `None` when kernel memory could not be read.
 #[inline(always)]
 fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
-    let root = pointer(walk.mount, offset!(vfsmount_root))?;
-    if walk.dentry == root {
+    if walk.root == 0 {
+        walk.root = pointer(walk.mount, offset!(vfsmount_root))?;
+    }
+    if walk.dentry == walk.root {
         let mount = walk.mount.wrapping_sub(u64::from(offset!(mount_mnt)));
         let parent = pointer(mount, offset!(mount_parent))?;
         if parent == mount {
@@ -125,16 +134,30 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
         }
         walk.dentry = pointer(mount, offset!(mount_mountpoint))?;
         walk.mount = parent.wrapping_add(u64::from(offset!(mount_mnt)));
+        walk.root = 0;
         return Some(false);
     }
-    let parent = pointer(walk.dentry, offset!(dentry_parent))?;
+    // One call for three members; the daemon has checked that they are near each other.
+    let first_member = offset!(dentry_parent);
+    copy((&raw mut walk.part).cast(), DENTRY_PART as u32, walk.dentry.wrapping_add(u64::from(first_member)))?;
+    let parent = walk.part[0];
+    let (len_at, name_at) = (offset!(dentry_name_len) - first_member, offset!(dentry_name) - first_member);
+    let part = (&raw const walk.part).cast::<u8>();
+    // SAFETY: offsets inside `part`, which the verifier knows and checks.
+    let (len, name) = unsafe {
+        (
+            part.add(len_at as usize).cast::<u32>().read_volatile(),
+            part.add(name_at as usize).cast::<u64>().read_volatile(),
+        )
+    };
+    if parent == 0 || name == 0 {
+        return None;
+    }
     if parent == walk.dentry {
         walk.doubt |= doubt::DETACHED;
         walk.done = 1;
         return Some(true);
     }
-    let len = read::<u32>(walk.dentry, offset!(dentry_name_len))?;
-    let name = pointer(walk.dentry, offset!(dentry_name))?;
     if len > 255 || len + 1 > walk.start {
         walk.doubt |= doubt::PATH;
         walk.done = 1;
@@ -155,7 +178,13 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     if first {
         walk.last = at - 1;
     }
-    look_up_name(walk, name, bounded_len, first)?;
+    let last = core::hint::black_box(bounded_at + bounded_len).wrapping_sub(1) & (2 * PATH_MAX as u32 - 1);
+    if last >= PATH_MAX as u32 + 256 {
+        return None;
+    }
+    // SAFETY: checked to be inside the walk buffer, which has this much room past the path.
+    let last = unsafe { buffer.add(last as usize).read() };
+    look_up_name(walk, name, bounded_len, last, first)?;
     walk.start = at - 1;
     walk.dentry = parent;
     Some(false)
@@ -163,8 +192,8 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
 
 /// Adds what the rules say of this name.
 #[inline(always)]
-fn look_up_name(walk: &mut Walk, name: Addr, len: u32, first: bool) -> Option<()> {
-    let value = named(walk.policy, walk.name_bits, name, len)?;
+fn look_up_name(walk: &mut Walk, name: Addr, len: u32, last: u8, first: bool) -> Option<()> {
+    let value = named(walk.policy, walk.name_bits, name, len, last)?;
     walk.named |= value.any.0;
     if first {
         walk.named |= value.last.0;
@@ -174,14 +203,13 @@ fn look_up_name(walk: &mut Walk, name: Addr, len: u32, first: bool) -> Option<()
     Some(())
 }
 
-/// What the rules say of one name; nothing for a name no rule mentions.
+/// What the rules say of one name, whose last byte is `last`; nothing for a name no rule mentions.
 #[inline(always)]
-pub(crate) fn named(policy: u32, name_bits: u64, name: Addr, len: u32) -> Option<NameValue> {
+pub(crate) fn named(policy: u32, name_bits: u64, name: Addr, len: u32, last: u8) -> Option<NameValue> {
     let nothing = NameValue { last: OpSet::EMPTY, any: OpSet::EMPTY };
     if name_bits == 0 || len == 0 {
         return Some(nothing);
     }
-    let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
     if name_bits & name_bit(len, last) == 0 {
         return Some(nothing);
     }

@@ -9,7 +9,7 @@ use guard_common::{
 use crate::{
     agent::{Tagged, state},
     count::count,
-    kread::{Addr, copy, pointer, read},
+    kread::{Addr, copy, load, pointer, read},
     maps::{DIRS, DirKey, DirValue, PATHS},
     offset,
     path::{Names, named, walk},
@@ -25,31 +25,39 @@ pub(crate) fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bo
     if ops.0 & tagged.entry.always.0 != 0 {
         return true;
     }
-    path_slow(&tagged.entry, ops.0, mount, dentry)
-}
-
-/// The part that looks at the path.
-#[inline(never)]
-fn path_slow(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool {
-    match known_directory(agent, ops, mount, dentry) {
+    match known_directory(&tagged.entry, ops.0, mount, dentry) {
         Some(candidate) => candidate,
-        None => walk_and_remember(agent, ops, mount, dentry),
+        None => walk_and_remember(&tagged.entry, ops.0, mount, dentry),
     }
 }
 
-/// The answer from the directory seen before; `None` when there is none.
+/// As [`path`], for a `dentry` and a `mount` that the verifier knows as numbers alone.
 #[inline(always)]
+pub(crate) fn path_of_numbers(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
+    if ops.0 & tagged.entry.ops.0 == 0 {
+        return false;
+    }
+    ops.0 & tagged.entry.always.0 != 0 || walk_and_remember(&tagged.entry, ops.0, mount, dentry)
+}
+
+/// The answer from the directory seen before; `None` when there is none.
+#[inline(never)]
 fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option<bool> {
-    let parent = pointer(dentry, offset!(dentry_parent))?;
+    let parent: Addr = load(dentry, offset!(dentry_parent));
+    if parent == 0 || parent == dentry {
+        return None;
+    }
     let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
     // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
     let seen = unsafe { DIRS.get(&key) }?;
     let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
-    if parent == dentry || paths != state().paths {
+    if paths != state().paths {
         return None;
     }
-    let now = pointer(parent, offset!(dentry_inode))?;
-    if now != inode || read::<u64>(now, offset!(inode_ino))? != ino {
+    let now: Addr = load(parent, offset!(dentry_inode));
+    // What cannot be read is zero, which no directory that was remembered has.
+    // `black_box`: the compiler would read through the equal number instead of the pointer the verifier knows.
+    if now == 0 || core::hint::black_box(now) != inode || load::<u64>(now, offset!(inode_ino)) != ino {
         return None;
     }
     if known.0 & ops != 0 {
@@ -58,17 +66,18 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
     if agent.name_bits == 0 {
         return Some(false);
     }
-    let len = read::<u32>(dentry, offset!(dentry_name_len))?;
-    let name = pointer(dentry, offset!(dentry_name))?;
-    if len > 255 {
+    let len: u32 = load(dentry, offset!(dentry_name_len));
+    let name: Addr = load(dentry, offset!(dentry_name));
+    if name == 0 || len == 0 || len > 255 {
         return None;
     }
-    let value = named(agent.policy, agent.name_bits, name, len)?;
+    let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
+    let value = named(agent.policy, agent.name_bits, name, len, last)?;
     Some((value.any.0 | value.last.0) & ops != 0)
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
-#[inline(always)]
+#[inline(never)]
 fn walk_and_remember(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool {
     let Some(index) = scratch::claim() else {
         // The gate will find no memory either and refuse.
@@ -95,9 +104,10 @@ fn judge_walk(index: u32, agent: &Agent, ops: u64, mount: Addr, dentry: Addr, pa
         count(guard_common::count::Count::PathDoubt);
         return Some(true);
     }
-    let object = look_up(index, agent.policy, start, PATH_MAX as u32 + 1)?;
+    prepare(index, agent.policy, start)?;
+    let object = look_up(index, start, PATH_MAX as u32 + 1)?;
     let candidate = (object.ops.0 | named) & ops != 0;
-    let directory = look_up(index, agent.policy, start, last + 1)?;
+    let directory = look_up(index, start, last + 1)?;
     let exact = directory.len == last + 1 - start;
     if !(exact && directory.deeper != 0) {
         remember(agent, mount, dentry, directory.ops.0 | named_above, paths);
@@ -105,20 +115,36 @@ fn judge_walk(index: u32, agent: &Agent, ops: u64, mount: Addr, dentry: Addr, pa
     Some(candidate)
 }
 
-/// The longest prefix of the path that ends before `end` (exclusive, its slash included).
+/// Makes the beginning of the path, and a slash after it, the key of the look-ups.
 #[inline(always)]
-fn look_up(index: u32, policy: u32, start: u32, end: u32) -> Option<PathValue> {
+fn prepare(index: u32, policy: u32, start: u32) -> Option<()> {
     let memory = slot(index)?;
     let start = core::hint::black_box(start) & (PATH_MAX as u32 - 1);
-    let wanted = end.wrapping_sub(start);
+    let wanted = PATH_MAX as u32 + 1 - start;
     let len = if wanted > PREFIX_MAX as u32 { PREFIX_MAX as u32 } else { wanted };
-    // SAFETY: `walk` and `key` are parts of a claimed slot; the copy is at most 4095 + 248 bytes from its start.
+    let bounded = core::hint::black_box(len) & 255;
+    if bounded > PREFIX_MAX as u32 {
+        return None;
+    }
+    // SAFETY: `walk` and `key` are parts of a claimed slot; the copy ends at most 4095 + 248 bytes from the start of
+    // the one, and at the end of the other. Bytes past `bounded` are an earlier path's, and past every prefix length.
     unsafe {
         (*memory).walk[PATH_MAX] = b'/';
-        (*memory).key.prefix_len = 32 + len * 8;
         (*memory).key.data.policy = policy;
         let from = (&raw const (*memory).walk).cast::<u8>().add(start as usize);
-        copy((&raw mut (*memory).key.data.path).cast(), PREFIX_MAX as u32, from as u64)?;
+        copy((&raw mut (*memory).key.data.path).cast(), bounded, from as u64)
+    }
+}
+
+/// The longest prefix of the prepared path that ends before `end` (exclusive, its slash included).
+#[inline(always)]
+fn look_up(index: u32, start: u32, end: u32) -> Option<PathValue> {
+    let memory = slot(index)?;
+    let wanted = end.wrapping_sub(start);
+    let len = if wanted > PREFIX_MAX as u32 { PREFIX_MAX as u32 } else { wanted };
+    // SAFETY: `key` is part of a claimed slot; the value is copied at once.
+    unsafe {
+        (*memory).key.prefix_len = 32 + len * 8;
         Some(match PATHS.get(&(*memory).key) {
             Some(value) => *value,
             None => PathValue { ops: OpSet::EMPTY, len: 0, deeper: 0 },
@@ -131,7 +157,7 @@ fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
     let known = (|| {
         let parent = pointer(dentry, offset!(dentry_parent))?;
         let inode = pointer(parent, offset!(dentry_inode))?;
-        let ino = read::<u64>(inode, offset!(inode_ino))?;
+        let ino = read::<u64>(inode, offset!(inode_ino)).filter(|ino| *ino != 0)?;
         let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
         let value = DirValue { paths, inode, ino, ops: OpSet(ops) };
         (parent != dentry).then_some((key, value))

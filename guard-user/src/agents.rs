@@ -41,6 +41,12 @@ impl Agent {
         format!("a{}", self.number)
     }
 
+    /// True where guardd made the cgroup for it: when the last process has ended, nobody else has a use for it.
+    #[must_use]
+    pub fn has_own_cgroup(&self) -> bool {
+        self.cgroup == format!("/{}/{}", crate::daemon::cgroup::PARENT, self.id())
+    }
+
     #[must_use]
     pub fn frozen(&self) -> bool {
         self.suspended || !self.trips.is_empty()

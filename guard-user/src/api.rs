@@ -245,6 +245,8 @@ pub enum Outcome {
     Died,
     /// The grant was not used before its deadline; the operation did not happen.
     Expired,
+    /// The kernel's notice was lost, and so is who could tell: it went on, or ended first.
+    Unknown,
 }
 
 /// `POST /v1/holds/{id}/decision`; answers with the [`Hold`] once the decision is in the log.

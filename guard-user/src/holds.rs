@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use guard_common::record::HoldKey;
+use guard_common::{count::Count, record::HoldKey};
 
 use crate::{
     api,
@@ -35,6 +35,33 @@ pub enum Stage {
     Done,
 }
 
+/// Why a hold with an answer in the kernel is over although nobody said that the answer was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The deadline has passed.
+    Late,
+    /// Another operation stands under its key.
+    Became,
+    Died,
+}
+
+/// Counters of the kernel that tell whether its notices can be relied upon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Notices the ring had no room for.
+    pub lost: u64,
+    /// Answers that were removed unused.
+    pub voided: u64,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn of(counts: &[(Count, u64)]) -> Self {
+        let value = |wanted: Count| counts.iter().find(|(count, _)| *count == wanted).map_or(0, |(_, value)| *value);
+        Self { lost: value(Count::NoticeLost), voided: value(Count::GrantVoid) }
+    }
+}
+
 /// What the edge found out about the process, and what it is about to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -59,6 +86,12 @@ pub struct Hold {
     pub facts: Option<Box<Facts>>,
     pub blast: Option<api::Blast>,
     pub stops: u32,
+    /// A line that says who wanted what is in the log.
+    pub logged: bool,
+    /// What the kernel had counted before the answer went out.
+    pub tally: Tally,
+    /// The answer was not heard of, and the edge is asked what is known.
+    pub ending: Option<Ending>,
     pub decision: Option<api::Decision>,
     pub outcome: Option<api::Outcome>,
 }

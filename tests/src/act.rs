@@ -1,9 +1,14 @@
 //! What an agent does that no ordinary program does in one call. Runs inside the agent; knows nothing of guard.
 
+mod rewrite;
+
 use std::{fs, path::Path, process::Command, thread};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
+};
 
 /// `guard-tests act VERB …`
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -11,7 +16,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["exchange", one, other] => renameat_with(CWD, *one, CWD, *other, RenameFlags::EXCHANGE)
             .with_context(|| format!("cannot exchange {one} and {other}")),
-        ["pivot"] => rustix::process::pivot_root("/", "/").context("cannot pivot the root"),
+        ["pivot", new, old] => pivot(new, old),
+        ["move-mount", from, to] => clone_and_move(from, to),
+        ["rewrite", rounds] => rewrite::rounds(rounds.parse().context("not a number")?),
+        ["rewrite-once"] => rewrite::once(),
         ["unlink", path] => fs::remove_file(path).with_context(|| format!("cannot remove {path}")),
         ["unlink-all", directory] => unlink_all(Path::new(directory)),
         ["unlink-each", directory, prefix, count] => {
@@ -19,8 +27,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             together((0..count).map(|number| vec!["unlink".to_owned(), format!("{directory}/{prefix}{number}")]))
         }
         ["bomb", size] => bomb(size.parse().context("not a number")?),
-        _ => bail!("usage: guard-tests act exchange|pivot|unlink|unlink-all|unlink-each|bomb …"),
+        _ => bail!("usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|bomb …"),
     }
+}
+
+/// Makes another root, and says whether it is the one with a `marker` in it.
+fn pivot(new: &str, old: &str) -> Result<()> {
+    rustix::process::pivot_root(new, old).context("cannot pivot the root")?;
+    std::env::set_current_dir("/").context("cannot enter the root")?;
+    println!("the root has a marker: {}", Path::new("/marker").exists());
+    Ok(())
+}
+
+/// Mounts what is at one place at another as well, without `mount(2)`.
+fn clone_and_move(from: &str, to: &str) -> Result<()> {
+    let tree = open_tree(CWD, from, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+        .with_context(|| format!("cannot clone {from}"))?;
+    move_mount(tree, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .with_context(|| format!("cannot mount on {to}"))
 }
 
 /// Removes every file of a directory, whatever its name.

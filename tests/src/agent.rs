@@ -108,6 +108,20 @@ impl Drop for Agent {
     }
 }
 
+/// Stopped processes that have this word among their arguments.
+pub(crate) fn stopped(word: &str) -> Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Processes end while they are listed.
+        let Ok(bytes) = fs::read(entry.path().join("cmdline")) else { continue };
+        let named = bytes.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes());
+        count += usize::from(named && state(pid) == Some('T'));
+    }
+    Ok(count)
+}
+
 /// State letter of a process in `/proc`: `T` is stopped. `None` when there is no such process.
 pub(crate) fn state(pid: u64) -> Option<char> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     agent::Agent,
     patience::{until, until_within},
+    setting::Setting,
 };
 
 /// Where a test guardd keeps its things.
@@ -36,6 +37,7 @@ pub(crate) struct Answer {
 pub(crate) struct Guard {
     child: Child,
     tier: Tier,
+    setting: Setting,
     rules: Option<PathBuf>,
     directory: PathBuf,
 }
@@ -43,6 +45,11 @@ pub(crate) struct Guard {
 impl Guard {
     /// Starts guardd and waits until it answers. Without rules it takes its default pack.
     pub(crate) fn start(tier: Tier, rules: Option<&str>) -> Result<Self> {
+        Self::start_with(tier, Setting::Usual, rules)
+    }
+
+    /// The same with other settings.
+    pub(crate) fn start_with(tier: Tier, setting: Setting, rules: Option<&str>) -> Result<Self> {
         let directory = PathBuf::from(DIRECTORY);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {DIRECTORY}"))?;
         let file = match rules {
@@ -58,8 +65,9 @@ impl Guard {
         {
             bail!("cannot remove guardd's old log: {error}");
         }
-        let child = spawn(tier, file.as_deref(), &directory)?;
-        let mut guard = Self { child, tier, rules: file, directory };
+        setting.prepare(&directory)?;
+        let child = spawn(tier, setting, file.as_deref(), &directory)?;
+        let mut guard = Self { child, tier, setting, rules: file, directory };
         guard.wait_until_ready()?;
         Ok(guard)
     }
@@ -73,7 +81,7 @@ impl Guard {
 
     /// Starts guardd again where [`Self::crash`] left it.
     pub(crate) fn start_again(&mut self) -> Result<()> {
-        self.child = spawn(self.tier, self.rules.as_deref(), &self.directory)?;
+        self.child = spawn(self.tier, self.setting, self.rules.as_deref(), &self.directory)?;
         self.wait_until_ready()
     }
 
@@ -84,9 +92,8 @@ impl Guard {
 
     /// A second guardd, which must refuse; what it said and ended with.
     pub(crate) fn second(&self) -> Result<Answer> {
-        let output =
-            command(self.tier, self.rules.as_deref(), &self.directory).output().context("cannot start guardd")?;
-        Ok(Answer::from(output))
+        let mut command = command(self.tier, self.setting, self.rules.as_deref(), &self.directory);
+        Ok(Answer::from(command.output().context("cannot start guardd")?))
     }
 
     /// Where it listens.
@@ -96,7 +103,7 @@ impl Guard {
 
     /// Where its audit log is.
     pub(crate) fn audit(&self) -> PathBuf {
-        self.directory.join("audit.jsonl")
+        self.setting.audit(&self.directory)
     }
 
     /// guardctl with these arguments.
@@ -115,6 +122,21 @@ impl Guard {
     /// Starts a shell script as an agent whose workspace is a fresh directory.
     pub(crate) fn agent(&self, script: &str) -> Result<Agent> {
         Agent::start(self, &["/bin/bash", "-c", script])
+    }
+
+    /// What guardd says about itself.
+    pub(crate) fn status(&self) -> Result<Value> {
+        let answer = self.guardctl(&["status", "-o", "json"])?;
+        ensure!(answer.code == 0, "guardctl status ended with {}: {}", answer.code, answer.stderr.trim());
+        serde_json::from_str(&answer.stdout).context("guardctl status printed no JSON")
+    }
+
+    /// One of guardd's counters.
+    pub(crate) fn count(&self, name: &str) -> Result<u64> {
+        let status = self.status()?;
+        let counts = status["counts"].as_array().context("a status has counts")?;
+        let count = counts.iter().find(|count| count["name"] == name);
+        count.and_then(|count| count["value"].as_u64()).with_context(|| format!("there is no counter {name}"))
     }
 
     /// What waits for a decision.
@@ -199,6 +221,7 @@ impl Drop for Guard {
         drop(self.child.wait());
         // A guardd that ended leaves its programs at work, as it must; a test leaves nothing.
         drop(fs::remove_dir_all("/sys/fs/bpf/guard"));
+        self.setting.clean(&self.directory);
     }
 }
 
@@ -223,13 +246,13 @@ fn summary(hold: &Value) -> String {
     format!("{} {} {} {}", hold["id"], operation["op"], operation["path"], operation["argv"])
 }
 
-fn spawn(tier: Tier, rules: Option<&Path>, directory: &Path) -> Result<Child> {
+fn spawn(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -> Result<Child> {
     let log = File::options()
         .create(true)
         .append(true)
         .open(directory.join("guardd.log"))
         .context("cannot open guardd's log")?;
-    command(tier, rules, directory)
+    command(tier, setting, rules, directory)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -237,10 +260,13 @@ fn spawn(tier: Tier, rules: Option<&Path>, directory: &Path) -> Result<Child> {
         .context("cannot start guardd")
 }
 
-fn command(tier: Tier, rules: Option<&Path>, directory: &Path) -> Command {
+fn command(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -> Command {
     let mut command = Command::new("guardd");
-    command.arg("--socket").arg(directory.join("guard.sock")).arg("--audit").arg(directory.join("audit.jsonl"));
+    command.arg("--socket").arg(directory.join("guard.sock")).arg("--audit").arg(setting.audit(directory));
     command.arg("--run-dir").arg(directory).args(["--tier", if tier == Tier::Gate { "gate" } else { "trip" }]);
+    if let Some(config) = setting.config(directory) {
+        command.arg("--config").arg(config);
+    }
     if let Some(rules) = rules {
         command.arg("--rules").arg(rules);
     }

@@ -11,6 +11,7 @@ mod guard;
 mod init;
 mod patience;
 mod scenarios;
+mod setting;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,10 @@ mod cli;
 mod crash;
 mod exec;
 mod file;
+mod ioctl;
 mod kernel;
+mod language;
+mod limit;
 mod many;
 mod mount;
 mod names;
@@ -14,6 +17,7 @@ mod race;
 mod tag;
 mod task;
 mod trip;
+mod uring;
 
 use std::{
     io::Write as _,
@@ -24,7 +28,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::guard::{Guard, Tier};
+use crate::{
+    guard::{Guard, Tier},
+    setting::Setting,
+};
 
 /// The rules the scenarios run under.
 const RULES: &str = include_str!("../rules/scenarios.yaml");
@@ -36,8 +43,8 @@ type OnGuard = Box<dyn Fn(&mut Guard) -> Result<()>>;
 pub(crate) enum Run {
     /// Only a kernel.
     Kernel(fn() -> Result<()>),
-    /// guardd at this tier.
-    Guard(Tier, OnGuard),
+    /// guardd at this tier, set up like this.
+    Guard(Tier, Setting, OnGuard),
 }
 
 /// One scenario.
@@ -49,7 +56,12 @@ pub(crate) struct Scenario {
 
 /// A scenario that needs guardd at the gate tier.
 pub(crate) fn gate(name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<()> + 'static) -> Scenario {
-    Scenario { name: name.into(), run: Run::Guard(Tier::Gate, Box::new(run)) }
+    short(Setting::Usual, name, run)
+}
+
+/// The same with a guardd that is short of something.
+fn short(setting: Setting, name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<()> + 'static) -> Scenario {
+    Scenario { name: name.into(), run: Run::Guard(Tier::Gate, setting, Box::new(run)) }
 }
 
 /// Every scenario, those of one subject together.
@@ -57,16 +69,20 @@ fn all() -> Vec<Scenario> {
     [
         kernel::scenarios(),
         file::scenarios(),
+        language::scenarios(),
+        ioctl::scenarios(),
         exec::scenarios(),
         net::scenarios(),
         mount::scenarios(),
         task::scenarios(),
+        uring::scenarios(),
         tag::scenarios(),
         names::scenarios(),
         race::scenarios(),
         many::scenarios(),
         crash::scenarios(),
         cli::scenarios(),
+        limit::scenarios(),
         trip::scenarios(),
     ]
     .into_iter()
@@ -74,17 +90,17 @@ fn all() -> Vec<Scenario> {
     .collect()
 }
 
-/// `guard-tests scenarios [--only TEXT] [--tier gate|trip] [--list]`: prints a line for each and a closing line.
+/// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--list]`: prints a line for each and a closing line.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let only = value(arguments, "--only");
     let tier = value(arguments, "--tier");
     let wanted: Vec<Scenario> = all()
         .into_iter()
-        .filter(|scenario| only.is_none_or(|only| scenario.name.contains(only)))
+        .filter(|scenario| only.is_none_or(|only| only.split(',').any(|part| scenario.name.contains(part))))
         .filter(|scenario| match (&scenario.run, tier) {
             (_, None) => true,
-            (Run::Guard(Tier::Trip, _), Some(tier)) => tier == "trip",
-            (Run::Guard(Tier::Gate, _) | Run::Kernel(_), Some(tier)) => tier == "gate",
+            (Run::Guard(Tier::Trip, ..), Some(tier)) => tier == "trip",
+            (Run::Guard(Tier::Gate, ..) | Run::Kernel(_), Some(tier)) => tier == "gate",
         })
         .collect();
     if arguments.iter().any(|argument| argument == "--list") {
@@ -95,7 +111,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     println!("running {} scenarios", wanted.len());
     let (mut passed, mut failed) = (0, 0);
-    let mut running: Option<(Tier, Guard)> = None;
+    let mut running = None;
     for scenario in &wanted {
         let started = Instant::now();
         let result = one(scenario, &mut running);
@@ -109,7 +125,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
                 failed += 1;
                 let started = running.is_some() || matches!(scenario.run, Run::Kernel(_));
                 println!("FAILED {}: {}", scenario.name, format!("{error:#}").replace('\n', " / "));
-                if let Some((_, guard)) = running.take() {
+                if let Some(Running { guard, .. }) = running.take() {
                     println!("guardd's log:\n{}", guard.log());
                 }
                 if !started {
@@ -126,16 +142,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn one(scenario: &Scenario, running: &mut Option<(Tier, Guard)>) -> Result<()> {
+/// The guardd that the last scenario left for the next one.
+struct Running {
+    tier: Tier,
+    setting: Setting,
+    guard: Guard,
+}
+
+fn one(scenario: &Scenario, running: &mut Option<Running>) -> Result<()> {
     // A scenario that panics has failed; the next one still runs.
     let caught = catch_unwind(AssertUnwindSafe(|| match &scenario.run {
         Run::Kernel(run) => run(),
-        Run::Guard(tier, run) => {
-            if running.as_ref().is_none_or(|(present, _)| present != tier) {
+        Run::Guard(tier, setting, run) => {
+            let (tier, setting) = (*tier, *setting);
+            if running.as_ref().is_none_or(|present| (present.tier, present.setting) != (tier, setting)) {
                 *running = None;
-                *running = Some((*tier, Guard::start(*tier, Some(RULES))?));
+                *running = Some(Running { tier, setting, guard: Guard::start_with(tier, setting, Some(RULES))? });
             }
-            let Some((_, guard)) = running else { return Err(anyhow!("guardd was started above")) };
+            let Some(Running { guard, .. }) = running else { return Err(anyhow!("guardd was started above")) };
             run(guard)?;
             guard.clear()
         }

@@ -22,6 +22,8 @@ struct Loaded {
     program: String,
     /// Empty when it loaded.
     error: String,
+    /// The kernel is too old for the hook, which is no failure.
+    hook_missing: bool,
     translated_bytes: u32,
     verified_instructions: u32,
 }
@@ -32,7 +34,7 @@ pub(crate) fn print() -> Result<()> {
     setup::vm_tools()?;
     let root = root::image()?;
     let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut refused = Vec::new();
+    let (mut absent, mut refused) = (Vec::new(), Vec::new());
     for series in Series::TESTED {
         let kernel = kernel::fetch(series)?;
         let argv = ["guardd", "--probe-load"].map(str::to_owned).to_vec();
@@ -59,14 +61,15 @@ pub(crate) fn print() -> Result<()> {
             Ok(())
         };
         let code = machine.boot(Screen::Lines(&mut take))?;
-        if programs.is_empty() {
-            bail!("guardd --probe-load on {} ended with {code} and named no program", kernel.release);
+        if code != 0 || programs.is_empty() {
+            bail!("guardd --probe-load on {} ended with {code} and named {} programs", kernel.release, programs.len());
         }
         for (program, loaded) in programs {
             let cell = if loaded.error.is_empty() {
                 format!("{} B, {}", loaded.translated_bytes, loaded.verified_instructions)
             } else {
-                refused.push(format!("{program} on {series}: {}", loaded.error));
+                let list = if loaded.hook_missing { &mut absent } else { &mut refused };
+                list.push(format!("{program} on {series}: {}", loaded.error));
                 "not loaded".to_owned()
             };
             table.entry(program).or_default().push(format!("{series}: {cell}"));
@@ -76,8 +79,11 @@ pub(crate) fn print() -> Result<()> {
     for (program, cells) in table {
         println!("{program:28} {}", cells.iter().map(|cell| format!("{cell:28}")).collect::<String>().trim_end());
     }
-    for line in refused {
+    for line in absent {
         println!("not loaded: {line}");
+    }
+    if !refused.is_empty() {
+        bail!("the verifier refused:\n{}", refused.join("\n"));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Only this kernel: 6.1, 6.12 or newest; may be repeated.
     #[arg(long)]
     kernel: Vec<Series>,
-    /// Only scenarios whose name contains this; no host tests.
+    /// Only scenarios whose name contains this, or one of these separated by commas; no host tests.
     #[arg(long)]
     only: Option<String>,
     /// No virtual machines: the host tests alone.

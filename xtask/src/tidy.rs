@@ -14,7 +14,31 @@ use crate::program::{self, program, read};
 const LONGEST: usize = 400;
 
 /// Where `unsafe` may be. Kernel programs call helpers, which are unsafe by nature; each block says why it is sound.
-const UNSAFE: &[&str] = &["guard-common/src/pod.rs", "guard-ebpf/src/", "guard-user/src/kernel/source.rs"];
+const UNSAFE: &[&str] = &[
+    "guard-common/src/pod.rs",
+    "guard-ebpf/src/agent.rs",
+    "guard-ebpf/src/argv.rs",
+    "guard-ebpf/src/count.rs",
+    "guard-ebpf/src/gate.rs",
+    "guard-ebpf/src/hooks/exec.rs",
+    "guard-ebpf/src/hooks/file.rs",
+    "guard-ebpf/src/hooks/net.rs",
+    "guard-ebpf/src/hooks/task.rs",
+    "guard-ebpf/src/hooks/trip.rs",
+    "guard-ebpf/src/kread.rs",
+    "guard-ebpf/src/main.rs",
+    "guard-ebpf/src/maps.rs",
+    "guard-ebpf/src/object.rs",
+    "guard-ebpf/src/pass.rs",
+    "guard-ebpf/src/path.rs",
+    "guard-ebpf/src/prefilter.rs",
+    "guard-ebpf/src/scratch.rs",
+    "guard-user/src/kernel/source.rs",
+];
+
+/// Where the verbs of guardctl are listed, and where a person reads of them.
+const VERBS: &str = "guard-user/src/cli/mod.rs";
+const README: &str = "README.md";
 
 /// The one place for maps.
 const MAPS: &str = "guard-ebpf/src/maps.rs";
@@ -37,6 +61,8 @@ pub(crate) fn run() -> Result<()> {
             rust(file, &text, &mut problems);
         }
     }
+    let text = |file: &str| fs::read_to_string(program::workspace().join(file)).with_context(|| format!("no {file}"));
+    verbs(&text(VERBS)?, &text(README)?, &mut problems);
     if !problems.is_empty() {
         bail!("{} problems\n{}", problems.len(), problems.join("\n"));
     }
@@ -59,7 +85,7 @@ fn rust(file: &str, text: &str, problems: &mut Vec<String>) {
             continue;
         }
         let at = format!("{file}:{}", number + 1);
-        if is_unsafe(code) && !UNSAFE.iter().any(|allowed| file.starts_with(allowed)) {
+        if is_unsafe(code) && !UNSAFE.contains(&file) {
             problems.push(format!("{at}: `unsafe` lives in named files only"));
         }
         if code.starts_with("#[map") && file != MAPS {
@@ -73,6 +99,28 @@ fn rust(file: &str, text: &str, problems: &mut Vec<String>) {
         {
             problems.push(format!("{at}: the kernel's prototype belongs into a `///` comment above the program"));
         }
+    }
+}
+
+/// Every verb of guardctl is in the README: as `guardctl verb`, or first in backquotes.
+fn verbs(source: &str, readme: &str, problems: &mut Vec<String>) {
+    let mut found = 0;
+    for line in source.lines() {
+        let Some((_, module)) = line.trim().split_once('(') else { continue };
+        let Some(verb) = module.strip_suffix("::Arguments),") else { continue };
+        found += 1;
+        let is_there = ["guardctl ", "`"].iter().any(|before| {
+            let wanted = format!("{before}{verb}");
+            let ends =
+                |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_:".contains(next));
+            readme.match_indices(&wanted).any(|(at, _)| ends(&readme[at + wanted.len()..]))
+        });
+        if !is_there {
+            problems.push(format!("{README}: `guardctl {verb}` is not documented"));
+        }
+    }
+    if found == 0 {
+        problems.push(format!("{VERBS}: no verbs are found there any more"));
     }
 }
 
@@ -114,7 +162,7 @@ fn workspace_files() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{foreign, rust};
+    use super::{foreign, rust, verbs};
 
     fn problems(file: &str, text: &str) -> usize {
         let mut problems = Vec::new();
@@ -133,7 +181,8 @@ mod tests {
     fn unsafe_outside_the_named_files_is_a_problem() {
         let text = "//! A.\nfn a() { unsafe { b() } }\n";
         assert_eq!(problems("guard-user/src/a.rs", text), 1);
-        assert_eq!(problems("guard-ebpf/src/a.rs", text), 0);
+        assert_eq!(problems("guard-ebpf/src/a.rs", text), 1);
+        assert_eq!(problems("guard-ebpf/src/gate.rs", text), 0);
     }
 
     #[test]
@@ -144,6 +193,19 @@ mod tests {
             problems("guard-ebpf/src/hooks/a.rs", &format!("//! A.\n/// `int security_path_unlink(void)`\n{hook}")),
             0
         );
+    }
+
+    #[test]
+    fn a_verb_the_readme_does_not_name_is_a_problem() {
+        let check = |readme: &str| {
+            let mut problems = Vec::new();
+            verbs("enum Verb {\n    Log(log::Arguments),\n}\n", readme, &mut problems);
+            problems.len()
+        };
+        assert_eq!((check("see `log --follow`"), check("$ guardctl log"), check("`logs`, a log")), (0, 0, 1));
+        let mut problems = Vec::new();
+        verbs("nothing", "", &mut problems);
+        assert_eq!(problems.len(), 1);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::{
     argv,
     count::count,
     gate::{self, ALLOW},
-    hooks::trip,
-    kread::{Addr, copy_user, current, pointer, read},
+    hooks::{file::file_path, trip},
+    kread::{Addr, copy_user, current, load, pointer, read},
     maps::{EXECS, TRIP},
     object, offset, prefilter,
     scratch::{self, slot},
@@ -34,10 +34,11 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     };
     let bprm = ctx.arg::<u64>(0);
     let facts = (|| {
-        let file = pointer(bprm, offset!(bprm_file))?;
-        let path = offset!(file_path);
-        let mount = pointer(file, path)?;
-        let dentry = pointer(file, path + 8)?;
+        let file: Addr = load(bprm, offset!(bprm_file));
+        if file == 0 {
+            return None;
+        }
+        let (mount, dentry) = file_path(file)?;
         // The kernel sets `interp` apart from `filename` when it goes on to a script's interpreter.
         let interpreter = pointer(bprm, offset!(bprm_filename))? != pointer(bprm, offset!(bprm_interp))?;
         Some((mount, dentry, interpreter))

@@ -11,7 +11,7 @@ use guard_common::{
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
-    kread::{Addr, copy_str, field, pointer, read},
+    kread::{Addr, copy_str, field, load, read},
     maps::STATE,
     object, offset, pass, prefilter,
     scratch::slot,
@@ -232,8 +232,8 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     let file = ctx.arg::<u64>(0);
-    let facts = (|| Some((read::<u32>(file, offset!(file_mode))?, read::<u32>(file, offset!(file_flags))?)))();
-    let (Some((mode, flags)), Some((mount, dentry))) = (facts, file_path(ctx.arg(0))) else {
+    let (mode, flags): (u32, u32) = (load(file, offset!(file_mode)), load(file, offset!(file_flags)));
+    let Some((mount, dentry)) = file_path(file) else {
         return gate::refuse(guard_common::count::Count::PathDoubt);
     };
     if mode & (CREATED | BACKING) != 0 || flags & EXEC != 0 {
@@ -317,9 +317,10 @@ fn is_destructive(command: u32) -> bool {
 
 /// Mount and directory entry of an open file.
 #[inline(always)]
-fn file_path(file: u64) -> Option<(Addr, Addr)> {
+pub(crate) fn file_path(file: u64) -> Option<(Addr, Addr)> {
     let path = offset!(file_path);
-    Some((pointer(file, path)?, pointer(file, path + PATH_DENTRY as u32)?))
+    let (mount, dentry): (Addr, Addr) = (load(file, path), load(file, path + PATH_DENTRY as u32));
+    (mount != 0 && dentry != 0).then_some((mount, dentry))
 }
 
 /// `st_mode` of what a directory entry stands for; 0 when nothing is there, `None` when it cannot be read.

@@ -9,7 +9,7 @@ use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
     hooks::file::{detail, forget_directories, other_text},
-    kread::{Addr, field, pointer},
+    kread::{Addr, field, load},
     object, offset, prefilter,
 };
 
@@ -74,9 +74,10 @@ pub(crate) fn sb_umount(ctx: LsmContext) -> i32 {
     };
     let mount = ctx.arg::<u64>(0);
     let flags = u64::from(ctx.arg::<u32>(1));
-    let Some(root) = pointer(mount, offset!(vfsmount_root)) else {
+    let root: Addr = load(mount, offset!(vfsmount_root));
+    if root == 0 {
         return gate::refuse(guard_common::count::Count::PathDoubt);
-    };
+    }
     if !wanted(&tagged, Op::Umount, mount, root) {
         return ALLOW;
     }

@@ -5,7 +5,8 @@
 //! the daemon resolves them against the stopped process.
 
 use aya_ebpf::{
-    EbpfContext as _, helpers::generated::bpf_send_signal, macros::raw_tracepoint, programs::RawTracePointContext,
+    EbpfContext as _, helpers::generated::bpf_send_signal_thread, macros::raw_tracepoint,
+    programs::RawTracePointContext,
 };
 use guard_common::{
     count::Count,
@@ -88,7 +89,7 @@ fn record_exec(index: u32, tagged: &Tagged, bprm: Addr) -> Option<bool> {
     let file = pointer(bprm, offset!(bprm_file))?;
     let mount = pointer(file, offset!(file_path))?;
     let dentry = pointer(file, offset!(file_path) + 8)?;
-    if !crate::prefilter::path(tagged, Op::Exec.set(), mount, dentry) {
+    if !crate::prefilter::path_of_numbers(tagged, Op::Exec.set(), mount, dentry) {
         return Some(false);
     }
     begin(index, tagged.agent, tagged.task, Op::Exec)?;
@@ -239,7 +240,7 @@ fn stop(index: u32) -> Option<()> {
         return None;
     }
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal(SIGSTOP) } != 0 {
+    if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
         count(Count::SignalFailed);
         HOLDS.remove(&key).ok()?;
         return None;
@@ -253,7 +254,7 @@ fn stop(index: u32) -> Option<()> {
 #[inline(always)]
 fn kill() {
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal(SIGKILL) } != 0 {
+    if unsafe { bpf_send_signal_thread(SIGKILL) } != 0 {
         count(Count::SignalFailed);
     }
 }

@@ -2,18 +2,43 @@
 
 use std::time::Duration;
 
+use clap::Args;
+use clap_complete::ArgValueCandidates;
 use tokio::time::Instant;
 
 use super::{
     client::Client,
+    completions,
     error::{Error, Exit},
     events::Events,
     render::{self, Screen, list},
 };
-use crate::api::{Decide, Event, Hold, HoldContext, Outcome, Verdict};
+use crate::api::{Decide, Event, Hold, HoldContext, Outcome, Scope, Verdict};
 
 /// A released operation normally ends in milliseconds.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
+
+// The holds a verb decides on, and how far the decision reaches. (A doc comment would replace the verb's help.)
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Ids of the holds
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(completions::holds))]
+    ids: Vec<String>,
+
+    /// Why; goes into the audit log
+    #[arg(short = 'm', long = "message", value_name = "REASON", default_value = "", hide_default_value = true)]
+    reason: String,
+
+    /// Only this one operation, not what the process does next
+    #[arg(long)]
+    once: bool,
+}
+
+/// The same verdict on all of them.
+pub(super) async fn these(client: &Client, screen: &Screen, which: &Which, verdict: Verdict) -> Result<Exit, Error> {
+    let scope = if which.once { Scope::Once } else { Scope::Process };
+    all(client, screen, &which.ids, &Decide { verdict, scope, note: which.reason.clone() }).await
+}
 
 /// Tries every id, prints one line for each, and returns the worst exit code.
 pub(super) async fn all(client: &Client, screen: &Screen, ids: &[String], decide: &Decide) -> Result<Exit, Error> {
@@ -63,9 +88,10 @@ pub(super) async fn outcomes(events: &mut Events, holds: &mut [Hold], deadline: 
 /// Approved and yet it did not happen: whoever approved must hear that.
 fn exit_of(verdict: Verdict, hold: &Hold) -> Exit {
     match (verdict, hold.outcome) {
-        (Verdict::Approve, Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused)) => {
-            Exit::Failure
-        }
+        (
+            Verdict::Approve,
+            Some(Outcome::Died | Outcome::Expired | Outcome::Killed | Outcome::Refused | Outcome::Unknown),
+        ) => Exit::Failure,
         (Verdict::Approve, Some(Outcome::Released) | None) | (Verdict::Deny | Verdict::Kill, _) => Exit::Success,
     }
 }

@@ -1,15 +1,14 @@
 //! `guardctl deny`.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
 
 use super::{
     client::Client,
-    completions, decide,
+    decide,
     error::{Error, Exit},
     render::Screen,
 };
-use crate::api::{Decide, Scope, Verdict};
+use crate::api::Verdict;
 
 /// Refuse held operations
 ///
@@ -26,24 +25,10 @@ Examples:
 
 Exit codes: 0 denied; 5 no such hold; 6 decided before.")]
 pub(crate) struct Arguments {
-    /// Ids of the holds
-    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(completions::holds))]
-    ids: Vec<String>,
-
-    /// Why; goes into the audit log
-    #[arg(short = 'm', long = "message", value_name = "REASON", default_value = "", hide_default_value = true)]
-    reason: String,
-
-    /// Only this one operation, not what the process tries next
-    #[arg(long)]
-    once: bool,
+    #[command(flatten)]
+    which: decide::Which,
 }
 
 pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
-    let decide = Decide {
-        verdict: Verdict::Deny,
-        scope: if arguments.once { Scope::Once } else { Scope::Process },
-        note: arguments.reason.clone(),
-    };
-    decide::all(client, screen, &arguments.ids, &decide).await
+    decide::these(client, screen, &arguments.which, Verdict::Deny).await
 }

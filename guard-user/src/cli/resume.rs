@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     what: String,
 
     /// Why, when it is a hold; goes into the audit log
-    #[arg(short = 'm', long = "message", value_name = "NOTE", default_value = "", hide_default_value = true)]
+    #[arg(short = 'm', long = "message", value_name = "REASON", default_value = "", hide_default_value = true)]
     note: String,
 }
 

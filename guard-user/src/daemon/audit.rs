@@ -16,8 +16,9 @@ use serde_json::Value;
 
 /// Lines that may wait for the thread; past it the log counts as failed and nothing is approved.
 const WAITING: usize = 16_384;
-/// Lines written between two looks at whether a flush is wanted.
+/// Lines, and about as many bytes, that are written and flushed together.
 const BATCH: usize = 512;
+const BATCH_BYTES: usize = 1 << 20;
 /// Bytes kept while the disk refuses them; lines past it are lost, and the gap in `seq` shows it.
 const KEPT: usize = 8 << 20;
 /// Bytes at the end of the file that are looked through for the last numbers.
@@ -188,6 +189,10 @@ impl<R: FnMut(Report)> Writer<R> {
             let mut wanted = self.take(first);
             for command in receiver.try_iter().take(BATCH) {
                 wanted |= self.take(command);
+                // What waits must not grow to the bound at which lines are lost: an agent may make them long.
+                if self.unwritten.len() >= BATCH_BYTES {
+                    break;
+                }
             }
             self.push(wanted);
         }
@@ -214,6 +219,11 @@ impl<R: FnMut(Report)> Writer<R> {
         // While failed, only a probe tries again: the disk is asked once a second, not once a line.
         if self.failed && !flush {
             return;
+        }
+        // A line that was lost must not count as safe once a later one is.
+        if self.lost > 0 && !self.failed {
+            self.failed = true;
+            return (self.report)(Report::Failed("a line is too long for it".to_owned()));
         }
         let written = self.write().and_then(|()| if flush { self.sync() } else { Ok(()) });
         match written {
@@ -270,49 +280,4 @@ impl<R: FnMut(Report)> Writer<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::mpsc::channel, time::Duration};
-
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(10);
-
-    #[test]
-    fn numbers_continue_and_a_torn_line_is_kept() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("log/audit.jsonl");
-        {
-            let opened = open(&path).expect("it is made");
-            assert_eq!((opened.last_seq, opened.torn), (0, false));
-            let (sender, receiver) = channel();
-            let audit =
-                Audit::start(opened, move |report| sender.send(report).expect("the test waits")).expect("a thread");
-            audit.write(1, b"{\"seq\":1,\"hold\":\"h7\"}\n".to_vec(), false).expect("room");
-            audit.write(2, b"{\"seq\":2}\n".to_vec(), true).expect("room");
-            assert_eq!(receiver.recv_timeout(SOON), Ok(Report::Flushed(2)));
-        }
-        OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"{\"seq\":3,\"ti").expect("written");
-        let opened = open(&path).expect("it opens again");
-        assert_eq!((opened.last_seq, opened.last_hold, opened.torn), (2, 7, true));
-        assert!(std::fs::read_to_string(&path).expect("text").ends_with("\"ti\n"));
-        assert_eq!(last_lines(&path, 1).expect("lines")[0]["seq"], 2);
-    }
-
-    #[test]
-    fn a_full_disk_is_reported_once_and_a_link_is_refused() {
-        let opened = open(Path::new("/dev/full")).expect("it opens");
-        let (sender, receiver) = channel();
-        let audit = Audit::start(opened, move |report| sender.send(report).expect("the test waits")).expect("a thread");
-        audit.write(1, b"{}\n".to_vec(), true).expect("room");
-        assert!(matches!(receiver.recv_timeout(SOON), Ok(Report::Failed(_))));
-        audit.write(2, b"{}\n".to_vec(), true).expect("room");
-        audit.probe().expect("room");
-        drop(audit);
-        assert_eq!(receiver.try_iter().count(), 0, "never flushed, never recovered");
-
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let link = directory.path().join("audit.jsonl");
-        std::os::unix::fs::symlink("/tmp/elsewhere", &link).expect("linked");
-        assert!(open(&link).is_err());
-    }
-}
+mod tests;

@@ -86,10 +86,24 @@ impl Cgroups {
         Ok(format!("/{PARENT}/{name}"))
     }
 
+    /// Removes it with the groups below it. The kernel refuses to remove one that a process is in.
+    ///
     /// # Errors
-    /// When processes are in it.
+    /// When processes are in it; groups below it may be gone then.
     pub fn remove(&self, cgroup: &str) -> io::Result<()> {
-        fs::remove_dir(self.directory(cgroup)?)
+        remove(&self.directory(cgroup)?, 0)
+    }
+
+    /// Is a process in it or below it? One that is gone has none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn populated(&self, cgroup: &str) -> io::Result<bool> {
+        match fs::read_to_string(self.directory(cgroup)?.join("cgroup.events")) {
+            Ok(events) => Ok(!events.lines().any(|line| line == "populated 0")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(!self.processes(cgroup)?.is_empty()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves a whole process.
@@ -188,6 +202,15 @@ impl Cgroups {
 
 fn write(file: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
+}
+
+fn remove(directory: &Path, depth: u32) -> io::Result<()> {
+    for child in children(directory)? {
+        if depth < 32 {
+            remove(&child, depth + 1)?;
+        }
+    }
+    fs::remove_dir(directory)
 }
 
 fn collect(directory: &Path, pids: &mut BTreeSet<u32>, depth: u32) -> io::Result<()> {

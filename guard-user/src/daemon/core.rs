@@ -18,16 +18,16 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use guard_common::record::HoldKey;
+use guard_common::{record::HoldKey, table::AGENTS_MAX};
 
 use crate::{
     agents::Agents,
     api,
-    daemon::{clock::Now, rulebook::Rulebook, scope},
-    holds::Holds,
-    operation::Operation,
+    daemon::{clock::Now, ended, rulebook::Rulebook, scope},
+    holds::{Holds, Tally},
+    operation::{HoldName, Operation},
 };
 
 pub(crate) use agent::within;
@@ -49,6 +49,8 @@ pub struct Core {
     holds: Holds,
     /// Cleared operations on their way back, by key.
     cleared: HashMap<HoldKey, Cleared>,
+    /// Keys of records nobody understands, so that each is said once.
+    unreadable: HashSet<HoldKey>,
     /// What a process may (or may not) go on doing without asking again. Oldest first.
     allowances: VecDeque<Allowance>,
     seq: u64,
@@ -56,6 +58,7 @@ pub struct Core {
     audit_failed: Option<String>,
     queue: VecDeque<Queued>,
     counts: Counts,
+    tally: Tally,
     trouble: Option<String>,
     next_probe: u64,
     now: Now,
@@ -103,7 +106,9 @@ enum Then {
 struct Counts {
     cleared: u64,
     covered: u64,
+    would_hold: u64,
     undecodable: u64,
+    missed: u64,
     unknown_agent: u64,
     refused_peers: u64,
     grant_failed: u64,
@@ -128,11 +133,13 @@ impl Core {
             agents: Agents::default(),
             holds: Holds::default(),
             cleared: HashMap::new(),
+            unreadable: HashSet::new(),
             allowances: VecDeque::new(),
             seq,
             audit_failed: None,
             queue: VecDeque::new(),
             counts: Counts::default(),
+            tally: Tally::default(),
             trouble: None,
             next_probe: 0,
             now,
@@ -150,8 +157,11 @@ impl Core {
         match input {
             Input::Candidate(operation) => self.candidate(operation),
             Input::Undecodable { key, error } => self.undecodable(key, &error),
+            Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Counted(tally) => self.tally = tally,
+            Input::Settled { number, waits, lives, tally } => self.settled(number, waits, lives, tally),
             Input::Gone(name) => self.gone(name),
             Input::ProcessGone { tgid } => self.process_gone(tgid),
             Input::Facts { name, facts } => self.facts(name, facts),
@@ -159,6 +169,7 @@ impl Core {
             Input::Request { token, by, request } => self.request(token, by, request),
             Input::RefusedPeer { by, note } => self.refused_peer(by, note),
             Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
+            Input::AgentsEnded(agents) => self.agents_ended(&agents),
             Input::Restored(saved) => self.restored(*saved),
             Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
             Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
@@ -196,6 +207,41 @@ impl Core {
     /// Cgroups of all agents, below the cgroup root.
     pub fn agent_cgroups(&self) -> impl Iterator<Item = &str> {
         self.agents.iter().map(|agent| agent.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    /// Agents that end with their last process, since nothing of theirs waits.
+    #[must_use]
+    pub fn may_end(&self) -> Vec<ended::Candidate> {
+        let waits: HashSet<u64> = self.holds.live().filter_map(|hold| hold.agent).collect();
+        let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0 && !waits.contains(&agent.number));
+        agents
+            .map(|agent| ended::Candidate {
+                number: agent.number,
+                cgroup: agent.cgroup.clone(),
+                cgroup_id: agent.cgroup_id,
+                own: agent.has_own_cgroup(),
+            })
+            .collect()
+    }
+
+    /// A hold that was shown and not decided stands under this key. What is on its way may be another by now.
+    #[must_use]
+    pub fn waits_under(&self, key: HoldKey) -> bool {
+        let hold = self.holds.under(key).and_then(|number| self.holds.get(number));
+        hold.is_some_and(|hold| hold.stage == crate::holds::Stage::Pending)
+    }
+
+    /// It was heard of before, whatever became of it.
+    #[must_use]
+    pub fn knows(&self, name: HoldName) -> bool {
+        self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold)
+            || self.holds.iter().any(|hold| hold.operation.name == name)
+    }
+
+    /// No further agent can be tagged.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.agents.len() >= AGENTS_MAX as usize
     }
 
     fn emit(&mut self, effect: Effect) {

@@ -1,7 +1,12 @@
 //! Does what the core asks for: the kernel, cgroups, processes, the log, the answers. Decides nothing.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashMap, future::Future, io, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    io,
+    path::PathBuf,
+};
 
 use guard_common::{
     count::Count,
@@ -23,6 +28,7 @@ use super::{
 };
 use crate::{
     api,
+    holds::Tally,
     operation::{HoldName, Operation},
     rules::lower::Tables,
 };
@@ -35,7 +41,14 @@ pub trait Kernel {
     fn record(&self, key: HoldKey) -> io::Result<Option<Box<HoldRecord>>>;
     fn records(&self) -> io::Result<Vec<HoldKey>>;
     fn set_agent(&mut self, cgroup_id: u64, agent: table::Agent) -> io::Result<()>;
+    /// Takes the tag off every task of an agent.
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()>;
+    /// Forgets an agent and leaves its tag on whatever carries it.
+    fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()>;
+    /// Every agent that a task is tagged with.
+    fn tagged(&self) -> io::Result<BTreeSet<u64>>;
+    /// Removes the tables that no agent uses; answers how many entries that were.
+    fn purge(&mut self) -> io::Result<usize>;
     fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()>;
     fn remove_policy(&mut self, policy: u32);
     fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()>;
@@ -86,6 +99,20 @@ impl<K: Kernel> Edge<K> {
                 let removed = self.kernel.remove_hold(key, hold);
                 removed.err().map(|error| Input::Trouble(format!("a hold could not be removed: {error}")))
             }
+            Effect::Settle { number, name, tgid, tid, start_boottime } => {
+                let waits = self.kernel.record(name.key).map(|found| found.is_some_and(|held| held.hold == name.hold));
+                match (waits, self.kernel.counts()) {
+                    (Ok(waits), Ok(counts)) => {
+                        let lives = facts::lives(tgid, tid, start_boottime);
+                        Some(Input::Settled { number, waits, lives, tally: Tally::of(&counts) })
+                    }
+                    (Err(error), _) | (_, Err(error)) => {
+                        tracing::warn!("what became of a hold cannot be read: {error}");
+                        let tally = Tally { lost: u64::MAX, voided: u64::MAX };
+                        Some(Input::Settled { number, waits: false, lives: false, tally })
+                    }
+                }
+            }
             Effect::Watch { tgid } => self.watch(tgid),
             Effect::Gather(gather) => {
                 self.gather(*gather);
@@ -102,9 +129,19 @@ impl<K: Kernel> Edge<K> {
             }
             Effect::Tag(tag) => {
                 let result = self.tag(&tag).map_err(|error| format!("{error:#}"));
+                if result.is_err() {
+                    self.undo_tag(&tag);
+                }
                 Some(Input::Tagged { agent: tag.agent, token: tag.token, by: tag.by, result })
             }
             Effect::Untag { cgroup, cgroup_id, policy } => self.untag(&cgroup, cgroup_id, policy),
+            Effect::EndAgent { cgroup_id, policy } => {
+                let ended = self.kernel.end_agent(cgroup_id);
+                self.kernel.remove_policy(policy);
+                ended.err().map(|error| {
+                    Input::Trouble(format!("an ended agent could not be removed from the kernel: {error}"))
+                })
+            }
             Effect::SetPolicy { cgroup_id, policy, tables, old } => self.set_policy(cgroup_id, policy, &tables, old),
             Effect::Save(saved) => state::write(&self.state_file, &saved).err().map(|error| {
                 let file = self.state_file.display();
@@ -234,7 +271,10 @@ impl<K: Kernel> Edge<K> {
             Target::Adopt { cgroup } => (cgroup.clone(), Vec::new()),
         };
         let id = self.cgroups.id(&cgroup).with_context(|| format!("there is no cgroup {cgroup}"))?;
-        self.kernel.set_policy(tag.policy, &tag.tables).context("the rules do not fit into the kernel's tables")?;
+        self.kernel.set_policy(tag.policy, &tag.tables).with_context(|| {
+            "the rules of one more agent do not fit into the kernel's tables; `guardctl untag` of an agent in \
+             `guardctl agents` makes room"
+        })?;
         let agent = self.kernel.agent(tag.policy, &tag.tables);
         self.kernel.set_agent(id, agent).context("the kernel did not take the agent")?;
         for pid in &pids {
@@ -244,6 +284,28 @@ impl<K: Kernel> Edge<K> {
             self.tag_process(pid, id).with_context(|| format!("cannot tag process {pid}"))?;
         }
         Ok((cgroup, id))
+    }
+
+    /// Leaves nothing of a tagging that failed half-way.
+    fn undo_tag(&mut self, tag: &Tag) {
+        let cgroup = match &tag.target {
+            Target::Fresh { .. } => format!("/{}/a{}", super::cgroup::PARENT, tag.agent),
+            Target::Adopt { cgroup } => cgroup.clone(),
+        };
+        if let Ok(id) = self.cgroups.id(&cgroup)
+            && let Err(error) = self.kernel.remove_agent(id)
+        {
+            tracing::error!("{cgroup} is still guarded: {error}");
+        }
+        self.kernel.remove_policy(tag.policy);
+        match &tag.target {
+            Target::Fresh { .. } => {
+                if let Err(error) = self.cgroups.remove(&cgroup) {
+                    tracing::warn!("{cgroup} stays: {error}");
+                }
+            }
+            Target::Adopt { .. } => {}
+        }
     }
 
     fn tag_process(&mut self, pid: u32, agent: u64) -> io::Result<()> {

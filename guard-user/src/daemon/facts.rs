@@ -46,8 +46,7 @@ pub fn gather(gather: &Gather) -> Facts {
         pid = parent;
     }
     // The thread must still be the one that was held, or all of this was about somebody else.
-    let thread = start_ticks(&format!("/proc/{}/task/{}/stat", operation.tgid, operation.tid));
-    if thread != Some(operation.start_boottime / NANOSECONDS_PER_TICK) {
+    if !lives(operation.tgid, operation.tid, operation.start_boottime) {
         return Facts::default();
     }
     let (argv, cwd) = here;
@@ -56,6 +55,12 @@ pub fn gather(gather: &Gather) -> Facts {
         root: scope::root(operation, &argv, &cwd),
         start_ticks: start_ticks(&format!("/proc/{}/stat", operation.tgid)),
     }
+}
+
+/// The very thread is there.
+#[must_use]
+pub fn lives(tgid: u32, tid: u32, start_boottime: u64) -> bool {
+    start_ticks(&format!("/proc/{tgid}/task/{tid}/stat")) == Some(start_boottime / NANOSECONDS_PER_TICK)
 }
 
 /// `USER_HZ` is 100 on every architecture guard runs on.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod effect;
+pub mod ended;
 pub mod facts;
 pub mod lock;
 pub mod notify;

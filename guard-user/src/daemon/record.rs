@@ -13,13 +13,15 @@ pub enum Kind {
     Stop,
     Tag,
     Untag,
+    /// Nobody of the agent lives any more.
+    AgentEnded,
     Hold,
+    /// A rule that only observes matched; nothing was held.
+    WouldHold,
     Decision,
     /// A decision that never took effect because its own line could not be flushed.
     Withdrawn,
     Outcome,
-    /// Let go on, by a rule that only observes.
-    WouldHold,
     /// The time of an agent is over.
     Expired,
     Suspend,
@@ -72,7 +74,7 @@ pub struct Record {
     pub tid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// The acting process first, then its parents; empty while they are not known.
+    /// The acting process first, then its parents; while nothing else is known, what the kernel said of the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Process>,
     #[serde(skip_serializing_if = "Option::is_none")]

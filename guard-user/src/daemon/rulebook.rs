@@ -38,6 +38,16 @@ impl Ruling {
     }
 }
 
+/// What the rules of an agent say about one operation.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Clear,
+    /// Cleared; a rule that only observes would have stopped it.
+    WouldStop(Ruling),
+    Stop(Ruling),
+}
+
 /// What rules depend on for one agent. Its directories are canonical, and empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -53,9 +63,7 @@ pub struct Places {
 
 /// The rules of one agent.
 pub trait Judge: Send {
-    /// `None` clears the operation.
-    #[must_use]
-    fn judge(&self, operation: &Operation) -> Option<Ruling>;
+    fn judge(&self, operation: &Operation) -> Judged;
     /// What must be found out about an operation before it is judged; what is not found out could match.
     #[must_use]
     fn needs(&self, _operation: &Operation) -> Needs {
@@ -65,11 +73,6 @@ pub trait Judge: Send {
     #[must_use]
     fn counters(&self, _operation: &Operation) -> Vec<Counter> {
         Vec::new()
-    }
-    /// Of an operation that is cleared: the rule that would have stopped it, if it did more than observe.
-    #[must_use]
-    fn observed(&self, _operation: &Operation) -> Option<Ruling> {
-        None
     }
     fn tables(&self) -> Tables;
 }
@@ -127,25 +130,16 @@ impl Rulebook for Rules {
 }
 
 impl Judge for crate::rules::compile::Policy {
-    fn judge(&self, operation: &Operation) -> Option<Ruling> {
+    fn judge(&self, operation: &Operation) -> Judged {
         match judge(self, operation) {
-            Judgement::Clear | Judgement::WouldHold(_) => None,
-            Judgement::Match(rule) => Some(Ruling::of(&rule)),
+            Judgement::Clear => Judged::Clear,
+            Judgement::WouldHold(rule) => Judged::WouldStop(Ruling::of(&rule)),
+            Judgement::Match(rule) => Judged::Stop(Ruling::of(&rule)),
         }
     }
 
     fn counters(&self, operation: &Operation) -> Vec<Counter> {
         Self::counters(self, operation)
-    }
-
-    fn observed(&self, operation: &Operation) -> Option<Ruling> {
-        if !self.observes() {
-            return None;
-        }
-        match judge(self, operation) {
-            Judgement::WouldHold(rule) => Some(Ruling::of(&rule)),
-            Judgement::Clear | Judgement::Match(_) => None,
-        }
     }
 
     fn needs(&self, operation: &Operation) -> Needs {

@@ -13,9 +13,8 @@ use std::{
 
 use anyhow::Context as _;
 use guard_common::{
-    count::Count,
     notice::{self, Notice},
-    record::HoldKey,
+    record::{HoldKey, SLOT_DENIED},
 };
 use tokio::{
     net::UnixListener,
@@ -28,6 +27,7 @@ use super::{
     clock::Now,
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
     effect::{Edge, Kernel, Notices},
+    ended::Endings,
     process::Processes,
     rulebook::Rulebook,
     server::{self, Ask, Peer},
@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     api::ProblemKind,
+    holds::Tally,
     operation::{HoldName, Operation},
 };
 
@@ -105,7 +106,7 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0, notices_lost: 0 };
+    let mut daemon = Daemon { core, edge, last_token: 0, tally: Tally::default(), endings: Endings::default() };
     daemon.start(saved, torn)?;
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
@@ -131,7 +132,13 @@ pub async fn run<K: Kernel, N: Notices>(
             }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
             Some(()) = reload.recv() => daemon.reload(),
-            _ = scan.tick() => daemon.scan(),
+            _ = scan.tick() => {
+                for notice in notices.now() {
+                    daemon.notice(notice);
+                }
+                daemon.scan();
+                daemon.end_agents(false);
+            }
             () = async { match tick { Some(wait) => tokio::time::sleep(wait).await, None => std::future::pending().await } } =>
                 daemon.handle(Input::Tick),
         }
@@ -147,8 +154,9 @@ struct Daemon<K> {
     core: Core,
     edge: Edge<K>,
     last_token: u64,
-    /// The kernel's counter when the maps were last gone through.
-    notices_lost: u64,
+    /// The kernel's counters when the maps were last gone through.
+    tally: Tally,
+    endings: Endings,
 }
 
 impl<K: Kernel> Daemon<K> {
@@ -162,8 +170,11 @@ impl<K: Kernel> Daemon<K> {
             Ok(saved) => {
                 for agent in saved.agents {
                     match self.edge.cgroups.id(&agent.cgroup) {
-                        Ok(id) if id == agent.cgroup_id => self.handle(Input::Restored(Box::new(agent))),
-                        Ok(_) | Err(_) => tracing::info!("the cgroup of agent {} is gone", agent.name),
+                        Ok(id) if id != agent.cgroup_id => {
+                            tracing::warn!("another cgroup is where agent {} was: {}", agent.name, agent.cgroup);
+                        }
+                        // Without its cgroup, too: a task may have left it before and still carry the tag.
+                        Ok(_) | Err(_) => self.handle(Input::Restored(Box::new(agent))),
                     }
                 }
             }
@@ -171,10 +182,26 @@ impl<K: Kernel> Daemon<K> {
                 "the agents of the last run cannot be read, so whatever they do is held: {error}"
             ))),
         }
+        match self.edge.kernel.purge() {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!("{removed} entries of the last run are removed from the kernel's tables"),
+            Err(error) => tracing::warn!("the tables of the last run stay in the kernel: {error}"),
+        }
         for key in self.edge.kernel.records().context("the kernel's holds cannot be read")? {
             self.look(key);
         }
         Ok(())
+    }
+
+    /// Agents whose last process has ended make room.
+    fn end_agents(&mut self, at_once: bool) {
+        let now = Now::read().boottime;
+        let ended = self.endings.look(now, at_once, self.core.may_end(), &self.edge.cgroups, &self.edge.kernel);
+        match ended {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(ended) => self.handle(Input::AgentsEnded(ended)),
+            Err(error) => tracing::warn!("ended agents stay listed: {error}"),
+        }
     }
 
     fn handle(&mut self, input: Input) {
@@ -191,7 +218,12 @@ impl<K: Kernel> Daemon<K> {
     fn notice(&mut self, notice: Notice) {
         let name = HoldName { key: notice.key, hold: notice.hold };
         match notice.kind {
-            notice::HELD => self.look(notice.key),
+            notice::HELD => {
+                // A refused call does not wait: its process may have ended, and taken the record with it.
+                if !self.look(notice.key) && notice.key.slot == SLOT_DENIED && !self.core.knows(name) {
+                    self.handle(Input::Missed { tgid: notice.tgid });
+                }
+            }
             notice::HELD_AGAIN => {
                 self.handle(Input::HeldAgain(name));
                 // The core may not know it: its first notice was lost, or it gave the hold up.
@@ -204,23 +236,37 @@ impl<K: Kernel> Daemon<K> {
         }
     }
 
-    /// A full ring buffer loses notices, never holds: those are in the map and are looked for there.
+    /// A full ring buffer loses notices and a wake-up may be missed, never a hold: it is in the map and found there.
+    /// Records are large: what is known to wait is read again only when a notice was lost.
     fn scan(&mut self) {
-        let lost = match self.edge.kernel.counts() {
-            Ok(counts) => counts.iter().find(|(count, _)| *count == Count::NoticeLost).map_or(0, |(_, lost)| *lost),
-            Err(error) => return tracing::warn!("the kernel's counters cannot be read: {error}"),
+        let all = match self.edge.kernel.counts() {
+            Ok(counts) => {
+                let tally = Tally::of(&counts);
+                let before = std::mem::replace(&mut self.tally, tally);
+                if before != tally {
+                    self.handle(Input::Counted(tally));
+                }
+                before.lost != tally.lost
+            }
+            Err(error) => {
+                tracing::warn!("the kernel's counters cannot be read: {error}");
+                true
+            }
         };
-        if std::mem::replace(&mut self.notices_lost, lost) == lost {
-            return;
-        }
         match self.edge.kernel.records() {
-            Ok(keys) => keys.into_iter().for_each(|key| self.look(key)),
+            Ok(keys) => {
+                for key in keys {
+                    if all || !self.core.waits_under(key) {
+                        self.look(key);
+                    }
+                }
+            }
             Err(error) => self.handle(Input::Trouble(format!("the kernel's holds cannot be read: {error}"))),
         }
     }
 
-    /// Reads a record from the kernel. What cannot be read or understood stays stopped.
-    fn look(&mut self, key: HoldKey) {
+    /// Reads a record from the kernel; false when there is none. What cannot be read or understood stays stopped.
+    fn look(&mut self, key: HoldKey) -> bool {
         match self.edge.kernel.record(key) {
             Ok(Some(record)) => match Operation::decode(key, &record) {
                 Ok(mut operation) => {
@@ -232,9 +278,10 @@ impl<K: Kernel> Daemon<K> {
                 }
                 Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
             },
-            Ok(None) => {}
+            Ok(None) => return false,
             Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
         }
+        true
     }
 
     fn reload(&mut self) {
@@ -256,6 +303,9 @@ impl<K: Kernel> Daemon<K> {
                 tracing::debug!("a refused peer left before its answer came");
             }
             return;
+        }
+        if matches!(request, Request::Tag(_)) && self.core.is_full() {
+            self.end_agents(true);
         }
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);

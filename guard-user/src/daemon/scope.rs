@@ -38,13 +38,28 @@ pub fn root(operation: &Operation, argv: &[OsString], cwd: &Path) -> Option<Root
         .or_else(|| operation.path.parent().map(|parent| Root { path: parent.to_path_buf(), named: false }))
 }
 
-/// True where the object is a place in the file system and what happens to it stays there.
+/// What becomes of the thing an operation names: how far a decision reaches and what can be counted follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Removed,
+    /// Stays where it is and loses what it held.
+    Emptied,
+    /// Stays where it is and keeps what it held.
+    Kept,
+    /// Goes elsewhere, with everything below it.
+    Moved,
+    /// The operation is about something else than a thing in its place.
+    NoPlace,
+}
+
 #[must_use]
-pub fn has_place(op: Op) -> bool {
+pub fn fate(op: Op) -> Fate {
     match op {
-        Op::Unlink | Op::Rmdir | Op::Chmod | Op::Chown | Op::Truncate | Op::OpenWrite | Op::OpenRead => true,
-        Op::Rename
-        | Op::Link
+        Op::Unlink | Op::Rmdir => Fate::Removed,
+        Op::Truncate | Op::OpenWrite => Fate::Emptied,
+        Op::Chmod | Op::Chown | Op::OpenRead => Fate::Kept,
+        Op::Rename => Fate::Moved,
+        Op::Link
         | Op::Symlink
         | Op::Mknod
         | Op::Exec
@@ -56,8 +71,16 @@ pub fn has_place(op: Op) -> bool {
         | Op::Ioctl
         | Op::Signal
         | Op::Ptrace
-        | Op::IoUring
-        | Op::ExecVerify => false,
+        | Op::IoUring => Fate::NoPlace,
+    }
+}
+
+/// True where the object is a place in the file system and what happens to it stays there.
+#[must_use]
+pub fn has_place(op: Op) -> bool {
+    match fate(op) {
+        Fate::Removed | Fate::Emptied | Fate::Kept => true,
+        Fate::Moved | Fate::NoPlace => false,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     clock::Now,
     core::{About, Core, Effect, Input},
     effect::{Kernel, Notices},
-    rulebook::{Judge, Places, Rulebook, Ruling},
+    rulebook::{Judge, Judged, Places, Rulebook, Ruling},
 };
 use crate::{
     api::{self, Action, Reversibility},
@@ -60,8 +60,8 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
     }
 }
 
-/// Rules by the first directory: `/hold`, `/deny`, `/kill`; everything else is clear, `/watch` is observed,
-/// and the third thing in `/count` within a minute is held.
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`, `/watch` that only observes, and `/count` that holds the
+/// third thing within a minute; everything else is clear.
 pub(crate) struct Book;
 
 impl Rulebook for Book {
@@ -87,31 +87,33 @@ impl Rulebook for Book {
 }
 
 impl Judge for Book {
-    fn judge(&self, operation: &Operation) -> Option<Ruling> {
-        let actions =
-            [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill), ("/count", Action::Hold)];
+    fn judge(&self, operation: &Operation) -> Judged {
+        let actions = [
+            ("/hold", Action::Hold),
+            ("/deny", Action::Deny),
+            ("/kill", Action::Kill),
+            ("/watch", Action::Hold),
+            ("/count", Action::Hold),
+        ];
         let counted = operation.circumstances.tallies.known().and_then(|tallies| tallies.first());
         let few = counted.is_some_and(|(_, tally)| tally.files <= 2);
-        actions.iter().find(|(place, _)| !few && operation.path.starts_with(place)).map(|(place, action)| Ruling {
+        let action = actions.iter().find(|(place, _)| !few && operation.path.starts_with(place));
+        let ruling = action.map(|(place, action)| Ruling {
             action: *action,
             rule: place[1..].to_owned(),
             text: "Tests say so.".to_owned(),
             reversibility: Reversibility::Irreversible,
-        })
+        });
+        match ruling {
+            None => Judged::Clear,
+            Some(ruling) if ruling.rule == "watch" => Judged::WouldStop(ruling),
+            Some(ruling) => Judged::Stop(ruling),
+        }
     }
 
     fn counters(&self, operation: &Operation) -> Vec<Counter> {
         let counted = operation.path.starts_with("/count");
         counted.then(|| Counter { key: "count#0".to_owned(), within: 60 }).into_iter().collect()
-    }
-
-    fn observed(&self, operation: &Operation) -> Option<Ruling> {
-        operation.path.starts_with("/watch").then(|| Ruling {
-            action: Action::Hold,
-            rule: "watch".to_owned(),
-            text: "Tests say so.".to_owned(),
-            reversibility: Reversibility::Partial,
-        })
     }
 
     fn tables(&self) -> Tables {
@@ -210,6 +212,19 @@ impl Kernel for FakeKernel {
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
         self.maps().agents.remove(&cgroup_id);
         Ok(())
+    }
+    fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.remove_agent(cgroup_id)
+    }
+    fn tagged(&self) -> io::Result<BTreeSet<u64>> {
+        Ok(self.maps().tags.values().copied().collect())
+    }
+    fn purge(&mut self) -> io::Result<usize> {
+        let mut maps = self.maps();
+        let used: BTreeSet<u32> = maps.agents.values().map(|agent| agent.policy).collect();
+        let before = maps.policies.len();
+        maps.policies.retain(|policy| used.contains(policy));
+        Ok(before - maps.policies.len())
     }
     fn set_policy(&mut self, policy: u32, _tables: &Tables) -> io::Result<()> {
         self.maps().policies.insert(policy);

@@ -86,7 +86,7 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
         .as_deref()
         .filter(|_| support::is_bpffs())
         .map(|directory| directory.join(format!("v{ABI_VERSION}")));
-    let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref())?;
+    let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref(), VerifierLogLevel::DISABLE)?;
     let mut features = support::probe();
     let hooks = match tier {
         Tier::Gate => GATE,
@@ -131,7 +131,11 @@ fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
         btf.offset(of, path).with_context(|| format!("this kernel has no `{of}.{path}`: guard cannot read its structs"))
     };
     let values = Offsets::MEMBERS.iter().map(member).collect::<anyhow::Result<Vec<u32>>>()?;
-    Offsets::from_slice(&values).context("the list of members is shorter than the struct")
+    let offsets = Offsets::from_slice(&values).context("the list of members is shorter than the struct")?;
+    if !offsets.dentry_part_fits() {
+        bail!("this kernel keeps a `dentry`'s parent and name too far apart for guard to read them at once");
+    }
+    Ok(offsets)
 }
 
 fn load_object(
@@ -140,6 +144,7 @@ fn load_object(
     max_holds: u32,
     btf: &aya::Btf,
     pin: Option<&Path>,
+    verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
     const PINNED: [&str; 11] =
@@ -148,7 +153,7 @@ fn load_object(
     let mut loader = EbpfLoader::new();
     loader
         .btf(btf)
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .verifier_log_level(verifier_log)
         .override_global("OFFSETS", &offsets, true)
         .override_global("TRIP", &trip, true)
         .map_max_entries("HOLDS", max_holds)
@@ -241,6 +246,8 @@ pub struct ProgramStats {
     pub program: String,
     /// Empty when it loaded.
     pub error: String,
+    /// It did not load because this kernel has no such hook.
+    pub hook_missing: bool,
     /// Bytes of translated instructions.
     pub translated_bytes: u32,
     /// Instructions the verifier walked.
@@ -256,7 +263,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs()?;
     let offsets = resolve(&btf)?;
-    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None)?;
+    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::VERBOSE)?;
     let mut stats: Vec<ProgramStats> = Vec::new();
     for hook in GATE.iter().chain(TRIP) {
         if stats.iter().any(|seen| seen.program == hook.program) {
@@ -265,6 +272,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
         let mut entry = ProgramStats {
             program: hook.program.to_owned(),
             error: String::new(),
+            hook_missing: matches!(hook.attach, Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}"))),
             translated_bytes: 0,
             verified_instructions: 0,
         };

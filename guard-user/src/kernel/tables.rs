@@ -1,7 +1,7 @@
 //! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
 
 use std::{
-    collections::{BTreeMap, HashMap as StdHashMap},
+    collections::{BTreeMap, BTreeSet, HashMap as StdHashMap},
     io,
 };
 
@@ -99,6 +99,38 @@ impl Maps {
         self.write_state(state)
     }
 
+    /// Writes every entry, and into `new` which.
+    fn write_policy(&mut self, policy: u32, tables: &Tables, new: &mut Written) -> io::Result<()> {
+        for (path, value) in with_ancestors(&tables.paths) {
+            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
+            new.paths.push(path);
+        }
+        for (name, value) in &tables.names {
+            let Some(last) = name.last() else {
+                continue;
+            };
+            let key = name_key(policy, name);
+            // Long names share a key with others of the same head and length: what either says counts.
+            let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
+            let before = before.unwrap_or_default();
+            let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
+            self.names.insert(&key, &value, 0).map_err(io_error)?;
+            new.names.push(key);
+            new.name_bits |= name_bit(key.len, *last);
+        }
+        for (family, port) in &tables.ports {
+            let key = PortKey { policy, family: *family, port: *port };
+            self.ports.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
+            new.ports.push(key);
+        }
+        for (address, bits) in &tables.addresses {
+            let key = address_key(policy, address.octets(), u32::from(*bits));
+            self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
+            new.addresses.push((u32::from(*bits), address.octets()));
+        }
+        Ok(())
+    }
+
     fn remove_difference(&mut self, policy: u32, old: &Written, new: &Written) -> io::Result<()> {
         for path in old.paths.iter().filter(|path| !new.paths.contains(path)) {
             absent_is_fine(self.paths.remove(&path_key(policy, path)))?;
@@ -163,36 +195,60 @@ impl Kernel for Maps {
         self.forget()
     }
 
+    fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        absent_is_fine(self.agents.remove(&cgroup_id))?;
+        self.forget()
+    }
+
+    fn tagged(&self) -> io::Result<BTreeSet<u64>> {
+        let mut tagged = BTreeSet::new();
+        for entry in self.tasks.iter() {
+            match entry {
+                Ok((_, task)) => _ = tagged.insert(task.agent),
+                // An entry may go while the map is read.
+                Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(io_error(error)),
+            }
+        }
+        Ok(tagged)
+    }
+
+    /// An earlier guardd's agents have new policies by now. One that could not be restored keeps its old tables.
+    fn purge(&mut self) -> io::Result<usize> {
+        let mut used: BTreeSet<u32> = self.written.keys().copied().collect();
+        for entry in self.agents.iter() {
+            used.insert(entry.map_err(io_error)?.1.policy);
+        }
+        let mut removed = 0;
+        for key in keys(self.paths.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().policy })) {
+            absent_is_fine(self.paths.remove(&key))?;
+            removed += 1;
+        }
+        for key in keys(self.names.keys())?.into_iter().filter(|key| !used.contains(&key.policy)) {
+            absent_is_fine(self.names.remove(&key))?;
+            removed += 1;
+        }
+        for key in keys(self.ports.keys())?.into_iter().filter(|key| !used.contains(&key.policy)) {
+            absent_is_fine(self.ports.remove(&key))?;
+            removed += 1;
+        }
+        for key in keys(self.addresses.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().policy })) {
+            absent_is_fine(self.addresses.remove(&key))?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     /// What the policy held before and no longer holds is removed last: at every moment one of the two is in force.
     fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
         let policy = policy + self.base;
         let mut new = Written::default();
-        for (path, value) in with_ancestors(&tables.paths) {
-            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
-            new.paths.push(path);
-        }
-        for (name, value) in &tables.names {
-            let Some(last) = name.last() else {
-                continue;
-            };
-            let key = name_key(policy, name);
-            // Long names share a key with others of the same head and length: what either says counts.
-            let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
-            let before = before.unwrap_or_default();
-            let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
-            self.names.insert(&key, &value, 0).map_err(io_error)?;
-            new.names.push(key);
-            new.name_bits |= name_bit(key.len, *last);
-        }
-        for (family, port) in &tables.ports {
-            let key = PortKey { policy, family: *family, port: *port };
-            self.ports.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
-            new.ports.push(key);
-        }
-        for (address, bits) in &tables.addresses {
-            let key = address_key(policy, address.octets(), u32::from(*bits));
-            self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
-            new.addresses.push((u32::from(*bits), address.octets()));
+        if let Err(error) = self.write_policy(policy, tables, &mut new) {
+            // A table may be full: what was written is no use, and what was there before stays.
+            let old = self.written.remove(&policy).unwrap_or_default();
+            self.remove_difference(policy, &new, &old)?;
+            self.written.insert(policy, old);
+            return Err(error);
         }
         if let Some(old) = self.written.remove(&policy) {
             self.remove_difference(policy, &old, &new)?;
@@ -235,6 +291,10 @@ impl Kernel for Maps {
         };
         Count::ALL.into_iter().map(sum).collect()
     }
+}
+
+fn keys<K>(keys: impl Iterator<Item = Result<K, MapError>>) -> io::Result<Vec<K>> {
+    keys.collect::<Result<_, _>>().map_err(io_error)
 }
 
 fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<T> {

@@ -124,7 +124,7 @@ impl Act {
             Self::Truncate => Op::Truncate.set().union(Op::OpenWrite.set()),
             Self::OpenWrite => Op::OpenWrite.set(),
             Self::OpenRead => Op::OpenRead.set(),
-            Self::Exec => Op::Exec.set().union(Op::ExecVerify.set()),
+            Self::Exec => Op::Exec.set(),
             Self::Connect => Op::Connect.set(),
             Self::Mount => Op::Mount.set(),
             Self::MoveMount => Op::MoveMount.set(),

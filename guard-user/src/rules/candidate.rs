@@ -48,7 +48,6 @@ impl Tables {
             | Op::Chown
             | Op::Truncate
             | Op::Exec
-            | Op::ExecVerify
             | Op::Mount
             | Op::Umount => by_path(),
         }

@@ -65,12 +65,6 @@ pub fn judge(policy: &Policy, operation: &Operation) -> Judgement {
 }
 
 impl Policy {
-    /// A rule of it only observes.
-    #[must_use]
-    pub fn observes(&self) -> bool {
-        self.clauses.iter().any(|fitted| fitted.info.mode == Mode::Observe)
-    }
-
     /// What must be found out about this operation before it can be judged: what is asked by rules that could match.
     #[must_use]
     pub fn needs(&self, operation: &Operation) -> Needs {

@@ -60,7 +60,7 @@ pub fn touches(operation: &Operation) -> Vec<Touch<'_>> {
         Op::OpenWrite if operation.detail[0] & O_TRUNC != 0 => vec![here(Act::OpenWrite), here(Act::Truncate)],
         Op::OpenWrite => vec![here(Act::OpenWrite)],
         Op::OpenRead => vec![here(Act::OpenRead)],
-        Op::Exec | Op::ExecVerify => vec![here(Act::Exec)],
+        Op::Exec => vec![here(Act::Exec)],
         Op::Connect => vec![here(Act::Connect)],
         Op::Mount => vec![here(Act::Mount)],
         Op::MoveMount => vec![here(Act::MoveMount), there(Act::MoveMount)],

@@ -9,13 +9,17 @@ use super::{
     file::{fresh, gone},
     gate,
 };
-use crate::guard::{Guard, id};
+use crate::{
+    guard::{Guard, id},
+    patience::until,
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("deciding_on_an_unknown_hold_ends_with_5", unknown),
         gate("deciding_twice_ends_with_6_and_the_first_decision_stays", twice),
         gate("a_bad_rules_file_on_reload_leaves_the_old_rules", reload),
+        gate("what_an_observing_rule_would_hold_goes_on_and_is_in_the_log", observed),
         gate("the_audit_log_tells_the_whole_story_of_a_hold", story),
     ]
 }
@@ -53,6 +57,29 @@ fn reload(guard: &mut Guard) -> Result<()> {
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     guard.decide("deny", &hold)?;
     agent.ends_with(0)?;
+    Ok(())
+}
+
+fn observed(guard: &mut Guard) -> Result<()> {
+    fs::create_dir_all("/srv/watched").context("cannot make the directory")?;
+    fs::write("/srv/watched/file", "").context("cannot make the file")?;
+    let mut agent = guard.agent("rm /srv/watched/file; echo code $?")?;
+    let output = agent.ends_with(0)?;
+    ensure!(output.contains("code 0") && !fs::exists("/srv/watched/file")?, "it was stopped: {output}");
+    let line = until("the line in the log", || {
+        let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
+        Ok(log.lines().find(|line| line.contains("\"would_hold\"")).map(str::to_owned))
+    })?;
+    let record: serde_json::Value = serde_json::from_str(&line).context("the line is not JSON")?;
+    ensure!(
+        record["rule"] == "watched-tree"
+            && record["operation"]["op"] == "unlink"
+            && record["operation"]["path"] == "/srv/watched/file"
+            && record["agent_name"] == agent.name(),
+        "the log says {line}"
+    );
+    let status = guard.guardctl(&["status"])?.stdout;
+    ensure!(status.contains("would_hold 1"), "the status says {status}");
     Ok(())
 }
 

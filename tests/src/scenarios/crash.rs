@@ -13,6 +13,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("a_hold_outlives_guardd_and_is_decided_by_the_next_one", outlives),
         gate("what_happens_while_no_guardd_runs_is_held", unattended),
+        gate("the_tables_of_an_earlier_guardd_are_removed_and_its_agents_stay_guarded", tables),
         gate("a_second_guardd_refuses_and_names_the_first", second),
     ]
 }
@@ -42,6 +43,30 @@ fn unattended(guard: &mut Guard) -> Result<()> {
     never("it went through while no guardd was running", || Ok(gone("file")))?;
     guard.start_again()?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
+    guard.decide("deny", &hold)?;
+    agent.ends_with(0)?;
+    ensure!(!gone("file"), "denied, and gone");
+    Ok(())
+}
+
+/// What guardd says when it removes tables.
+const PURGED: &str = "entries of the last run are removed";
+
+fn tables(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent =
+        guard.agent("echo ready; while [ ! -e go ]; do sleep 0.1; done; rm /srv/guarded/file; echo code $?")?;
+    agent.says("ready")?;
+    for _ in 0..2 {
+        let before = guard.log().matches(PURGED).count();
+        guard.crash()?;
+        guard.start_again()?;
+        let log = guard.log();
+        ensure!(log.matches(PURGED).count() > before, "guardd says {log}");
+    }
+    std::fs::write(agent.workspace().join("go"), "")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    ensure!(hold["rule"] == "guarded-tree", "its rules are not known: {hold}");
     guard.decide("deny", &hold)?;
     agent.ends_with(0)?;
     ensure!(!gone("file"), "denied, and gone");

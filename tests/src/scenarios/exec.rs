@@ -1,12 +1,15 @@
 //! Starting programs: held before the new program exists, and judged again on what it became.
 
-use std::fs;
+use std::{collections::HashSet, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{Scenario, gate};
-use crate::{guard::Guard, patience::never};
+use crate::{
+    guard::Guard,
+    patience::{never, until},
+};
 
 const PROGRAM: &str = "/srv/bin/guarded-program";
 
@@ -16,6 +19,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("exec_of_a_watched_program_fails_cleanly_after_denial", denied),
         gate("exec_with_a_watched_argument_shows_the_arguments", arguments),
         gate("exec_of_other_programs_is_not_held", others),
+        gate("arguments_changed_by_another_thread_never_run_when_denied", |guard| rewritten(guard, false)),
+        gate("arguments_changed_by_another_thread_run_only_as_approved", |guard| rewritten(guard, true)),
     ]
 }
 
@@ -68,5 +73,38 @@ fn others(guard: &mut Guard) -> Result<()> {
     let mut agent = guard.agent("/bin/echo a && /bin/ls / > /dev/null && python3 -c 'print(1)'")?;
     let output = agent.ends_with(0)?;
     ensure!(output == "a\n1\n", "it printed {output:?}");
+    Ok(())
+}
+
+/// Rounds of an exec whose arguments another thread changes all the time, between ones that no rule holds and ones that
+/// a rule does. What a round prints is what ran.
+fn rewritten(guard: &Guard, approve: bool) -> Result<()> {
+    const ROUNDS: usize = 20;
+    let mismatches = guard.count("exec_mismatch")?;
+    let mut agent = guard.agent(&format!("guard-tests act rewrite {ROUNDS}"))?;
+    let mut decided = HashSet::new();
+    until("the rounds to end", || {
+        for hold in guard.pending()? {
+            let id = crate::guard::id(&hold)?;
+            let argv = &hold["operation"]["argv"];
+            ensure!(*argv == serde_json::json!(["echo", "destroy-everything"]), "{id} shows {argv}");
+            // It may have ended since it was listed; an approval may come too late for what it is now.
+            guard.guardctl(&[if approve { "approve" } else { "deny" }, "--once", id])?;
+            decided.insert(id.to_owned());
+        }
+        Ok(agent.has_ended()?.then_some(()))
+    })?;
+    let output = agent.ends_with(0)?;
+    let count = |line: &str| output.lines().filter(|printed| *printed == line).count();
+    let (ran, refused, killed) = (count("round: ran"), count("round: refused"), count("round: killed"));
+    let (harmless, dangerous) = (count("harmless-arguments"), count("destroy-everything"));
+    println!(
+        "{ran} ran ({dangerous} as approved), {refused} refused, {killed} killed; {} decisions, {} mismatches",
+        decided.len(),
+        guard.count("exec_mismatch")? - mismatches
+    );
+    ensure!(ran + refused + killed == ROUNDS && harmless + dangerous == ran, "the rounds do not add up: {output}");
+    ensure!(dangerous <= if approve { decided.len() } else { 0 }, "{dangerous} ran of {} decided", decided.len());
+    ensure!(!decided.is_empty() || killed > 0, "the arguments never changed: this proves nothing");
     Ok(())
 }

@@ -91,7 +91,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     scenarios.push(gate("reading_a_secret_is_held_until_approved", reading));
     scenarios.push(gate("a_recursive_delete_asks_once_and_then_completes", recursive_delete));
     scenarios.push(gate("a_new_file_in_the_workspace_is_not_held", free_work));
-    scenarios.push(gate("python_and_node_are_held_like_a_shell", languages));
     scenarios.push(gate("an_exchange_of_two_files_is_held", exchange));
     scenarios
 }
@@ -197,22 +196,6 @@ fn free_work(guard: &mut Guard) -> Result<()> {
         guard.agent("mkdir a && echo one > a/b && mv a/b a/c && chmod 700 a && cat a/c && rm -rf a && echo done")?;
     let output = agent.ends_with(0)?;
     ensure!(output == "one\ndone\n", "the script printed {output:?}");
-    Ok(())
-}
-
-fn languages(guard: &mut Guard) -> Result<()> {
-    for command in [
-        "python3 -c 'import os; os.unlink(\"/srv/guarded/file\")'",
-        "node -e 'require(\"fs\").unlinkSync(\"/srv/guarded/file\")'",
-    ] {
-        fresh()?;
-        let mut agent = guard.agent(command)?;
-        let hold = guard.held("unlink", GUARDED)?;
-        ensure!(!gone("file"), "{command} deleted before anybody decided");
-        guard.decide("approve", &hold)?;
-        agent.ends_with(0)?;
-        ensure!(gone("file"), "{command} did not delete after approval");
-    }
     Ok(())
 }
 

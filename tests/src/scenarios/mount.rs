@@ -11,7 +11,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("mount_is_held_and_mounts_after_approval", mounting),
         gate("umount_is_held_and_fails_cleanly_after_denial", unmounting),
-        gate("pivot_root_is_held", pivoting),
+        gate("pivot_root_is_held_and_fails_cleanly_after_denial", pivoting),
+        gate("pivot_root_is_held_and_happens_after_approval", pivoted),
+        gate("move_mount_is_held_and_mounts_after_approval", |guard| moving(guard, true)),
+        gate("move_mount_is_held_and_fails_cleanly_after_denial", |guard| moving(guard, false)),
     ]
 }
 
@@ -57,10 +60,59 @@ fn unmounting(guard: &mut Guard) -> Result<()> {
 }
 
 fn pivoting(guard: &mut Guard) -> Result<()> {
-    let mut agent = guard.agent("guard-tests act pivot; echo code $?")?;
+    let mut agent = guard.agent("guard-tests act pivot / /; echo code $?")?;
     let hold = guard.held("pivot_root", "")?;
     guard.decide("deny", &hold)?;
     let output = agent.ends_with(0)?;
-    ensure!(!output.contains("code 0\n"), "it printed {output:?}");
+    ensure!(output.contains("Operation not permitted") && output.contains("code 1\n"), "it printed {output:?}");
+    Ok(())
+}
+
+/// In a mount namespace of its own, whose making is held as well.
+fn pivoted(guard: &mut Guard) -> Result<()> {
+    fs::create_dir_all("/srv/newroot/old").context("cannot make /srv/newroot")?;
+    fs::write("/srv/newroot/marker", "").context("cannot make a marker")?;
+    let inside = "mount --bind /srv/newroot /srv/newroot; \
+                  guard-tests act pivot /srv/newroot /srv/newroot/old; echo code $?";
+    let mut agent = guard.agent(&format!("unshare --mount bash -c '{inside}'"))?;
+    let hold = crate::patience::until("a held pivot_root", || {
+        let mut pending = guard.pending()?;
+        if let Some(at) = pending.iter().position(|hold| hold["operation"]["op"] == "pivot_root") {
+            return Ok(Some(pending.swap_remove(at)));
+        }
+        for hold in pending {
+            // It may have been decided with the one before since it was listed.
+            guard.guardctl(&["approve", crate::guard::id(&hold)?])?;
+        }
+        Ok(None)
+    })
+    .with_context(|| format!("it printed {:?}", agent.output().unwrap_or_default()))?;
+    never("pivoted before anybody decided", || Ok(agent.output()?.contains("the root")))?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "the root has a marker: true\ncode 0\n", "it printed {output:?}");
+    Ok(())
+}
+
+/// The newer way to mount: `open_tree(2)` and `move_mount(2)`.
+fn moving(guard: &Guard, approve: bool) -> Result<()> {
+    let (from, to) = ("/srv/moved-from", "/srv/moved-to");
+    for directory in [from, to] {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
+    }
+    let mut agent = guard.agent(&format!("guard-tests act move-mount {from} {to}; echo code $?; echo and on"))?;
+    let hold = guard.held("move_mount", to)?;
+    never("mounted before anybody decided", || is_mounted(to))?;
+    guard.decide(if approve { "approve" } else { "deny" }, &hold)?;
+    let output = agent.ends_with(0)?;
+    if approve {
+        ensure!(output == "code 0\nand on\n" && is_mounted(to)?, "approved, and it printed {output:?}");
+        return rustix::mount::unmount(to, rustix::mount::UnmountFlags::empty()).context("cannot unmount");
+    }
+    ensure!(!is_mounted(to)?, "denied, and mounted: {output:?}");
+    ensure!(
+        output.contains("Operation not permitted") && output.ends_with("code 1\nand on\n"),
+        "not a clean error: {output:?}"
+    );
     Ok(())
 }

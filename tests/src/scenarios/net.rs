@@ -9,9 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Scenario, gate};
-use crate::{guard::Guard, patience::never};
+use crate::{
+    agent::state,
+    guard::Guard,
+    patience::{never, until},
+};
 
 /// Where a scenario listens: the rules name it.
 const PORT: u16 = 4242;
@@ -21,6 +26,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("connect_over_ipv4_is_held_and_connects_after_approval", |guard| tcp(guard, "127.0.0.1")),
         gate("connect_over_ipv6_is_held_and_connects_after_approval", |guard| tcp(guard, "::1")),
         gate("connect_fails_cleanly_after_denial", denied),
+        gate("a_rogue_sigcont_in_a_loop_connects_nothing", sigcont),
         gate("connect_to_a_unix_socket_is_held", unix),
         gate("connect_to_an_abstract_socket_is_held", abstract_name),
         gate("connect_to_another_port_is_not_held", other_port),
@@ -56,6 +62,28 @@ fn denied(guard: &mut Guard) -> Result<()> {
         "it printed {output:?}"
     );
     ensure!(listener.accept().is_err(), "denied, and somebody connected");
+    Ok(())
+}
+
+fn sigcont(guard: &mut Guard) -> Result<()> {
+    let listener = listen("127.0.0.1")?;
+    let mut agent = guard.agent(&format!("exec 3<>/dev/tcp/127.0.0.1/{PORT}; echo code $?"))?;
+    let hold = guard.held("connect", "4242")?;
+    let pid = i32::try_from(hold["processes"][0]["pid"].as_u64().context("a hold names its process")?)?;
+    let process = Pid::from_raw(pid).context("a process has a pid")?;
+    for _ in 0..500 {
+        kill_process(process, Signal::CONT).context("cannot send SIGCONT")?;
+        ensure!(listener.accept().is_err(), "SIGCONT connected it");
+    }
+    until(
+        "the process to be stopped again",
+        || Ok((state(u64::from(pid.cast_unsigned())) == Some('T')).then_some(())),
+    )?;
+    never("SIGCONT connected it", || Ok(listener.accept().is_ok()))?;
+    ensure!(guard.pending()?.len() == 1, "one operation, one hold: {}", guard.pending()?.len());
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "code 0\n" && listener.accept().is_ok(), "approved, and it printed {output:?}");
     Ok(())
 }
 

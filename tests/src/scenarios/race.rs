@@ -24,6 +24,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("a_rogue_sigcont_in_a_loop_changes_nothing", sigcont),
         gate("two_threads_are_held_at_once_and_each_gets_its_own_decision", threads),
+        gate("eight_threads_held_over_and_over_never_see_the_restart", crowd),
         gate("a_directory_renamed_while_held_does_not_move_the_approval", renamed),
         gate("a_symlink_flipped_while_held_does_not_move_the_approval", flipped),
         gate("arguments_rewritten_while_held_do_not_run_under_the_approval", argv),
@@ -60,8 +61,8 @@ import os, threading
 def delete(name):
     try:
         os.unlink(\"/srv/guarded/\" + name); print(name, \"deleted\", flush=True)
-    except PermissionError:
-        print(name, \"refused\", flush=True)
+    except OSError as error:
+        print(name, \"refused\" if error.errno == 1 else repr(error), flush=True)
 ts = [threading.Thread(target=delete, args=(n,)) for n in (\"file\", \"other\")]
 [t.start() for t in ts]; [t.join() for t in ts]'";
     let mut agent = guard.agent(script)?;
@@ -70,12 +71,52 @@ ts = [threading.Thread(target=delete, args=(n,)) for n in (\"file\", \"other\")]
     let answer = guard.guardctl(&["approve", "--once", crate::guard::id(&first)?])?;
     ensure!(answer.code <= 1, "approve ended with {}: {}", answer.code, answer.stderr);
     let other = if path.ends_with("/file") { "/srv/guarded/other" } else { "/srv/guarded/file" };
-    let second = guard.held("unlink", other)?;
+    let second = guard.held("unlink", other).with_context(|| {
+        let output = agent.output().unwrap_or_default();
+        format!("{other} is there: {:?}, the agent printed {output:?}", fs::exists(other))
+    })?;
     let answer = guard.guardctl(&["deny", "--once", crate::guard::id(&second)?])?;
     ensure!(answer.code <= 1, "deny ended with {}: {}", answer.code, answer.stderr);
     let output = agent.ends_with(0)?;
     ensure!(output.contains("deleted") && output.contains("refused"), "it printed {output:?}");
     ensure!(!fs::exists(&path)? && fs::exists(other)?, "the wrong file is gone");
+    Ok(())
+}
+
+/// Threads that are stopped and woken together: each stop must reach the thread whose call is undone.
+fn crowd(guard: &mut Guard) -> Result<()> {
+    const THREADS: usize = 8;
+    const FILES: usize = 12;
+    fresh()?;
+    for number in 0..THREADS * FILES {
+        fs::write(format!("/srv/guarded/crowd{number}"), "").context("cannot make a file")?;
+    }
+    let script = format!(
+        "python3 -c '
+import os, threading
+def delete(first):
+    for number in range(first, {THREADS} * {FILES}, {THREADS}):
+        try:
+            os.unlink(\"/srv/guarded/crowd%d\" % number)
+        except OSError as error:
+            print(repr(error), flush=True)
+ts = [threading.Thread(target=delete, args=(n,)) for n in range({THREADS})]
+[t.start() for t in ts]; [t.join() for t in ts]; print(\"all joined\")'"
+    );
+    let mut agent = guard.agent(&script)?;
+    // One at a time, so that every approval wakes the others for nothing.
+    for _ in 0..THREADS * 2 {
+        let hold =
+            until("an undecided hold", || Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending")))?;
+        let answer = guard.guardctl(&["approve", "--once", crate::guard::id(&hold)?])?;
+        ensure!(answer.code <= 1, "approve ended with {}: {}", answer.code, answer.stderr);
+    }
+    let hold = until("an undecided hold", || Ok(guard.pending()?.into_iter().find(|hold| hold["state"] == "pending")))?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output.trim() == "all joined", "it printed {output:?}");
+    let left = (0..THREADS * FILES).filter(|number| !gone(&format!("crowd{number}"))).count();
+    ensure!(left == 0, "{left} approved files are still there");
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! What an agent does to processes: signals and tracing.
 
-use std::process::{Child, Command};
+use std::{
+    fs,
+    process::{Child, Command},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -16,6 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("a_signal_to_a_process_outside_never_arrives_after_denial", denied),
         gate("a_signal_to_its_own_child_is_not_held", own),
         gate("tracing_a_process_outside_is_refused_and_shown", tracing),
+        gate("the_log_says_what_was_refused_though_its_process_ended_at_once", ended),
     ]
 }
 
@@ -69,6 +73,26 @@ fn own(guard: &mut Guard) -> Result<()> {
 }
 
 /// Attaching cannot wait: it is refused at once, shown, and after approval the next attempt succeeds.
+fn ended(guard: &mut Guard) -> Result<()> {
+    let bystander = Bystander::start()?;
+    let attach = "syscall(101, 16, 0 + shift, 0, 0); print \"$$ $!\\n\"";
+    let mut agent = guard.agent(&format!("perl -e '{attach}' {}", bystander.0.id()))?;
+    let output = agent.ends_with(0)?;
+    let pid: u64 = output.split(' ').next().and_then(|pid| pid.parse().ok()).context("perl said no pid")?;
+    let kinds = until("a line about the refused call", || {
+        let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
+        let records = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let kinds: Vec<String> = records
+            .filter(|record| record["pid"] == pid)
+            .filter_map(|record| Some(record["kind"].as_str()?.to_owned()))
+            .collect();
+        Ok((!kinds.is_empty()).then_some(kinds))
+    })?;
+    // A record that its process took along cannot be told, but that there was one can.
+    ensure!(matches!(kinds[0].as_str(), "hold" | "error"), "the log begins with {kinds:?}");
+    Ok(())
+}
+
 fn tracing(guard: &mut Guard) -> Result<()> {
     let mut bystander = Bystander::start()?;
     // 101 is ptrace, 16 attaches and 17 lets go.

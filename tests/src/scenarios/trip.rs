@@ -11,12 +11,13 @@ use super::{
 use crate::{
     guard::{Guard, Tier},
     patience::never,
+    setting::Setting,
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let trip = |name: &str, run: fn(&mut Guard) -> Result<()>| Scenario {
         name: name.to_owned(),
-        run: Run::Guard(Tier::Trip, Box::new(run)),
+        run: Run::Guard(Tier::Trip, Setting::Usual, Box::new(run)),
     };
     vec![
         trip("trip_stops_a_watched_program_before_its_first_instruction", exec),

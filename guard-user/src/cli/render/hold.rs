@@ -58,7 +58,7 @@ fn headline(page: &mut Page<'_>, hold: &Hold) {
     let act = match hold.context {
         HoldContext::Held => format!("{who} wants to {phrase}"),
         HoldContext::Denied => format!("{who} wanted to {phrase} and was refused"),
-        HoldContext::Tripped if is_exec(hold) => format!("trip: {who} wants to {phrase}"),
+        HoldContext::Tripped if hold.operation.op == Op::Exec.name() => format!("trip: {who} wants to {phrase}"),
         HoldContext::Tripped => format!("trip: {who} has done this already: {phrase}"),
     };
     page.line(&format!("{} {state}: {act}", look.paint(Tone::Strong, &shown(&hold.id))));
@@ -109,13 +109,11 @@ fn how(hold: &Hold) -> &'static str {
         (HoldContext::Denied, _) => {
             "denied at once, since this call cannot wait; approval lets one try of the same through"
         }
-        (HoldContext::Tripped, _) if is_exec(hold) => "trip: stopped before the first instruction of the new program",
+        (HoldContext::Tripped, _) if hold.operation.op == Op::Exec.name() => {
+            "trip: stopped before the first instruction of the new program"
+        }
         (HoldContext::Tripped, _) => "trip: it HAS ALREADY HAPPENED; the agent was stopped right after it",
     }
-}
-
-fn is_exec(hold: &Hold) -> bool {
-    [Op::Exec.name(), Op::ExecVerify.name()].contains(&hold.operation.op.as_str())
 }
 
 fn decision(page: &mut Page<'_>, hold: &Hold) {

@@ -34,7 +34,6 @@ pub(crate) fn phrase(op: &str) -> String {
         Op::Signal => "send a signal to a process outside the agent",
         Op::Ptrace => "look into or change another process",
         Op::IoUring => "set up io_uring",
-        Op::ExecVerify => "run a program whose arguments changed after they were judged",
     }
     .to_owned()
 }
@@ -83,6 +82,9 @@ pub(crate) fn outcome(outcome: Outcome, context: HoldContext) -> &'static str {
         (Outcome::Killed, _) => "killed: the process was ended by this decision",
         (Outcome::Died, _) => "died: the process ended before the decision reached it",
         (Outcome::Expired, _) => "expired: the permission was not used in time and is void",
+        (Outcome::Unknown, _) => {
+            "unknown: the kernel's notice was lost; the operation went on, or its process ended first"
+        }
     }
 }
 

@@ -93,8 +93,7 @@ pub(crate) fn object(view: &OperationView) -> String {
             format!("{}{between}{}", quoted(&view.path), quoted(&view.other_path))
         }
     };
-    if !view.argv.is_empty() && (view.op == Op::Exec.name() || view.op == Op::ExecVerify.name() || view.path.is_empty())
-    {
+    if !view.argv.is_empty() && (view.op == Op::Exec.name() || view.path.is_empty()) {
         command_line(&view.argv)
     } else if !view.address.is_empty() {
         shown(&view.address)

@@ -1,5 +1,7 @@
 //! Agents as the core sees them: tagging, suspending, killing, new rules.
 
+use guard_common::table::AGENTS_MAX;
+
 use super::{Act, Answer, Core, Effect, Request, Tag, TagRequest, Target, Token, problem};
 use crate::{
     agents::Agent,
@@ -52,6 +54,13 @@ impl Core {
             Ok(judge) => judge,
             Err(message) => return self.reply(token, problem(ProblemKind::BadRequest, message)),
         };
+        if self.is_full() {
+            let message = format!(
+                "{AGENTS_MAX} agents are tagged, and the kernel programs tell no more apart. `guardctl agents` lists \
+                 them and `guardctl untag` makes room; one that `guardctl run` started goes when its last process ends."
+            );
+            return self.reply(token, problem(ProblemKind::BadRequest, message));
+        }
         if let Target::Adopt { cgroup } = &request.target {
             let nested = |agent: &&Agent| within(cgroup, &agent.cgroup) || within(&agent.cgroup, cgroup);
             let other = self.agents.iter().find(nested).map(Agent::id);
@@ -112,6 +121,18 @@ impl Core {
         self.emit(Effect::Untag { cgroup: agent.cgroup, cgroup_id: agent.cgroup_id, policy: agent.policy });
         self.save();
         self.reply_logged(token, Answer::Done);
+    }
+
+    pub(super) fn agents_ended(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if self.holds.live().any(|hold| hold.agent == Some(*number)) {
+                continue;
+            }
+            self.log_agent(Kind::AgentEnded, *number, "guardd".to_owned());
+            let Some(agent) = self.agents.remove(*number) else { continue };
+            self.emit(Effect::EndAgent { cgroup_id: agent.cgroup_id, policy: agent.policy });
+        }
+        self.save();
     }
 
     /// The kernel acts first; the log tells what happened afterwards, in [`Core::acted`].

@@ -13,10 +13,10 @@ use crate::{
     daemon::{
         circumstances::Question,
         record::{Kind, Record},
-        rulebook::Ruling,
+        rulebook::{Judged, Ruling},
         scope,
     },
-    holds::{Facts, Hold, Stage},
+    holds::{Ending, Facts, Hold, Stage},
     operation::{Context, HoldName, Operation},
 };
 
@@ -28,6 +28,7 @@ const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 impl Core {
     pub(super) fn candidate(&mut self, mut operation: Box<Operation>) {
         let name = operation.name;
+        self.unreadable.remove(&name.key);
         if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
             return;
         }
@@ -40,13 +41,17 @@ impl Core {
                 return;
             }
             // The restarted call resolved to something else: what was decided was about the old one.
-            self.finish(number, Outcome::Expired, "became another operation");
+            self.end_unheard(number, Ending::Became);
         }
         self.count(&mut operation);
-        let (agent, ruling) = self.judge(&operation);
-        let Some(ruling) = ruling else {
-            self.log_observed(&operation);
-            return self.clear(&operation);
+        let (agent, judged) = self.judge(&operation);
+        let ruling = match judged {
+            Judged::Stop(ruling) => ruling,
+            Judged::WouldStop(ruling) => {
+                self.would_stop(&operation, agent, &ruling);
+                return self.clear(&operation);
+            }
+            Judged::Clear => return self.clear(&operation),
         };
         match ruling.action {
             Action::Allow => self.clear(&operation),
@@ -76,9 +81,22 @@ impl Core {
     }
 
     pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
+        if !self.unreadable.insert(key) {
+            return;
+        }
         self.counts.undecodable += 1;
         let mut record = Record::new(Kind::Error);
         record.note = format!("hold of task {} (slot {}) stays stopped: {error}", key.id, key.slot);
+        self.log(record, false);
+    }
+
+    pub(super) fn missed(&mut self, tgid: u32) {
+        self.counts.missed += 1;
+        let mut record = Record::new(Kind::Error);
+        record.pid = Some(tgid);
+        record.note = "an operation of this process was refused, and the process ended before it was known which; \
+                       nothing was let through"
+            .to_owned();
         self.log(record, false);
     }
 
@@ -86,27 +104,14 @@ impl Core {
     pub(super) fn facts(&mut self, name: HoldName, facts: Box<Facts>) {
         let Some(number) = self.holds.named(name) else { return };
         let Some(hold) = self.holds.get_mut(number) else { return };
-        let start_ticks = facts.start_ticks;
         hold.facts = Some(facts);
         if hold.stage != Stage::Pending {
             return;
         }
-        let Some(hold) = self.holds.get(number) else { return };
-        let covering = start_ticks.and_then(|ticks| {
-            self.allowances.iter_mut().find(|allowance| {
-                allowance.start_ticks == Some(ticks)
-                    && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
-            })
-        });
-        if let Some(allowance) = covering {
-            if allowance.threads.len() < 1_024 {
-                allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
-            }
-            let decision = allowance.decision_about_more(self.now);
+        if let Some(decision) = self.covering(number) {
             return self.cover(number, decision);
         }
-        let record = self.record_of(Kind::Hold, number);
-        self.log(record, false);
+        self.log_hold(number);
     }
 
     pub(super) fn blast(&mut self, name: HoldName, blast: Option<api::Blast>) {
@@ -130,7 +135,7 @@ impl Core {
     }
 
     /// Without an agent, or with doubt the rules do not clear, nothing is ever released by itself.
-    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Option<Ruling>) {
+    fn judge(&mut self, operation: &Operation) -> (Option<u64>, Judged) {
         if let Some(agent) = self.agents.by_cgroup(operation.agent) {
             return (Some(agent.number), agent.judge.judge(operation));
         }
@@ -141,7 +146,21 @@ impl Core {
             text: "The task is tagged, but guardd does not know its agent, so no rule can clear it.".to_owned(),
             reversibility: Reversibility::Irreversible,
         };
-        (None, Some(ruling))
+        (None, Judged::Stop(ruling))
+    }
+
+    /// A rule that only observes: counted and in the log, and nothing else happens.
+    fn would_stop(&mut self, operation: &Operation, agent: Option<u64>, ruling: &Ruling) {
+        self.counts.would_hold += 1;
+        let mut record = self.record_about(Kind::WouldHold, operation, agent, ruling);
+        record.note = match ruling.action {
+            Action::Allow => "the rule only observes",
+            Action::Hold => "the rule only observes; enforced, it would hold this",
+            Action::Deny => "the rule only observes; enforced, it would deny this",
+            Action::Kill => "the rule only observes; enforced, it would kill the agent",
+        }
+        .to_owned();
+        self.log(record, false);
     }
 
     fn clear(&mut self, operation: &Operation) {
@@ -172,7 +191,7 @@ impl Core {
             .find(|allowance| allowance.knows(&operation) && allowance.matches(&operation, agent, &ruling.rule))
             .map(|allowance| allowance.decision_about_more(self.now))
             .or_else(|| self.same_call(&operation));
-        let tripped = operation.context == Context::Tripped && !matches!(operation.op, Op::Exec | Op::ExecVerify);
+        let tripped = operation.context == Context::Tripped && operation.op != Op::Exec;
         let number = self.insert(operation, agent, ruling);
         if let Some(decision) = covering {
             return self.cover(number, decision);
@@ -220,6 +239,9 @@ impl Core {
             facts: None,
             blast: None,
             stops: operation.stops,
+            logged: false,
+            tally: self.tally,
+            ending: None,
             decision: None,
             outcome: None,
             operation,

@@ -12,7 +12,7 @@ use super::{Allowance, Answer, CONTINUE_EVERY, Core, Effect, GRANT_LIFE, Queued,
 use crate::{
     api::{self, Outcome, ProblemKind, Scope, Verdict},
     daemon::{clock::Now, record::Kind},
-    holds::Stage,
+    holds::{Hold, Stage},
     operation::Context,
 };
 
@@ -86,8 +86,7 @@ impl Core {
     fn approve(&mut self, number: u64, decision: api::Decision, token: Option<Token>) {
         let Some(hold) = self.holds.get_mut(number) else { return };
         hold.decision = Some(decision);
-        let record = self.record_of(Kind::Decision, number);
-        let seq = self.log(record, true);
+        let seq = self.log_decision(number);
         if let Some(hold) = self.holds.get_mut(number) {
             hold.stage = Stage::Recording { seq };
         }
@@ -119,6 +118,7 @@ impl Core {
         };
         let deadline = now + life;
         hold.stage = Stage::Granted { deadline, next };
+        hold.tally = self.tally;
         self.remember(number);
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
         if next.is_some() {
@@ -149,6 +149,7 @@ impl Core {
             Context::Held => {
                 let deadline = now + GRANT_LIFE;
                 hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
+                hold.tally = self.tally;
                 self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
                 self.emit(Effect::Continue { tgid });
             }
@@ -161,8 +162,7 @@ impl Core {
             }
         }
         self.remember(number);
-        let record = self.record_of(Kind::Decision, number);
-        self.log(record, true);
+        self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
         if context == Context::Denied {
             self.finish(number, Outcome::Refused, "");
@@ -174,8 +174,7 @@ impl Core {
         let Some(hold) = self.holds.get_mut(number) else { return };
         hold.decision = Some(decision);
         hold.stage = Stage::Killing;
-        let record = self.record_of(Kind::Decision, number);
-        self.log(record, true);
+        self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
     }
 
@@ -209,6 +208,38 @@ impl Core {
         if self.allowances.len() > ALLOWANCES {
             self.allowances.pop_front();
         }
+        self.cover_waiting(tgid);
+    }
+
+    /// Other threads of the process may wait for the same decision: which of them asked first changes nothing.
+    fn cover_waiting(&mut self, tgid: u32) {
+        let waiting = |hold: &&Hold| hold.operation.tgid == tgid && hold.stage == Stage::Pending;
+        let waiting: Vec<u64> = self.holds.live().filter(waiting).map(|hold| hold.number).collect();
+        for number in waiting {
+            if let Some(decision) = self.covering(number) {
+                self.cover(number, decision);
+            }
+        }
+    }
+
+    /// The decision about its process that a hold is covered by, once it is known which process it is.
+    pub(super) fn covering(&mut self, number: u64) -> Option<api::Decision> {
+        let hold = self.holds.get(number)?;
+        let ticks = hold.facts.as_ref()?.start_ticks?;
+        let allowance = self.allowances.iter_mut().find(|allowance| {
+            allowance.start_ticks == Some(ticks) && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
+        })?;
+        if !allowance.knows(&hold.operation) && allowance.threads.len() < 1_024 {
+            allowance.threads.push((hold.operation.tid, hold.operation.start_boottime));
+        }
+        Some(allowance.decision_about_more(self.now))
+    }
+
+    /// Answers the number of the line, which also says who wanted what.
+    fn log_decision(&mut self, number: u64) -> u64 {
+        let record = self.record_of(Kind::Decision, number);
+        self.was_logged(number);
+        self.log(record, true)
     }
 
     pub(super) fn reply(&mut self, token: Token, answer: Answer) {

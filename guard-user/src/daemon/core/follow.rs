@@ -9,7 +9,7 @@ use crate::{
         clock::{MILLISECOND, SECOND},
         record::Kind,
     },
-    holds::Stage,
+    holds::{Ending, Stage, Tally},
     operation::{Context, HoldName},
 };
 
@@ -37,6 +37,7 @@ impl Core {
     }
 
     pub(super) fn gone(&mut self, name: HoldName) {
+        self.unreadable.remove(&name.key);
         self.cleared.retain(|key, cleared| *key != name.key || cleared.hold != name.hold);
         if let Some(number) = self.holds.named(name) {
             self.died(number);
@@ -111,24 +112,9 @@ impl Core {
     fn tick_hold(&mut self, number: u64, now: u64) {
         let Some(hold) = self.holds.get_mut(number) else { return };
         let Stage::Granted { deadline, next } = hold.stage else { return };
-        let (name, tgid) = (hold.operation.name, hold.operation.tgid);
-        let verdict = hold.decision.as_ref().map(|decision| decision.verdict);
+        let tgid = hold.operation.tgid;
         if now > deadline + GRACE {
-            if verdict != Some(Verdict::Approve) {
-                // A denial does not age: it is given again until the call comes for it.
-                let deadline = now + GRANT_LIFE;
-                hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
-                self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
-                return self.emit(Effect::Continue { tgid });
-            }
-            let waits = hold.operation.context == Context::Held;
-            self.emit(Effect::RemoveHold(name));
-            self.finish(number, Outcome::Expired, "the approval was not used in time");
-            if waits {
-                // It is stopped again at once, as a new hold.
-                self.emit(Effect::Continue { tgid });
-            }
-            return;
+            return self.end_unheard(number, Ending::Late);
         }
         if next.is_some_and(|next| next <= now) {
             hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
@@ -138,6 +124,10 @@ impl Core {
 
     /// Ends a hold: logged, published, and off the reasons its agent is frozen.
     pub(super) fn finish(&mut self, number: u64, outcome: Outcome, note: &str) {
+        // A process may end before anything could be found out about it: the log still begins with what it wanted.
+        if self.holds.get(number).is_some_and(|hold| !hold.logged) {
+            self.log_hold(number);
+        }
         let Some(hold) = self.holds.finish(number, outcome) else { return };
         let agent = hold.agent;
         let mut record = self.record_of(Kind::Outcome, number);
@@ -153,8 +143,83 @@ impl Core {
 
     fn died(&mut self, number: u64) {
         let Some(hold) = self.holds.get(number) else { return };
-        let outcome = if hold.stage == Stage::Killing { Outcome::Killed } else { Outcome::Died };
-        self.emit(Effect::RemoveHold(hold.operation.name));
-        self.finish(number, outcome, "");
+        if hold.stage == Stage::Killing {
+            self.emit(Effect::RemoveHold(hold.operation.name));
+            return self.finish(number, Outcome::Killed, "");
+        }
+        self.end_unheard(number, Ending::Died);
+    }
+
+    /// The hold is over and nobody said what became of its answer. If there was one, the edge is asked first.
+    pub(super) fn end_unheard(&mut self, number: u64, ending: Ending) {
+        let Some(hold) = self.holds.get_mut(number) else { return };
+        if !matches!(hold.stage, Stage::Granted { .. }) {
+            return self.end(number, ending, None);
+        }
+        hold.ending = Some(ending);
+        let (name, operation) = (hold.operation.name, &hold.operation);
+        let (tgid, tid, start_boottime) = (operation.tgid, operation.tid, operation.start_boottime);
+        self.emit(Effect::Settle { number, name, tgid, tid, start_boottime });
+    }
+
+    /// An answer leaves the kernel when it is used, when it is void, which is counted, or with its thread. Where no
+    /// notice was lost, what was not said did not happen.
+    pub(super) fn settled(&mut self, number: u64, waits: bool, lives: bool, tally: Tally) {
+        let Some(hold) = self.holds.get(number).filter(|hold| hold.live()) else { return };
+        let Some(ending) = hold.ending else { return };
+        let verdict = hold.decision.as_ref().map(|decision| decision.verdict);
+        let known = if waits || tally.lost == hold.tally.lost {
+            None
+        } else if lives && tally.voided == hold.tally.voided {
+            let used = if verdict == Some(Verdict::Approve) { Outcome::Released } else { Outcome::Refused };
+            Some((used, "the kernel's notice was lost; the answer is gone and was not void, so it was used"))
+        } else if verdict == Some(Verdict::Approve) {
+            Some((Outcome::Unknown, "the kernel's notice was lost: it went on, or did not come to it"))
+        } else {
+            None
+        };
+        if ending == Ending::Late && verdict != Some(Verdict::Approve) && known.is_none() {
+            return self.deny_again(number);
+        }
+        self.end(number, ending, known);
+    }
+
+    /// A denial does not age: it is given again until the call comes for it.
+    fn deny_again(&mut self, number: u64) {
+        let (now, tally) = (self.now.boottime, self.tally);
+        let Some(hold) = self.holds.get_mut(number) else { return };
+        let (name, tgid) = (hold.operation.name, hold.operation.tgid);
+        let deadline = now + GRANT_LIFE;
+        hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
+        (hold.tally, hold.ending) = (tally, None);
+        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
+        self.emit(Effect::Continue { tgid });
+    }
+
+    /// `known` is what became of it, where that is not what the ending says.
+    fn end(&mut self, number: u64, ending: Ending, known: Option<(Outcome, &str)>) {
+        let Some(hold) = self.holds.get(number) else { return };
+        let (name, tgid) = (hold.operation.name, hold.operation.tgid);
+        let waits = hold.operation.context == Context::Held;
+        let (outcome, note) = known.unwrap_or(match ending {
+            Ending::Late => (Outcome::Expired, "the approval was not used in time"),
+            Ending::Became => (Outcome::Expired, "became another operation"),
+            Ending::Died => (Outcome::Died, ""),
+        });
+        match ending {
+            Ending::Late => {
+                self.emit(Effect::RemoveHold(name));
+                self.finish(number, outcome, note);
+                if waits {
+                    // If it was not used, it is stopped again at once, as a new hold.
+                    self.emit(Effect::Continue { tgid });
+                }
+            }
+            Ending::Became => self.finish(number, outcome, note),
+            Ending::Died => {
+                self.emit(Effect::RemoveHold(name));
+                self.finish(number, outcome, note);
+            }
+        }
     }
 }

@@ -3,7 +3,10 @@
 use super::{Core, Effect, Then};
 use crate::{
     api::{self, ProblemKind},
-    daemon::record::{Kind, Record},
+    daemon::{
+        record::{Kind, Record},
+        rulebook::Ruling,
+    },
     holds::Stage,
     operation::Operation,
 };
@@ -103,45 +106,54 @@ impl Core {
         }
     }
 
-    /// A line about an operation that goes on, where a rule would have stopped it if it did more than observe.
-    pub(super) fn log_observed(&mut self, operation: &Operation) {
-        let Some(agent) = self.agents.by_cgroup(operation.agent) else { return };
-        let Some(ruling) = agent.judge.observed(operation) else { return };
-        let mut record = Record::new(Kind::WouldHold);
-        record.agent = agent.id();
-        record.agent_name = agent.name.clone();
-        record.cgroup = agent.cgroup.clone();
-        record.by = format!("rule {}", ruling.rule);
-        record.note = format!("would {}", ruling.action.name());
-        record.rule = ruling.rule;
-        record.reversibility = Some(ruling.reversibility);
-        record.operation = Some(super::view::operation(operation));
-        record.pid = Some(operation.tgid);
-        record.tid = Some(operation.tid);
-        record.uid = Some(operation.uid);
+    /// Says who wants what. Later lines about the hold repeat it, and change nothing of it.
+    pub(super) fn log_hold(&mut self, number: u64) {
+        let record = self.record_of(Kind::Hold, number);
         self.log(record, false);
+        self.was_logged(number);
     }
 
-    /// A line about a hold as it stands.
-    pub(super) fn record_of(&self, kind: Kind, number: u64) -> Record {
+    pub(super) fn was_logged(&mut self, number: u64) {
+        if let Some(hold) = self.holds.get_mut(number) {
+            hold.logged = true;
+        }
+    }
+
+    /// A line about an operation and what the rules say of it.
+    pub(super) fn record_about(
+        &self,
+        kind: Kind,
+        operation: &Operation,
+        agent: Option<u64>,
+        ruling: &Ruling,
+    ) -> Record {
         let mut record = Record::new(kind);
-        let Some(hold) = self.holds.get(number) else { return record };
-        let operation = &hold.operation;
-        record.hold = hold.id();
-        if let Some(agent) = hold.agent.and_then(|agent| self.agents.get(agent)) {
+        if let Some(agent) = agent.and_then(|agent| self.agents.get(agent)) {
             record.agent = agent.id();
+            record.agent_name = agent.name.clone();
             record.cgroup = agent.cgroup.clone();
         }
-        record.agent_name = hold.agent_name.clone();
-        record.rule = hold.ruling.rule.clone();
-        record.reversibility = Some(hold.ruling.reversibility);
+        record.rule = ruling.rule.clone();
+        record.reversibility = Some(ruling.reversibility);
         record.operation = Some(super::view::operation(operation));
         let target = &operation.target;
         record.object = (target.ino != 0).then(|| [u64::from(target.dev), target.ino, u64::from(target.generation)]);
         record.pid = Some(operation.tgid);
         record.tid = Some(operation.tid);
         record.uid = Some(operation.uid);
-        record.processes = hold.facts.as_ref().map(|facts| facts.processes.clone()).unwrap_or_default();
+        record.processes = vec![super::view::actor(operation)];
+        record
+    }
+
+    /// A line about a hold as it stands.
+    pub(super) fn record_of(&self, kind: Kind, number: u64) -> Record {
+        let Some(hold) = self.holds.get(number) else { return Record::new(kind) };
+        let mut record = self.record_about(kind, &hold.operation, hold.agent, &hold.ruling);
+        record.hold = hold.id();
+        record.agent_name = hold.agent_name.clone();
+        if let Some(facts) = hold.facts.as_ref().filter(|facts| !facts.processes.is_empty()) {
+            record.processes = facts.processes.clone();
+        }
         record.blast = hold.blast.clone();
         if let Some(decision) = &hold.decision {
             record.verdict = Some(decision.verdict);

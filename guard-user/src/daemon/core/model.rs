@@ -112,6 +112,11 @@ impl Model {
                         self.held.remove(&name.key);
                     }
                 }
+                Effect::Settle { number, name, .. } => {
+                    let waits = self.held.get(&name.key).is_some_and(|(_, hold)| *hold == name.hold);
+                    let (lives, tally) = (true, crate::holds::Tally::default());
+                    self.input(Input::Settled { number, waits, lives, tally });
+                }
                 Effect::KillProcess { tgid } => self.kill(tgid),
                 Effect::Audit { record, .. } => {
                     if let (crate::daemon::record::Kind::Decision, Some(verdict)) = (record.kind, record.verdict) {
@@ -155,8 +160,9 @@ impl Model {
                 let approved = grant.verdict == APPROVE;
                 if approved && file != 3 {
                     let named = |name: &&String| self.names.get(*name) == Some(&(key, hold));
-                    let verdict = self.finals.iter().find(|(name, _)| named(name)).map(|(_, verdict)| *verdict);
-                    assert_eq!(verdict, Some(Verdict::Approve), "released without an approval");
+                    // After a restart the same hold has another id, and a person may decide anew.
+                    let mut verdicts = self.finals.iter().filter(|(name, _)| named(name)).map(|(_, verdict)| *verdict);
+                    assert!(verdicts.any(|verdict| verdict == Verdict::Approve), "released without an approval");
                 }
                 let name = HoldName { key, hold };
                 return self.input(Input::Consumed { name, approved });

@@ -6,7 +6,7 @@ use super::{Answer, Request, Target, Token};
 use crate::{
     api,
     daemon::{record::Record, rulebook::Rulebook, state::Saved},
-    holds::Facts,
+    holds::{Facts, Tally},
     operation::{HoldName, Operation},
     rules::lower::Tables,
 };
@@ -20,11 +20,26 @@ pub enum Input {
         key: HoldKey,
         error: String,
     },
+    /// A call of this process was refused, and its record was gone before it could be read.
+    Missed {
+        tgid: u32,
+    },
     HeldAgain(HoldName),
     /// The grant of this hold was used.
     Consumed {
         name: HoldName,
         approved: bool,
+    },
+    /// What the kernel has counted by now.
+    Counted(Tally),
+    /// Answer to [`Effect::Settle`].
+    Settled {
+        number: u64,
+        /// It still stands in the kernel's map, so its answer was not used.
+        waits: bool,
+        /// The very thread lives.
+        lives: bool,
+        tally: Tally,
     },
     /// The task of this hold is gone.
     Gone(HoldName),
@@ -59,7 +74,9 @@ pub enum Input {
         by: String,
         result: Result<(String, u64), String>,
     },
-    /// An agent of an earlier guardd whose cgroup still stands.
+    /// These agents have no process any more, and their cgroups are removed.
+    AgentsEnded(Vec<u64>),
+    /// An agent of an earlier guardd, unless another cgroup took the place of its own.
     Restored(Box<crate::daemon::state::SavedAgent>),
     /// Answer to [`Effect::Act`].
     Acted {
@@ -103,6 +120,14 @@ pub enum Effect {
         tgid: u32,
     },
     RemoveHold(HoldName),
+    /// Find out what is known of a hold whose answer nobody saw used.
+    Settle {
+        number: u64,
+        name: HoldName,
+        tgid: u32,
+        tid: u32,
+        start_boottime: u64,
+    },
     /// Tell when this process ends.
     Watch {
         tgid: u32,
@@ -119,6 +144,11 @@ pub enum Effect {
     Tag(Box<Tag>),
     Untag {
         cgroup: String,
+        cgroup_id: u64,
+        policy: u32,
+    },
+    /// The kernel forgets an agent of which nobody lives.
+    EndAgent {
         cgroup_id: u64,
         policy: u32,
     },

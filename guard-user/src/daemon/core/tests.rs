@@ -1,5 +1,7 @@
 //! Inputs in, effects out: what the core does in each situation.
 
+mod ends;
+
 use guard_common::{
     grant::{APPROVE, DENY},
     record::HoldKey,
@@ -13,7 +15,7 @@ use crate::{
         scope::Root,
         testing::{Book, about, at, core, core_with, unlink},
     },
-    holds::Facts,
+    holds::{Facts, Tally},
     operation::{Context, HoldName},
 };
 
@@ -22,15 +24,25 @@ struct Bench {
     core: Core,
     now: u64,
     seen: Vec<Effect>,
+    /// What the edge finds when it is asked: does the hold wait, does its thread live, what is counted.
+    kernel: (bool, bool, Tally),
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { core: core(), now: 1, seen: Vec::new() }
+        Self { core: core(), now: 1, seen: Vec::new(), kernel: (false, true, Tally::default()) }
     }
 
     fn input(&mut self, input: Input) {
         self.seen = self.core.handle(at(self.now), input);
+        let settle = self.seen.iter().find_map(|effect| match effect {
+            Effect::Settle { number, .. } => Some(*number),
+            _other => None,
+        });
+        if let Some(number) = settle {
+            let (waits, lives, tally) = self.kernel;
+            self.seen.append(&mut self.core.handle(at(self.now), Input::Settled { number, waits, lives, tally }));
+        }
     }
 
     fn candidate(&mut self, operation: &Operation) {
@@ -143,6 +155,27 @@ fn without_a_log_nothing_is_approved_and_denying_and_killing_still_work() {
 }
 
 #[test]
+fn a_decision_for_the_process_covers_its_threads_that_wait_already() {
+    let mut bench = Bench::new();
+    let first = unlink(7, "/hold/data/a");
+    let mut other = unlink(7, "/hold/data/b");
+    let mut elsewhere = unlink(7, "/hold/else");
+    (other.tid, other.name.key.id) = (17, 17);
+    (elsewhere.tid, elsewhere.name.key.id) = (18, 18);
+    for operation in [&first, &other, &elsewhere] {
+        bench.candidate(operation);
+        bench.facts(operation, "/hold/data");
+    }
+    bench.decide("h1", Verdict::Approve, Scope::Process);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE], "the decision itself");
+    assert_eq!(bench.logged(), [Kind::Decision], "about the thread that waits below the root");
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.core.holds.pending(None), 1, "another place is asked about");
+}
+
+#[test]
 fn a_decision_for_the_process_covers_its_threads_below_the_root_and_nothing_else() {
     let mut bench = Bench::new();
     let first = unlink(7, "/hold/data/a");
@@ -186,38 +219,6 @@ fn a_decision_for_the_process_covers_its_threads_below_the_root_and_nothing_else
 }
 
 #[test]
-fn a_call_that_resolves_to_something_else_is_a_new_hold_and_the_approval_is_dropped() {
-    let mut bench = Bench::new();
-    bench.candidate(&unlink(7, "/hold/a"));
-    bench.decide("h1", Verdict::Approve, Scope::Once);
-    let mut other = unlink(7, "/hold/b");
-    other.name.hold = 2_000;
-    bench.candidate(&other);
-    assert_eq!(bench.outcome(1), Some(Outcome::Expired));
-    bench.flush();
-    assert!(bench.grants().is_empty());
-    assert_eq!(bench.core.holds.pending(None), 1);
-}
-
-#[test]
-fn an_approval_that_is_not_used_in_time_expires_and_a_denial_does_not() {
-    for (verdict, repeated) in [(Verdict::Approve, false), (Verdict::Deny, true)] {
-        let mut bench = Bench::new();
-        bench.candidate(&unlink(7, "/hold/a"));
-        bench.decide("h1", verdict, Scope::Once);
-        bench.flush();
-        bench.now += 30;
-        bench.input(Input::Tick);
-        assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })), "woken until it is used");
-        bench.now += 10_100;
-        bench.input(Input::Tick);
-        assert_eq!(bench.outcome(1), (!repeated).then_some(Outcome::Expired));
-        assert_eq!(bench.grants().is_empty(), !repeated);
-        assert_eq!(bench.has(|effect| matches!(effect, Effect::RemoveHold(_))), !repeated);
-    }
-}
-
-#[test]
 fn a_refused_call_may_be_tried_again_after_approval_and_is_never_woken() {
     let mut bench = Bench::new();
     let mut operation = unlink(7, "/hold/a");
@@ -250,6 +251,24 @@ fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
 }
 
 #[test]
+fn what_an_observing_rule_would_hold_goes_on_and_is_logged_and_counted() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/watch/a"));
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert_eq!(bench.logged(), [Kind::WouldHold]);
+    let record = bench.seen.iter().find_map(|effect| match effect {
+        Effect::Audit { record, .. } => Some(record),
+        _other => None,
+    });
+    let record = record.expect("it was logged");
+    assert_eq!((record.rule.as_str(), record.agent.as_str(), record.pid), ("watch", "a1", Some(7)));
+    assert_eq!(record.operation.as_ref().map(|operation| operation.path.as_str()), Some("/watch/a"));
+    let status = bench.core.status();
+    assert!(status.counts.iter().any(|count| count.name == "would_hold" && count.value == 1));
+    assert_eq!(status.pending, 0);
+}
+
+#[test]
 fn a_rule_may_deny_at_once_or_kill_the_whole_agent() {
     let mut bench = Bench::new();
     bench.candidate(&unlink(7, "/deny/a"));
@@ -276,7 +295,7 @@ fn holds_of_an_earlier_guardd_stand_again_and_numbers_go_on() {
     assert_eq!(core.hold_views(false)[0].id, "h13");
     drop(core.handle(at(2), Input::Consumed { name: unlink(7, "/hold/a").name, approved: true }));
     assert_eq!(core.hold_views(true)[0].outcome, Some(Outcome::Released));
-    assert_eq!(core.seq, 42);
+    assert_eq!(core.seq, 43, "who wanted what, and what became of it");
 }
 
 #[test]
@@ -326,21 +345,6 @@ fn a_script_and_its_interpreter_are_one_call_though_the_program_is_stopped_twice
     let granted = HoldName { key: HoldKey { id: 7, slot: 0 }, hold: 2_000 };
     bench.input(Input::Consumed { name: granted, approved: true });
     assert_eq!(bench.outcome(3), Some(Outcome::Released));
-}
-
-#[test]
-fn what_a_rule_only_observes_goes_on_and_is_in_the_log() {
-    let mut bench = Bench::new();
-    bench.candidate(&unlink(7, "/watch/x"));
-    let record = bench.seen.iter().find_map(|effect| match effect {
-        Effect::Audit { record, .. } => Some(record),
-        _ => None,
-    });
-    let record = record.expect("a line");
-    assert_eq!((record.kind, record.rule.as_str(), record.note.as_str()), (Kind::WouldHold, "watch", "would hold"));
-    assert!(bench.seen.iter().any(|effect| matches!(effect, Effect::Grant { .. })), "it goes on: {:?}", bench.seen);
-    bench.candidate(&unlink(8, "/free/x"));
-    assert!(!bench.seen.iter().any(|effect| matches!(effect, Effect::Audit { .. })), "{:?}", bench.seen);
 }
 
 #[test]

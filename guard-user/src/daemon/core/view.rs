@@ -22,7 +22,9 @@ impl Core {
         let named = [
             ("cleared", counts.cleared),
             ("covered", counts.covered),
+            ("would_hold", counts.would_hold),
             ("undecodable", counts.undecodable),
+            ("missed", counts.missed),
             ("unknown_agent", counts.unknown_agent),
             ("refused_peers", counts.refused_peers),
             ("grant_failed", counts.grant_failed),
@@ -138,7 +140,7 @@ fn words(hold: &Hold) -> String {
 }
 
 /// The acting process as far as the kernel told, while nothing more is known.
-fn actor(operation: &Operation) -> api::Process {
+pub(super) fn actor(operation: &Operation) -> api::Process {
     api::Process {
         pid: operation.tgid,
         ppid: 0,
@@ -207,7 +209,6 @@ fn detail(operation: &Operation) -> String {
         Op::Signal => format!("signal {first} to pid {second}"),
         Op::Ptrace => format!("of pid {second}"),
         Op::Mount => format!("mount flags {first:#x}"),
-        Op::ExecVerify => "the program is not the one that was judged".to_owned(),
         Op::Unlink
         | Op::Rmdir
         | Op::Link

@@ -8,13 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guard_common::op::Op;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstatfs, openat, openat2, statx},
 };
 
-use crate::{api, holds::Facts, operation::Operation, text::lossy};
+use crate::{
+    api,
+    daemon::scope::{self, Fate},
+    holds::Facts,
+    operation::Operation,
+    text::lossy,
+};
 
 /// Entries and time after which the count says "at least".
 const ENTRIES: u64 = 20_000;
@@ -31,30 +36,14 @@ pub fn count(operation: &Operation, facts: &Facts) -> Option<api::Blast> {
         return None;
     }
     let directory = operation.target.mode & 0o170_000 == 0o040_000;
-    match operation.op {
-        Op::Unlink | Op::Rmdir => match &facts.root {
+    match scope::fate(operation.op) {
+        Fate::Removed => match &facts.root {
             Some(root) if root.named => tree(operation, &root.path),
             Some(_) | None => Some(alone(operation, directory)),
         },
-        Op::Rename if directory => tree(operation, &operation.path),
-        Op::Rename | Op::Truncate | Op::OpenWrite => Some(alone(operation, directory)),
-        Op::Link
-        | Op::Symlink
-        | Op::Mknod
-        | Op::Chmod
-        | Op::Chown
-        | Op::OpenRead
-        | Op::Exec
-        | Op::Connect
-        | Op::Mount
-        | Op::MoveMount
-        | Op::Umount
-        | Op::PivotRoot
-        | Op::Ioctl
-        | Op::Signal
-        | Op::Ptrace
-        | Op::IoUring
-        | Op::ExecVerify => None,
+        Fate::Moved if directory => tree(operation, &operation.path),
+        Fate::Moved | Fate::Emptied => Some(alone(operation, directory)),
+        Fate::Kept | Fate::NoPlace => None,
     }
 }
 

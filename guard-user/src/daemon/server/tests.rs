@@ -1,5 +1,7 @@
 //! The real server and loop on a real socket, with a kernel made of maps.
 
+mod lost;
+
 use std::{path::Path, process::Child, time::Duration};
 
 use guard_common::{
@@ -208,20 +210,6 @@ fn a_denial_kills_nothing_and_a_kill_ends_the_process() {
         assert_eq!(status, 200);
         bench.until("/v1/holds/h1", |hold| hold["outcome"] == "killed").await;
         assert!(!child.wait().expect("it ended").success());
-    });
-}
-
-#[test]
-fn a_hold_whose_notice_was_lost_is_found() {
-    with_daemon(async |bench| {
-        let agent = bench.tag().await;
-        let pid = std::process::id();
-        {
-            let mut maps = bench.kernel.maps();
-            maps.records.insert(HoldKey { id: pid, slot: 0 }, record(agent, pid, "/hold/a"));
-            maps.notices_lost = 1;
-        }
-        bench.until("/v1/holds", |holds| holds[0]["id"] == "h1").await;
     });
 }
 
