@@ -19,8 +19,10 @@ pub struct Agent {
     pub block: OpSet,
     pub policy: u32,
     pub pad: u32,
-    /// Bits by [`name_bit`] of every name in `NAMES`: a name whose bit is not set is not there.
+    /// Bits by [`name_bit`] of the names in `NAMES`: a name whose bit is not set is not there.
     pub name_bits: u64,
+    /// The same, of names that are programs and nothing else. They are many, and only an exec asks for them.
+    pub exec_bits: u64,
 }
 
 /// Agents the kernel programs can tell apart.
@@ -110,7 +112,7 @@ pub struct AddressKey {
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 40);
+    assert!(size_of::<Agent>() == 48);
     assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);

@@ -52,7 +52,7 @@ pub(crate) static PATHS: LpmTrie<PathKey, PathValue> = LpmTrie::with_max_entries
 
 /// Prefilter: names.
 #[map]
-pub(crate) static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(16_384, NO_PREALLOC);
+pub(crate) static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(262_144, NO_PREALLOC);
 
 /// Prefilter: ports.
 #[map]

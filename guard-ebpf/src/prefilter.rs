@@ -1,7 +1,7 @@
 //! Could a rule match this? May err towards yes, never towards no.
 
 use guard_common::{
-    op::OpSet,
+    op::{Op, OpSet},
     record::{PATH_MAX, doubt},
     table::{Agent, PREFIX_MAX, PathValue, name_bit},
 };
@@ -63,7 +63,8 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
     if known.0 & ops != 0 {
         return Some(true);
     }
-    if agent.name_bits == 0 {
+    let bits = name_bits(agent, ops);
+    if bits == 0 {
         return Some(false);
     }
     let len: u32 = load(dentry, offset!(dentry_name_len));
@@ -72,8 +73,15 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
         return None;
     }
     let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
-    let value = named(agent.policy, agent.name_bits, name, len, last)?;
+    let value = named(agent.policy, bits, name, len, last)?;
     Some((value.any.0 | value.last.0) & ops != 0)
+}
+
+/// The names worth looking up. Those of programs alone say nothing of directories, so what is remembered of a
+/// directory is the same with and without them.
+#[inline(always)]
+fn name_bits(agent: &Agent, ops: u64) -> u64 {
+    if ops == Op::Exec.set().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
@@ -84,7 +92,7 @@ fn walk_and_remember(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool
         return true;
     };
     let paths = state().paths;
-    let names = Names { bits: agent.name_bits, policy: agent.policy };
+    let names = Names { bits: name_bits(agent, ops), policy: agent.policy };
     let candidate = match walk(index, mount, dentry, &names) {
         Some(()) => judge_walk(index, agent, ops, mount, dentry, paths).unwrap_or(true),
         None => true,

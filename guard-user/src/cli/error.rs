@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     NotFound = 5,
     AlreadyDecided = 6,
     Denied = 7,
+    /// `check`: it would be held.
+    WouldHold = 8,
     TimedOut = 124,
     /// `run`: guard itself failed, the command was never started.
     GuardFailed = 125,

@@ -4,6 +4,7 @@
 
 mod agents;
 mod approve;
+mod check;
 mod client;
 mod completions;
 mod decide;
@@ -84,8 +85,8 @@ Exit codes:
     0  done                            5  no such hold or agent
     1  failed                          6  decided before
     2  wrong usage, bad rules file     7  denied (`wait`)
-    3  guardd is not running         124  timed out
-    4  not permitted
+    3  guardd is not running           8  would be held (`check`)
+    4  not permitted                 124  timed out
   `run` ends with the command's own code; 125 guard failed and the command was not started,
   126 it cannot be executed, 127 it was not found.
 
@@ -119,6 +120,7 @@ enum OtherVerb {
     Doctor(doctor::Arguments),
     Reload(reload::Arguments),
     Rules(rules::Arguments),
+    Check(check::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -181,6 +183,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
         OtherVerb::Rules(arguments) => rules::run(&arguments, screen),
+        OtherVerb::Check(arguments) => check::run(&arguments, screen),
         OtherVerb::Completions(arguments) => completions::run(&arguments, screen),
         OtherVerb::Man(arguments) => man::run(&arguments, screen),
     }

@@ -1,6 +1,7 @@
 //! The only place of guardctl that prints. What a thing looks like is in the files below; they make text and never
 //! print. Nothing here talks to guardd.
 
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod hold;
 pub(crate) mod list;

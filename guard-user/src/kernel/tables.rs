@@ -50,6 +50,7 @@ struct Written {
     ports: Vec<PortKey>,
     addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
     name_bits: u64,
+    exec_bits: u64,
 }
 
 impl Maps {
@@ -116,7 +117,9 @@ impl Maps {
             let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
             self.names.insert(&key, &value, 0).map_err(io_error)?;
             new.names.push(key);
-            new.name_bits |= name_bit(key.len, *last);
+            let is_program = value.any.is_empty() && value.last == Op::Exec.set();
+            let bits = if is_program { &mut new.exec_bits } else { &mut new.name_bits };
+            *bits |= name_bit(key.len, *last);
         }
         for (family, port) in &tables.ports {
             let key = PortKey { policy, family: *family, port: *port };
@@ -177,7 +180,9 @@ impl Kernel for Maps {
 
     fn set_agent(&mut self, cgroup_id: u64, mut agent: Agent) -> io::Result<()> {
         agent.policy += self.base;
-        agent.name_bits = self.written.get(&agent.policy).map_or(0, |written| written.name_bits);
+        let written = self.written.get(&agent.policy);
+        agent.name_bits = written.map_or(0, |written| written.name_bits);
+        agent.exec_bits = written.map_or(0, |written| written.exec_bits);
         self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
         self.forget()
     }

@@ -1,12 +1,16 @@
 //! What a command line says, as its program would read it. Arguments are bytes from an agent: nothing here trusts
 //! them to be text, and what could be read two ways is read as the one a rule matches.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
-use super::{syntax::Arguments, tool::Tool};
+use super::{
+    command::{Found, Line},
+    sql::{self, SqlAct},
+    syntax::Arguments,
+    tool::Tool,
+};
 
 /// Whether something matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,19 +32,31 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub struct Matcher {
     /// Any of these, each a list of words.
-    subcommands: Vec<Vec<String>>,
-    any_option: Vec<String>,
+    subcommands: Vec<Vec<Part>>,
+    any_option: Vec<Wanted>,
+    not_option: Vec<Wanted>,
     any_argument: Option<GlobSet>,
-    sql: Vec<String>,
+    keywords: Vec<String>,
+    sql: Vec<SqlAct>,
 }
 
-/// A word that is neither an option nor certainly an option's value.
-struct Word<'a> {
-    text: &'a [u8],
-    /// The option before it may have taken it.
-    may_be_value: bool,
-    /// The kernel may have cut it, and what follows is not known.
-    may_be_cut: bool,
+/// One word of a subcommand.
+#[derive(Clone, Debug)]
+enum Part {
+    Plain(String),
+    /// `delete-*`.
+    Glob(GlobMatcher),
+    /// `**`: any number of words.
+    Deep,
+}
+
+/// An option, and what its value must be.
+#[derive(Clone, Debug)]
+struct Wanted {
+    name: String,
+    value: Option<GlobMatcher>,
+    /// `--dry-run=`: it must have none.
+    bare: bool,
 }
 
 impl Matcher {
@@ -49,136 +65,166 @@ impl Matcher {
     pub(crate) fn new(arguments: &Arguments) -> Result<Self, String> {
         let mut subcommands = Vec::new();
         for text in arguments.subcommand.iter().flat_map(|many| &many.0) {
-            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            if words.is_empty() || words.iter().any(|word| word.starts_with('-')) {
+            let words: Vec<Part> = text.split_whitespace().map(Part::new).collect::<Result<_, _>>()?;
+            let only_deep = words.iter().all(|part| matches!(part, Part::Deep));
+            if only_deep || text.split_whitespace().any(|word| word.starts_with('-')) {
                 return Err(format!("`{text}` is not a subcommand such as `push` or `s3 rb`"));
             }
             subcommands.push(words);
         }
         let mut globs = GlobSetBuilder::new();
         for text in arguments.any_argument.iter().flat_map(|many| &many.0) {
-            let glob = GlobBuilder::new(text).literal_separator(false).build();
-            globs.add(glob.map_err(|error| format!("`{text}` is not a glob: {}", error.kind()))?);
+            globs.add(glob(text)?);
         }
         let globs = globs.build().map_err(|error| format!("these globs are too large: {}", error.kind()))?;
+        let options = |many: &Option<super::many::OneOrMany<super::syntax::OptionName>>| {
+            many.iter().flat_map(|many| &many.0).map(|name| Wanted::new(&name.0)).collect::<Result<Vec<_>, _>>()
+        };
         let matcher = Self {
             subcommands,
-            any_option: arguments.any_option.iter().flat_map(|many| &many.0).map(|name| name.0.clone()).collect(),
+            any_option: options(&arguments.any_option)?,
+            not_option: options(&arguments.not_option)?,
             any_argument: (!globs.is_empty()).then_some(globs),
-            sql: arguments.contains_sql.iter().flat_map(|many| &many.0).map(|word| word.0.clone()).collect(),
+            keywords: arguments.contains_sql.iter().flat_map(|many| &many.0).map(|word| word.0.clone()).collect(),
+            sql: arguments.sql.iter().flat_map(|many| many.0.clone()).collect(),
         };
         if matcher.subcommands.is_empty()
             && matcher.any_option.is_empty()
             && matcher.any_argument.is_none()
+            && matcher.keywords.is_empty()
             && matcher.sql.is_empty()
+            && matcher.not_option.is_empty()
         {
-            return Err("`argv` is empty: name a subcommand, option, argument or SQL keyword".to_owned());
+            return Err("`argv` is empty: name a subcommand, option, argument or what SQL does".to_owned());
         }
         Ok(matcher)
     }
 
     /// First words of the subcommands, for programs that are named `git-push`.
     pub(crate) fn first_words(&self) -> impl Iterator<Item = &str> {
-        self.subcommands.iter().filter_map(|words| words.first()).map(String::as_str)
+        self.subcommands.iter().filter_map(|words| match words.first() {
+            Some(Part::Plain(word)) => Some(word.as_str()),
+            Some(Part::Glob(_) | Part::Deep) | None => None,
+        })
     }
 
     /// `dashed` is the subcommand that the program's own name gives, `whole` whether `argv` is all there is.
     #[must_use]
     pub fn matches(&self, argv: &[OsString], dashed: Option<&[u8]>, tool: &Tool, whole: bool) -> Answer {
-        let (words, options) = split(argv, dashed, tool, whole);
+        let line = Line::new(argv, dashed, tool, whole);
+        let says = |wanted: &Wanted, certain: bool| {
+            line.options.iter().any(|option| (option.certain || !certain) && wanted.fits(option, tool, certain))
+        };
+        // An option that takes the effect away counts only where it is one beyond doubt.
+        if line.is_inert(tool) || self.not_option.iter().any(|wanted| says(wanted, true)) {
+            return Answer::No;
+        }
         let subcommand = match self.subcommands.is_empty() {
             true => Answer::Yes,
             false => {
-                let answers = self.subcommands.iter().map(|wanted| align(&words, wanted, whole));
+                let answers = self.subcommands.iter().map(|wanted| align(&line, wanted, whole));
                 answers.max().unwrap_or(Answer::No)
             }
         };
+        if subcommand == Answer::No {
+            return Answer::No;
+        }
         // What is not there may be in the part the kernel could not hold.
         let found = |is: bool| match (is, whole) {
             (true, _) => Answer::Yes,
             (false, true) => Answer::No,
             (false, false) => Answer::Unknown,
         };
-        let option = self.any_option.is_empty()
-            || options.iter().any(|option| self.any_option.iter().any(|wanted| same_option(option, wanted, tool)));
+        let option = self.any_option.is_empty() || self.any_option.iter().any(|wanted| says(wanted, false));
         let arguments = || argv.iter().skip(1).map(OsString::as_os_str);
         let argument = self.any_argument.as_ref().is_none_or(|globs| arguments().any(|text| globs.is_match(text)));
-        let sql = self.sql.is_empty() || arguments().any(|text| has_keyword(text, &self.sql));
-        subcommand.min(found(option)).min(found(argument)).min(found(sql))
+        let keyword = self.keywords.is_empty() || arguments().any(|text| sql::has_keyword(text, &self.keywords));
+        let query =
+            self.sql.is_empty() || arguments().any(|text| sql::acts(text).iter().any(|act| self.sql.contains(act)));
+        subcommand.min(found(option)).min(found(argument)).min(found(keyword)).min(found(query))
     }
 }
 
-/// Sorts arguments into words and options. Bundles are taken apart: `-rf` is `-r` and `-f`.
-fn split<'a>(
-    argv: &'a [OsString],
-    dashed: Option<&'a [u8]>,
-    tool: &Tool,
-    whole: bool,
-) -> (Vec<Word<'a>>, Vec<Vec<u8>>) {
-    let mut words: Vec<Word<'a>> = Vec::new();
-    let mut options = Vec::new();
-    words.extend(dashed.map(|text| Word { text, may_be_value: false, may_be_cut: false }));
-    let mut only_words = false;
-    let mut may_be_value = false;
-    let mut is_value = false;
-    let count = argv.len();
-    for (index, argument) in argv.iter().enumerate().skip(1) {
-        let text = argument.as_bytes();
-        let (was_value, might) = (std::mem::take(&mut is_value), std::mem::take(&mut may_be_value));
-        if was_value {
-            continue;
-        }
-        if only_words || text.len() < 2 || !text.starts_with(b"-") {
-            words.push(Word { text, may_be_value: might, may_be_cut: !whole && index + 1 == count });
-            continue;
-        }
-        if text == b"--" {
-            only_words = true;
-            continue;
-        }
-        let (names, has_value) = option_names(text, tool);
-        if let Some(last) = names.last().filter(|_| !has_value) {
-            // After the subcommand the same letter may mean something else: there it only may take a value.
-            let knows = words.is_empty();
-            is_value = knows && tool.value_options.iter().any(|name| name.as_bytes() == last);
-            may_be_value = !is_value && !(knows && tool.flags.iter().any(|name| name.as_bytes() == last));
-        }
-        options.extend(names);
+impl Part {
+    fn new(word: &str) -> Result<Self, String> {
+        Ok(match word {
+            "**" => Self::Deep,
+            _ if word.contains(['*', '?', '[', '{']) => Self::Glob(glob(word)?.compile_matcher()),
+            _ => Self::Plain(word.to_owned()),
+        })
     }
-    (words, options)
+
+    fn fits(&self, word: &[u8]) -> bool {
+        match self {
+            Self::Plain(text) => text.as_bytes() == word,
+            Self::Glob(glob) => glob.is_match(super::pattern::bytes_path(word)),
+            Self::Deep => true,
+        }
+    }
 }
 
-/// The options one argument stands for, and whether it brings the value of the last with it.
-fn option_names(text: &[u8], tool: &Tool) -> (Vec<Vec<u8>>, bool) {
-    let equals = text.iter().position(|byte| *byte == b'=');
-    if text.starts_with(b"--") || tool.single_dash {
-        return (vec![text[..equals.unwrap_or(text.len())].to_vec()], equals.is_some());
+impl Wanted {
+    fn new(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) if !value.is_empty() => (name, Some(glob(value)?.compile_matcher())),
+            Some((name, _)) => (name, None),
+            None => (text, None),
+        };
+        Ok(Self { name: name.to_owned(), value, bare: text.ends_with('=') })
     }
-    // A bundle may also be one letter with its value (`-C/dir`). Reading letters out of a value only adds options.
-    let letters: Vec<Vec<u8>> = text[1..].iter().map(|letter| vec![b'-', *letter]).collect();
-    let takes =
-        letters.iter().position(|name| tool.value_options.iter().any(|known| known.as_bytes() == name.as_slice()));
-    let has_value = equals.is_some() || takes.is_some_and(|index| index + 1 < letters.len());
-    (letters, has_value)
+
+    /// `exactly`: a value that only may belong to it is none.
+    fn fits(&self, option: &Found<'_>, tool: &Tool, exactly: bool) -> bool {
+        let Some(glob) = &self.value else {
+            let is_bare = !self.bare || option.value.is_none_or(<[u8]>::is_empty);
+            return is_bare && same_option(&option.name, &self.name, tool, exactly);
+        };
+        let is = |value: Option<&[u8]>| value.is_some_and(|value| glob.is_match(super::pattern::bytes_path(value)));
+        same_option(&option.name, &self.name, tool, exactly) && (is(option.value) || (!exactly && is(option.next)))
+    }
+}
+
+fn glob(text: &str) -> Result<Glob, String> {
+    let glob = GlobBuilder::new(text).literal_separator(false).build();
+    glob.map_err(|error| format!("`{text}` is not a glob: {}", error.kind()))
 }
 
 /// Is `wanted` what the words begin with, leaving out words that may be values of options?
-fn align(words: &[Word<'_>], wanted: &[String], whole: bool) -> Answer {
-    let Some((first, rest)) = wanted.split_first() else {
-        return Answer::Yes;
+fn align(line: &Line<'_>, wanted: &[Part], whole: bool) -> Answer {
+    // How far into `wanted` the words so far may lead.
+    let mut places = vec![false; wanted.len() + 1];
+    let enter = |places: &mut Vec<bool>, mut at: usize| {
+        places[at] = true;
+        while matches!(wanted.get(at), Some(Part::Deep)) {
+            at += 1;
+            places[at] = true;
+        }
     };
-    let Some((word, more)) = words.split_first() else {
-        return if whole { Answer::No } else { Answer::Unknown };
-    };
-    if word.may_be_cut {
-        return Answer::Unknown;
+    enter(&mut places, 0);
+    let mut answer = Answer::No;
+    for word in &line.words {
+        if word.may_be_cut && places.iter().any(|place| *place) {
+            answer = Answer::Unknown;
+        }
+        let mut next = vec![false; places.len()];
+        for (at, part) in wanted.iter().enumerate().filter(|(at, _)| places[*at]) {
+            if matches!(part, Part::Deep) || word.may_be_value {
+                enter(&mut next, at);
+            }
+            if !matches!(part, Part::Deep) && part.fits(word.text) && !word.may_be_cut {
+                enter(&mut next, at + 1);
+            }
+        }
+        places = next;
+        if places[wanted.len()] {
+            return Answer::Yes;
+        }
     }
-    let taken = if word.text == first.as_bytes() { align(more, rest, whole) } else { Answer::No };
-    if word.may_be_value { taken.max(align(more, wanted, whole)) } else { taken }
+    if !whole && places.iter().any(|place| *place) { Answer::Unknown } else { answer }
 }
 
 /// Long options may be shortened as `getopt_long` allows: `--forc` is `--force`.
-fn same_option(found: &[u8], wanted: &str, tool: &Tool) -> bool {
+fn same_option(found: &[u8], wanted: &str, tool: &Tool, exactly: bool) -> bool {
     let wanted = wanted.as_bytes();
     if found == wanted {
         return true;
@@ -187,12 +233,7 @@ fn same_option(found: &[u8], wanted: &str, tool: &Tool) -> bool {
         let plain = |name: &[u8]| name.iter().position(|byte| *byte != b'-').unwrap_or(0);
         return found[plain(found)..] == wanted[plain(wanted)..];
     }
-    found.len() > 2 && found.starts_with(b"--") && wanted.starts_with(found)
-}
-
-/// Does a word of SQL stand in this text? Comments and quotes are not understood, so that nothing hides in them.
-fn has_keyword(text: &OsStr, keywords: &[String]) -> bool {
-    text.as_bytes()
-        .split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80))
-        .any(|word| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword.as_bytes())))
+    // An option that is known is not the beginning of another.
+    let is_short = !tool.takes_value(found, true) && !tool.is_switch(found, true);
+    !exactly && is_short && found.len() > 2 && found.starts_with(b"--") && wanted.starts_with(found)
 }

@@ -1,6 +1,6 @@
 //! One rule of a file, checked: what fits together in it, and what it still lacks. No other rule is looked at here.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use guard_common::op::OpSet;
 use serde_saphyr::Spanned;
@@ -18,6 +18,7 @@ use super::{
     pattern::Template,
     syntax::{Component, Entry, Match, ObjectType, Port, Signal},
     threshold::Threshold,
+    tool::Tools,
     who::{Label, Program, TextGlob},
 };
 use crate::{
@@ -149,6 +150,18 @@ impl Clause {
     /// It names programs.
     pub(crate) fn has_program(&self) -> bool {
         !self.program.is_empty() || !self.program_file.is_empty()
+    }
+
+    /// The file names of the programs it is about; none for any program.
+    pub(crate) fn program_files(&self, tools: &Tools) -> BTreeSet<Vec<u8>> {
+        let mut files = BTreeSet::new();
+        for program in &self.program {
+            let tool = tools.get(program);
+            files.extend(std::iter::once(program).chain(&tool.also).map(|name| name.clone().into_bytes()));
+            let words = self.argv.iter().flat_map(Matcher::first_words).filter(|_| tool.dashed);
+            files.extend(words.map(|word| format!("{program}-{word}").into_bytes()));
+        }
+        files
     }
 
     fn new(entry: Match) -> Result<Self, String> {

@@ -1,6 +1,10 @@
 //! Checked rules, and their fitting to one agent. No file is read and no operation judged here.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use globset::{GlobSet, GlobSetBuilder};
 use guard_common::op::Op;
@@ -12,6 +16,7 @@ use super::{
     argv::Answer,
     clause::{Clause, Rule},
     error::{Mistake, RulesError, unknown},
+    pattern::bytes_path,
     place::{Globs, Places},
     syntax::{File, Mode},
     tool::Tools,
@@ -120,12 +125,38 @@ pub struct Policy {
     pub(crate) clauses: Vec<Fitted>,
     /// Per operation number, which clauses may match it.
     pub(crate) by_op: Vec<Vec<usize>>,
+    /// Of the clauses about an exec: those that name a program, by file name, and those that name none.
+    pub(crate) by_program: HashMap<Vec<u8>, Vec<usize>>,
+    pub(crate) any_program: Vec<usize>,
     /// `None` where they are too large together: then no path is known, and nothing that has one is cleared.
     pub(crate) globs: Option<GlobSet>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) doubt: Arc<RuleInfo>,
     /// What any clause may ask for: where none does, nothing is ever looked up.
     pub(crate) needs: Needs,
+}
+
+impl Policy {
+    /// A path for each place that a rule protects: what an act on everything below a directory would reach.
+    pub(crate) fn samples(&self) -> BTreeSet<PathBuf> {
+        let of = |places: &Places| -> Vec<PathBuf> {
+            let plain = places.below.iter().chain(&places.exact).map(|path| bytes_path(path).to_path_buf());
+            let globs = places.globs.iter().flat_map(|(wide, _)| &wide.globs).filter_map(|glob| sample(glob.glob()));
+            plain.chain(globs).filter(|path| path.is_absolute()).collect()
+        };
+        self.clauses
+            .iter()
+            .filter(|fitted| fitted.except.is_none())
+            .filter_map(|fitted| fitted.path.as_ref())
+            .flat_map(of)
+            .collect()
+    }
+}
+
+/// A path that the glob matches, where it is plain enough to make one.
+fn sample(glob: &str) -> Option<PathBuf> {
+    let is_plain = glob.starts_with('/') && !glob.contains(['[', '{', '\\']);
+    is_plain.then(|| glob.replace("**", "x").replace(['*', '?'], "x").into())
 }
 
 /// A clause fitted to one agent.
@@ -320,10 +351,24 @@ impl Rules {
                 });
             }
         }
+        let (mut by_program, mut any_program) = (HashMap::<Vec<u8>, Vec<usize>>::new(), Vec::new());
+        for (index, fitted) in clauses.iter().enumerate().filter(|(_, fitted)| fitted.clause.ops().contains(Op::Exec)) {
+            // One that a rule names by its path may be called anything.
+            let by_path = !fitted.clause.program_file.is_empty();
+            let files = if by_path { BTreeSet::new() } else { fitted.clause.program_files(&self.tools) };
+            if files.is_empty() {
+                any_program.push(index);
+            }
+            for file in files {
+                by_program.entry(file).or_default().push(index);
+            }
+        }
         let may = |op: Op, fitted: &Fitted| fitted.clause.ops().contains(op);
         let of_op = |op: Op| (0..clauses.len()).filter(|index| may(op, &clauses[*index])).collect();
         Policy {
             by_op: Op::ALL.into_iter().map(of_op).collect(),
+            by_program,
+            any_program,
             globs: globs.builder.build().ok(),
             needs: clauses.iter().fold(Needs::NONE, |needs, fitted: &Fitted| needs.with(fitted.needs)),
             clauses,

@@ -16,9 +16,23 @@ use super::{
     overrides::{self, Change, Overrides},
 };
 
-/// The rules that are there without any file.
-const DEFAULT: &str = include_str!("../../../rules/default.yaml");
-const DEFAULT_ORIGIN: &str = "default.yaml (built in)";
+/// The packs that are there without any file: where each comes from, and its text.
+pub const PACKS: [(&str, &str); 14] = [
+    ("guard.yaml (built in)", include_str!("../../../rules/guard.yaml")),
+    ("filesystem.yaml (built in)", include_str!("../../../rules/filesystem.yaml")),
+    ("git.yaml (built in)", include_str!("../../../rules/git.yaml")),
+    ("containers.yaml (built in)", include_str!("../../../rules/containers.yaml")),
+    ("kubernetes.yaml (built in)", include_str!("../../../rules/kubernetes.yaml")),
+    ("infrastructure.yaml (built in)", include_str!("../../../rules/infrastructure.yaml")),
+    ("clouds.yaml (built in)", include_str!("../../../rules/clouds.yaml")),
+    ("databases.yaml (built in)", include_str!("../../../rules/databases.yaml")),
+    ("publishing.yaml (built in)", include_str!("../../../rules/publishing.yaml")),
+    ("system.yaml (built in)", include_str!("../../../rules/system.yaml")),
+    ("credentials.yaml (built in)", include_str!("../../../rules/credentials.yaml")),
+    ("persistence.yaml (built in)", include_str!("../../../rules/persistence.yaml")),
+    ("escape.yaml (built in)", include_str!("../../../rules/escape.yaml")),
+    ("egress.yaml (built in)", include_str!("../../../rules/egress.yaml")),
+];
 /// Files of a directory of rules that say something about rules.
 const NOT_RULES: [&str; 2] = [overrides::FILE, agent_policy::FILE];
 /// No rules file is larger.
@@ -39,7 +53,7 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
         }
     }
     if texts.is_empty() {
-        texts.push((DEFAULT_ORIGIN.to_owned(), DEFAULT.to_owned()));
+        texts.extend(PACKS.map(|(origin, text)| (origin.to_owned(), text.to_owned())));
     }
     let policies_file = path.map(|path| path.join(agent_policy::FILE)).filter(|file| file.exists());
     let policies = match &policies_file {

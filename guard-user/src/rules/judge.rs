@@ -37,7 +37,7 @@ pub fn judge(policy: &Policy, operation: &Operation) -> Judgement {
     let known = Known::of(policy, operation);
     let mut matched: Vec<(&Fitted, Answer)> = Vec::new();
     let mut excepted: Vec<&str> = Vec::new();
-    for fitted in policy.by_op[operation.op as usize].iter().map(|index| &policy.clauses[*index]) {
+    for fitted in known.clauses().into_iter().map(|index| &policy.clauses[index]) {
         let answer = known.matches(fitted);
         match (&fitted.except, answer) {
             (_, Answer::No) | (Some(_), Answer::Unknown) => {}
@@ -141,6 +141,19 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// The clauses that may match, in the order of the rules.
+    fn clauses(&self) -> Vec<usize> {
+        let policy = self.policy;
+        // A program whose file is not known may be any.
+        if self.operation.op != Op::Exec || !self.paths_known {
+            return policy.by_op[self.operation.op as usize].clone();
+        }
+        let named = policy.by_program.get(self.operation.file_name());
+        let mut clauses: Vec<usize> = policy.any_program.iter().chain(named.into_iter().flatten()).copied().collect();
+        clauses.sort_unstable();
+        clauses
+    }
+
     fn matches(&self, fitted: &Fitted) -> Answer {
         let made = match (fitted.clause.own, self.operation.circumstances.made.known()) {
             (None, _) => Answer::Yes,
@@ -221,7 +234,8 @@ impl<'a> Known<'a> {
                 clause.argv.iter().flat_map(Matcher::first_words).any(|first| first.as_bytes() == word)
             };
             let own = after_dash(file.as_bytes()).filter(is_wanted);
-            if *file != **program && own.is_none() {
+            let is_program = *file == **program || tool.also.iter().any(|name| **name == *file);
+            if !is_program && own.is_none() {
                 continue;
             }
             let dashed = own.or_else(|| after_dash(called));

@@ -176,14 +176,8 @@ impl Lowering<'_> {
         if !fitted.program_file.is_nothing() {
             self.below(&fitted.program_file, &[], ops);
         }
-        for program in &fitted.clause.program {
-            self.name(program.as_bytes(), ops, OpSet::EMPTY);
-            if !self.tools.get(program).dashed {
-                continue;
-            }
-            for word in fitted.clause.argv.iter().flat_map(super::argv::Matcher::first_words) {
-                self.name(format!("{program}-{word}").as_bytes(), ops, OpSet::EMPTY);
-            }
+        for file in fitted.clause.program_files(self.tools) {
+            self.name(&file, ops, OpSet::EMPTY);
         }
     }
 

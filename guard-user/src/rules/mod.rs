@@ -13,6 +13,7 @@ pub mod argv;
 pub mod candidate;
 pub mod case;
 pub mod clause;
+pub mod command;
 pub mod compile;
 pub mod error;
 pub mod explain;
@@ -35,6 +36,7 @@ pub mod schema;
 
 #[cfg(test)]
 mod soundness;
+pub mod sql;
 pub mod syntax;
 #[cfg(test)]
 mod tests;

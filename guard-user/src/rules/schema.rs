@@ -106,6 +106,11 @@ fn argv() -> Value {
         "properties": {
             "subcommand": many(text("The words behind the program's own options, such as `push` or `s3 rb`.")),
             "any_option": many(text("An option without its value; bundles and abbreviations are understood.")),
+            "not_option": many(text("An option that must certainly not be there, such as `--dry-run`.")),
+            "sql": many(word(
+                &["drop", "truncate", "delete_all", "update_all", "alter_drop", "rights"],
+                "What an SQL statement among the arguments does."
+            )),
             "any_argument": many(text("A glob for any argument.")),
             "contains_sql": many(text("A SQL keyword anywhere in an argument.")),
         }
@@ -214,6 +219,8 @@ mod tests {
         let properties = &defs["match"]["properties"];
         assert_eq!(words(&properties["op"]), expected(&clause("op: zzz")));
         assert_eq!(words(&properties["object"]), expected(&clause("op: delete, object: zzz")));
+        let properties = &defs["argv"]["properties"];
+        assert_eq!(words(&properties["sql"]), expected(&clause("op: exec, argv: {sql: zzz}")));
         let properties = &defs["rule"]["properties"];
         assert_eq!(words(&properties["mode"]), expected(&rule("mode: zzz")));
         assert_eq!(words(&properties["reversibility"]), expected(&rule("reversibility: zzz")));

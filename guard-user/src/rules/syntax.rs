@@ -12,6 +12,7 @@ use super::{
     many::OneOrMany,
     network::{Network, Socket},
     pattern::Template,
+    sql::SqlAct,
     threshold::Threshold,
     who::{Device, Hash, Label, Owner, Program, TextGlob, User},
 };
@@ -92,8 +93,13 @@ pub(crate) struct Match {
 pub(crate) struct Arguments {
     pub(crate) subcommand: Option<OneOrMany<String>>,
     pub(crate) any_option: Option<OneOrMany<OptionName>>,
+    /// None of these, beyond doubt: `--dry-run`.
+    pub(crate) not_option: Option<OneOrMany<OptionName>>,
     pub(crate) any_argument: Option<OneOrMany<String>>,
+    /// A word of SQL, wherever it stands.
     pub(crate) contains_sql: Option<OneOrMany<Keyword>>,
+    /// What a statement among the arguments does.
+    pub(crate) sql: Option<OneOrMany<SqlAct>>,
 }
 
 /// A port one can connect to.
@@ -112,6 +118,7 @@ pub(crate) struct Component(pub(crate) String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Variable(pub(crate) String);
 
+/// An option, and after `=` a glob for its value.
 #[derive(Clone, Debug)]
 pub(crate) struct OptionName(pub(crate) String);
 
@@ -217,9 +224,10 @@ impl<'de> Deserialize<'de> for Variable {
 
 impl<'de> Deserialize<'de> for OptionName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "an option: `-f`, `--force` (without a value)";
+        let expected = "an option: `-f`, `--force`, `--replicas=0`";
         checked(deserializer, expected, |text| {
-            text.len() > 1 && text.starts_with('-') && text != "--" && !text.contains(['=', ' '])
+            let name = text.split('=').next().unwrap_or("");
+            name.len() > 1 && name.starts_with('-') && name != "--" && !name.contains(' ')
         })
         .map(Self)
     }

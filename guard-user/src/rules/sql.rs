@@ -1,0 +1,204 @@
+//! What a piece of SQL destroys. Text that the parser does not read is searched for the words that destroy, so that
+//! nothing passes for not being understood.
+
+use std::{ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt as _};
+
+use serde::Deserialize;
+use sqlparser::{
+    ast::{AlterTableOperation, BinaryOperator, Delete, Expr, Statement, Update, Value, Visit as _, Visitor},
+    dialect::{Dialect, GenericDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
+    parser::Parser,
+};
+
+/// What a statement does that cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SqlAct {
+    /// `DROP` of anything.
+    Drop,
+    Truncate,
+    /// `DELETE` of every row: without `WHERE`, or with one that is always true.
+    DeleteAll,
+    /// `UPDATE` of every row.
+    UpdateAll,
+    /// `ALTER … DROP`.
+    AlterDrop,
+    /// `GRANT`, `REVOKE`, roles and passwords.
+    Rights,
+}
+
+/// No statement on a command line is longer; what is is searched for words.
+const LONGEST: usize = 64 * 1024;
+
+/// What one argument does as SQL; nothing when it cannot be any.
+#[must_use]
+pub fn acts(argument: &OsStr) -> Vec<SqlAct> {
+    let bytes = argument.as_bytes();
+    // A single word is a name or a number: a statement has at least two.
+    if bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:@=,%+".contains(byte)) {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    // `--command=DROP …`, `-cDROP …`
+    let text = match text.strip_prefix("--").and_then(|rest| rest.split_once('=')) {
+        Some((_, value)) => value,
+        None if text.starts_with('-') && !text.starts_with("--") => text.get(2..).unwrap_or(""),
+        None => &text,
+    };
+    // MySQL runs what stands in such a comment, and `\` is psql's own language.
+    let is_plain = !text.contains("/*!") && !text.contains('\\') && text.len() <= LONGEST;
+    if is_plain {
+        let dialects: [&dyn Dialect; 4] =
+            [&PostgreSqlDialect {}, &MySqlDialect {}, &SQLiteDialect {}, &GenericDialect {}];
+        for dialect in dialects {
+            if let Ok(statements) = Parser::parse_sql(dialect, text) {
+                let mut seen = Seen::default();
+                for statement in &statements {
+                    if statement.visit(&mut seen).is_break() {
+                        break;
+                    }
+                }
+                return seen.acts;
+            }
+        }
+    }
+    words(text.as_bytes())
+}
+
+/// The words that destroy, wherever they stand.
+fn words(text: &[u8]) -> Vec<SqlAct> {
+    let has = |word: &str| has_keyword(OsStr::from_bytes(text), &[word.to_owned()]);
+    let pairs = [
+        ("drop", SqlAct::Drop),
+        ("truncate", SqlAct::Truncate),
+        ("delete", SqlAct::DeleteAll),
+        ("update", SqlAct::UpdateAll),
+        ("grant", SqlAct::Rights),
+        ("revoke", SqlAct::Rights),
+    ];
+    pairs.into_iter().filter(|(word, _)| has(word)).map(|(_, act)| act).collect()
+}
+
+/// Does a word stand in this text? Comments and quotes are not understood, so that nothing hides in them.
+pub(crate) fn has_keyword(text: &OsStr, keywords: &[String]) -> bool {
+    text.as_bytes()
+        .split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80))
+        .any(|word| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword.as_bytes())))
+}
+
+/// Collects what statements do, those inside others too: a `DELETE` may be in a `WITH` or an `EXPLAIN ANALYZE`.
+#[derive(Default)]
+struct Seen {
+    acts: Vec<SqlAct>,
+}
+
+impl Visitor for Seen {
+    type Break = ();
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+        match statement {
+            Statement::Truncate(_) => self.acts.push(SqlAct::Truncate),
+            Statement::Delete(Delete { selection, limit, .. }) => {
+                if limit.is_none() && selection.as_ref().is_none_or(is_always) {
+                    self.acts.push(SqlAct::DeleteAll);
+                }
+            }
+            Statement::Update(Update { selection, .. }) => {
+                if selection.as_ref().is_none_or(is_always) {
+                    self.acts.push(SqlAct::UpdateAll);
+                }
+            }
+            Statement::AlterTable(alter) if alter.operations.iter().any(is_drop) => {
+                self.acts.push(SqlAct::AlterDrop);
+            }
+            Statement::Grant { .. } | Statement::Revoke { .. } => self.acts.push(SqlAct::Rights),
+            // There are as many kinds of DROP as of things; every one of them begins with the word.
+            other => {
+                let text = other.to_string();
+                let first = text.split_whitespace().next().unwrap_or("");
+                if first.eq_ignore_ascii_case("drop") {
+                    self.acts.push(SqlAct::Drop);
+                } else if first.eq_ignore_ascii_case("alter") && has_keyword(OsStr::new(&text), &["drop".to_owned()]) {
+                    self.acts.push(SqlAct::AlterDrop);
+                } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word))
+                {
+                    // A body in another language.
+                    self.acts.extend(words(text.as_bytes()));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_drop(operation: &AlterTableOperation) -> bool {
+    let text = operation.to_string();
+    text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("drop"))
+}
+
+/// A condition that every row meets.
+fn is_always(condition: &Expr) -> bool {
+    match condition {
+        Expr::Nested(inner) => is_always(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Boolean(is) => *is,
+            Value::Number(number, _) => number.trim_matches(['0', '.']) != "",
+            Value::SingleQuotedString(text) => text == "t" || text.eq_ignore_ascii_case("true"),
+            _ => false,
+        },
+        Expr::BinaryOp { left, op, right } => match op {
+            BinaryOperator::Or => is_always(left) || is_always(right),
+            BinaryOperator::And => is_always(left) && is_always(right),
+            BinaryOperator::Eq | BinaryOperator::GtEq | BinaryOperator::LtEq => left == right,
+            _ => is_never_equal(left, op, right),
+        },
+        Expr::Like { pattern, negated: false, .. } => pattern.to_string() == "'%'",
+        _ => false,
+    }
+}
+
+/// `1 <> 2`, `1 < 2`: two numbers compared.
+fn is_never_equal(left: &Expr, op: &BinaryOperator, right: &Expr) -> bool {
+    let number = |expr: &Expr| expr.to_string().parse::<f64>().ok();
+    match (number(left), op, number(right)) {
+        (Some(left), BinaryOperator::NotEq, Some(right)) => (left - right).abs() > f64::EPSILON,
+        (Some(left), BinaryOperator::Lt, Some(right)) => left < right,
+        (Some(left), BinaryOperator::Gt, Some(right)) => left > right,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_statement_destroys_is_seen_wherever_it_stands() {
+        let check = |text: &str, expected: &[SqlAct]| assert_eq!(acts(OsStr::new(text)), expected, "{text}");
+        check("DROP TABLE users", &[SqlAct::Drop]);
+        check("drop database prod with (force)", &[SqlAct::Drop]);
+        check("DROP OWNED BY app", &[SqlAct::Drop]);
+        check("DROP USER 'bob'@'%'", &[SqlAct::Drop]);
+        check("select/**/1;drop/**/schema x", &[SqlAct::Drop]);
+        check("/*!50000 DROP TABLE x */", &[SqlAct::Drop]);
+        check("begin; TRUNCATE orders; commit", &[SqlAct::Truncate]);
+        check("DELETE FROM users", &[SqlAct::DeleteAll]);
+        check("DELETE FROM users WHERE 1=1", &[SqlAct::DeleteAll]);
+        check("DELETE FROM users WHERE true", &[SqlAct::DeleteAll]);
+        check("DELETE FROM users WHERE id = 4 OR 'a'='a'", &[SqlAct::DeleteAll]);
+        check("DELETE FROM users WHERE id = 4", &[]);
+        check("with gone as (delete from users returning *) select * from gone", &[SqlAct::DeleteAll]);
+        check("explain analyze delete from users", &[SqlAct::DeleteAll]);
+        check("UPDATE users SET admin = true", &[SqlAct::UpdateAll]);
+        check("UPDATE users SET admin = true WHERE id = 1", &[]);
+        check("ALTER TABLE users DROP COLUMN email", &[SqlAct::AlterDrop]);
+        check("ALTER TABLE users ADD COLUMN email text", &[]);
+        check("DO $$ BEGIN EXECUTE 'drop table x'; END $$", &[SqlAct::Drop]);
+        check("--command=DROP TABLE x", &[SqlAct::Drop]);
+        check("-cDROP TABLE x", &[SqlAct::Drop]);
+        check("select * from dropped_items where name = 'drop'", &[]);
+        check("\\dt", &[]);
+        check("dropped", &[]);
+        check("INSERT INTO log VALUES ('drop table x')", &[]);
+    }
+}
