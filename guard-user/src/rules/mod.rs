@@ -32,6 +32,7 @@ pub mod pattern;
 pub mod place;
 #[cfg(test)]
 mod precedence;
+mod sample;
 pub mod schema;
 
 #[cfg(test)]

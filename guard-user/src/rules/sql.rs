@@ -142,7 +142,7 @@ fn is_always(condition: &Expr) -> bool {
         Expr::Nested(inner) => is_always(inner),
         Expr::Value(value) => match &value.value {
             Value::Boolean(is) => *is,
-            Value::Number(number, _) => number.trim_matches(['0', '.']) != "",
+            Value::Number(number, _) => !number.trim_matches(['0', '.']).is_empty(),
             Value::SingleQuotedString(text) => text == "t" || text.eq_ignore_ascii_case("true"),
             _ => false,
         },
