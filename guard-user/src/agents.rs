@@ -9,6 +9,7 @@ use crate::{
         clock::Now,
         rulebook::{Judge, Places},
     },
+    tally::Tallies,
 };
 
 /// A tagged process tree.
@@ -30,6 +31,8 @@ pub struct Agent {
     pub suspended: bool,
     /// Holds of the trip tier that keep it frozen.
     pub trips: BTreeSet<u64>,
+    /// What it did lately, for rules with thresholds. A new guardd counts from nothing.
+    pub tallies: Tallies,
 }
 
 impl Agent {

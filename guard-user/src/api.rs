@@ -149,6 +149,18 @@ pub enum Action {
     Kill,
 }
 
+impl Action {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+            Self::Kill => "kill",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Name of the [`guard_common::op::Op`].
@@ -267,6 +279,9 @@ pub struct Tag {
     /// Text of a rules file to use for this agent besides the daemon's rules; it can only add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,
+    /// Name of a policy of the daemon's; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy: String,
 }
 
 /// `POST /v1/agents/{id}/state`, with `*` as id for every agent.

@@ -3,10 +3,12 @@
 pub mod agents;
 pub mod api;
 pub mod check;
+pub mod circumstances;
 pub mod cli;
 pub mod daemon;
 pub mod holds;
 pub mod kernel;
 pub mod operation;
 pub mod rules;
+pub mod tally;
 pub mod text;

@@ -14,6 +14,8 @@ use guard_common::{
     record::{self, HoldKey, HoldRecord, HoldText, INLINE_MAX, Object},
 };
 
+use crate::circumstances::Circumstances;
+
 /// How the kernel stopped the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
@@ -99,6 +101,8 @@ pub struct Operation {
     pub argc: u32,
     pub address: Option<Address>,
     pub comm: Vec<u8>,
+    /// What the daemon found out because a rule asks for it; nothing when the record is decoded.
+    pub circumstances: Circumstances,
 }
 
 /// What the kernel keeps of an operation: the record and, where it has no room for them, its texts.
@@ -202,6 +206,7 @@ impl Operation {
             argc: record.argc,
             address: Address::decode(address),
             comm: until_nul(&record.comm).to_vec(),
+            circumstances: Circumstances::default(),
         })
     }
 

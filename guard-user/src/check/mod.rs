@@ -93,7 +93,12 @@ impl Checker {
     /// What the rules say to everything the command would do.
     pub fn ask(&mut self, question: &Question) -> Verdict {
         let home = question.env.get("HOME").map(PathBuf::from).unwrap_or_default();
-        let scope = Scope { home: look::real(&home), workspace: look::real(&question.workspace), tmp: "/tmp".into() };
+        let scope = Scope {
+            home: look::real(&home),
+            workspace: look::real(&question.workspace),
+            tmp: "/tmp".into(),
+            ..Scope::default()
+        };
         if self.made.as_ref().is_none_or(|(made, ..)| *made != scope) {
             // Another host or container has no workspace, and its users are others.
             let elsewhere = Scope { workspace: PathBuf::new(), home: "/root".into(), ..scope.clone() };

@@ -51,6 +51,8 @@ fn operation(op: Op) -> Operation {
         argc: 0,
         address: None,
         comm: Vec::new(),
+        // What is not known could match, here as in guardd.
+        circumstances: crate::circumstances::Circumstances::default(),
     }
 }
 

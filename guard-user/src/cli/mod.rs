@@ -19,6 +19,7 @@ mod pending;
 mod reload;
 mod render;
 mod resume;
+mod rules;
 mod run;
 mod select;
 mod show;
@@ -118,6 +119,7 @@ enum OtherVerb {
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Reload(reload::Arguments),
+    Rules(rules::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -180,6 +182,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
+        OtherVerb::Rules(arguments) => rules::run(&arguments, screen),
         OtherVerb::Check(arguments) => check::run(&arguments, screen),
         OtherVerb::Completions(arguments) => completions::run(&arguments, screen),
         OtherVerb::Man(arguments) => man::run(&arguments, screen),

@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod names;
 mod page;
+pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod table;
 mod tree;

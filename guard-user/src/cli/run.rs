@@ -48,6 +48,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     rules: Option<PathBuf>,
 
+    /// Policy of guardd's for this agent [default: none]
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
@@ -68,7 +72,8 @@ pub(super) async fn tag(arguments: &Arguments, client: &Client) -> Result<(), Er
         (None, false) => default_workspace()?,
     };
     let rules = arguments.rules.as_deref().map(read_rules).transpose()?;
-    client.tag(&Tag { name, workspace, rules, ..Tag::default() }).await.map(drop)
+    let policy = arguments.policy.clone().unwrap_or_default();
+    client.tag(&Tag { name, workspace, rules, policy, ..Tag::default() }).await.map(drop)
 }
 
 /// Becomes the command. Returns only what kept it from that.

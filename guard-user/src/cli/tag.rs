@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     /// Directory the agent may work in freely [default: none]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     workspace: Option<PathBuf>,
+
+    /// Policy of guardd's for this agent [default: none]
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +65,7 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
             pid: arguments.target.pid,
             unit: arguments.target.unit.clone(),
             rules: None,
+            policy: arguments.policy.clone().unwrap_or_default(),
         })
         .await?;
     screen.answer(&agent, |look| list::agents(look, std::slice::from_ref(&agent)))?;

@@ -58,6 +58,10 @@ fn every_verb_has_a_manual_page() {
         .collect();
     pages.sort();
     let mut expected: Vec<String> = verbs().iter().map(|verb| format!("guardctl-{}.1", verb.get_name())).collect();
+    for verb in verbs() {
+        let below = verb.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "help");
+        expected.extend(below.map(|name| format!("guardctl-{}-{name}.1", verb.get_name())));
+    }
     expected.push("guardctl.1".to_owned());
     expected.sort();
     assert_eq!(pages, expected);

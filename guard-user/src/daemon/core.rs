@@ -197,7 +197,11 @@ impl Core {
         });
         let cleared = self.cleared.values().map(|cleared| cleared.next.unwrap_or(cleared.deadline + follow::GRACE));
         let probe = self.audit_failed.as_ref().map(|_| self.next_probe);
-        granted.chain(cleared).chain(probe).min()
+        // The wall clock may be set back meanwhile: then the tick comes early, and another is asked for.
+        let expiry = self.next_expiry().map(|wall| {
+            self.now.boottime.saturating_add(u64::try_from((wall - self.now.wall).max(0)).unwrap_or(u64::MAX))
+        });
+        granted.chain(cleared).chain(probe).chain(expiry).min()
     }
 
     /// Cgroups of all agents, below the cgroup root.

@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     audit::Audit,
     cgroup::Cgroups,
+    circumstances::Question,
     core::{Act, Answer, Effect, Input, Tag, Target, Token},
     facts,
     process::{Process, Processes},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     api,
     holds::Tally,
-    operation::{HoldName, Stopped},
+    operation::{HoldName, Operation, Stopped},
     rules::lower::Tables,
 };
 
@@ -226,6 +227,29 @@ impl<K: Kernel> Edge<K> {
             });
             let blast = done.await.unwrap_or(None);
             if inputs.send(Input::Blast { name, blast }).await.is_err() {
+                tracing::debug!("guardd ends");
+            }
+        });
+    }
+
+    /// Looks at the process for what a rule asks, then hands the operation to the loop. A process that keeps guardd
+    /// waiting is judged without.
+    pub fn find_out(&self, mut operation: Box<Operation>, question: Question) {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+        let (inputs, gatherers) = (self.inputs.clone(), self.gatherers.clone());
+        tokio::task::spawn_local(async move {
+            let late = question.unanswered();
+            let asked = Operation::clone(&operation);
+            let answered = tokio::time::timeout(PATIENCE, async {
+                let permit = gatherers.acquire_owned().await.ok()?;
+                let answering = tokio::task::spawn_blocking(move || {
+                    let _held_until_answered = permit;
+                    question.answer(&asked)
+                });
+                answering.await.ok()
+            });
+            operation.circumstances = answered.await.ok().flatten().unwrap_or(late);
+            if inputs.send(Input::Candidate(operation)).await.is_err() {
                 tracing::debug!("guardd ends");
             }
         });

@@ -67,7 +67,7 @@ pub fn lives(tgid: u32, tid: u32, start_boottime: u64) -> bool {
 const NANOSECONDS_PER_TICK: u64 = 10_000_000;
 
 /// Field 22 of a `stat` file. The name of the process is in brackets and may hold anything.
-fn start_ticks(stat: &str) -> Option<u64> {
+pub(super) fn start_ticks(stat: &str) -> Option<u64> {
     let text = bounded(stat, 4_096)?;
     after_name(&text)?.get(19)?.parse().ok()
 }
@@ -77,6 +77,12 @@ fn after_name(stat: &[u8]) -> Option<Vec<String>> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
     Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+/// Parent, and start in ticks.
+pub(super) fn parent_and_start(pid: u32) -> Option<(u32, u64)> {
+    let fields = after_name(&bounded(&format!("/proc/{pid}/stat"), 4_096)?)?;
+    Some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
 
 fn read(pid: u32, users: &[(u32, String)]) -> Option<(api::Process, Vec<OsString>, PathBuf)> {
@@ -112,7 +118,7 @@ pub fn status_numbers(status: &[u8], key: &str) -> Vec<u32> {
     line.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn belongs(pid: u32, cgroup: &str) -> bool {
+pub(super) fn belongs(pid: u32, cgroup: &str) -> bool {
     Cgroups::of(pid).is_ok_and(|own| crate::daemon::core::within(&own, cgroup))
 }
 
@@ -133,6 +139,12 @@ pub fn bounded(path: &str, limit: u64) -> Option<Vec<u8>> {
 fn users() -> Vec<(u32, String)> {
     let passwd = bounded("/etc/passwd", 1 << 20).unwrap_or_default();
     entries(&passwd).map(|(name, id, _)| (id, name)).collect()
+}
+
+/// Ids and names of the local users; `None` when they cannot be read.
+pub(super) fn local_users() -> Option<Vec<(u32, String)>> {
+    let passwd = bounded("/etc/passwd", 1 << 20).filter(|passwd| passwd.len() < 1 << 20)?;
+    Some(entries(&passwd).map(|(name, id, _)| (id, name)).collect())
 }
 
 /// Name of a local user, or nothing.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod begin;
 pub mod cgroup;
+pub mod circumstances;
 pub mod clock;
 pub mod config;
 pub mod core;

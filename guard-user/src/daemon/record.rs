@@ -22,6 +22,8 @@ pub enum Kind {
     /// A decision that never took effect because its own line could not be flushed.
     Withdrawn,
     Outcome,
+    /// The time of an agent is over.
+    Expired,
     Suspend,
     Resume,
     Kill,

@@ -288,7 +288,10 @@ impl<K: Kernel> Daemon<K> {
             Ok(Some(stopped)) => match Operation::decode(key, &stopped) {
                 Ok(mut operation) => {
                     crate::kernel::resolve::paths(&mut operation);
-                    self.handle(Input::Candidate(Box::new(operation)));
+                    match self.core.asks(&operation) {
+                        None => self.handle(Input::Candidate(Box::new(operation))),
+                        Some(question) => self.edge.find_out(Box::new(operation), question),
+                    }
                 }
                 Err(error) => self.handle(Input::Undecodable { key, error: error.to_string() }),
             },

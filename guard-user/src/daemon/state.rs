@@ -34,6 +34,9 @@ pub struct SavedAgent {
     pub since_boottime: u64,
     pub since_wall: i64,
     pub suspended: bool,
+    /// Name of its policy; an earlier guardd knew none.
+    #[serde(default)]
+    pub policy_name: String,
 }
 
 impl SavedAgent {
@@ -51,13 +54,20 @@ impl SavedAgent {
             since_boottime: agent.since.boottime,
             since_wall: i64::try_from(agent.since.wall).unwrap_or(0),
             suspended: agent.suspended,
+            policy_name: agent.places.policy.clone(),
         }
     }
 
     #[must_use]
     pub fn places(&self) -> Places {
         let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()));
-        Places { home: path(&self.home), workspace: path(&self.workspace) }
+        Places {
+            home: path(&self.home),
+            workspace: path(&self.workspace),
+            agent: self.name.clone(),
+            policy: self.policy_name.clone(),
+            expired: false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use guard_common::{
@@ -25,7 +25,8 @@ use super::{
 use crate::{
     api::{self, Action, Reversibility},
     operation::{Context, HoldName, ObjectFacts, Operation, Stopped},
-    rules::lower::Tables,
+    rules::{agent_policy::Terms, lower::Tables, until::Until},
+    tally::Counter,
 };
 
 /// Cgroup id of the agent in the tests.
@@ -55,10 +56,12 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
         argc: 0,
         address: None,
         comm: b"rm".to_vec(),
+        circumstances: crate::circumstances::Circumstances::default(),
     }
 }
 
-/// Rules by the first directory: `/hold`, `/deny`, `/kill`, and `/watch` that only observes; everything else is clear.
+/// Rules by the first directory: `/hold`, `/deny`, `/kill`, `/watch` that only observes, and `/count` that holds the
+/// third thing within a minute; everything else is clear.
 pub(crate) struct Book;
 
 impl Rulebook for Book {
@@ -69,6 +72,15 @@ impl Rulebook for Book {
         }
     }
 
+    fn terms(&self, policy: &str) -> Option<&Terms> {
+        // A second after the first of the tests' moments.
+        static BRIEF: LazyLock<Terms> = LazyLock::new(|| {
+            let moment = jiff::Timestamp::from_nanosecond(at(1_000).wall).expect("a moment");
+            Terms { workspace: Some("/srv/brief".into()), until: Some(Until::Moment(moment)) }
+        });
+        (policy == "brief").then_some(&*BRIEF)
+    }
+
     fn len(&self) -> usize {
         3
     }
@@ -76,20 +88,32 @@ impl Rulebook for Book {
 
 impl Judge for Book {
     fn judge(&self, operation: &Operation) -> Judged {
-        let actions =
-            [("/hold", Action::Hold), ("/deny", Action::Deny), ("/kill", Action::Kill), ("/watch", Action::Hold)];
-        let ruling =
-            actions.iter().find(|(place, _)| operation.path.starts_with(place)).map(|(place, action)| Ruling {
-                action: *action,
-                rule: place[1..].to_owned(),
-                text: "Tests say so.".to_owned(),
-                reversibility: Reversibility::Irreversible,
-            });
+        let actions = [
+            ("/hold", Action::Hold),
+            ("/deny", Action::Deny),
+            ("/kill", Action::Kill),
+            ("/watch", Action::Hold),
+            ("/count", Action::Hold),
+        ];
+        let counted = operation.circumstances.tallies.known().and_then(|tallies| tallies.first());
+        let few = counted.is_some_and(|(_, tally)| tally.files <= 2);
+        let action = actions.iter().find(|(place, _)| !few && operation.path.starts_with(place));
+        let ruling = action.map(|(place, action)| Ruling {
+            action: *action,
+            rule: place[1..].to_owned(),
+            text: "Tests say so.".to_owned(),
+            reversibility: Reversibility::Irreversible,
+        });
         match ruling {
             None => Judged::Clear,
             Some(ruling) if ruling.rule == "watch" => Judged::WouldStop(ruling),
             Some(ruling) => Judged::Stop(ruling),
         }
+    }
+
+    fn counters(&self, operation: &Operation) -> Vec<Counter> {
+        let counted = operation.path.starts_with("/count");
+        counted.then(|| Counter { key: "count#0".to_owned(), within: 60 }).into_iter().collect()
     }
 
     fn tables(&self) -> Tables {
@@ -116,6 +140,11 @@ pub(crate) const fn at(milliseconds: u64) -> Now {
 
 /// A core with one agent, `a1`, whose cgroup is [`AGENT`].
 pub(crate) fn core() -> Core {
+    core_with("")
+}
+
+/// The same under a policy.
+pub(crate) fn core_with(policy: &str) -> Core {
     let mut core = Core::new(about(), Box::new(Book), at(0), 0, 0, 0, 0);
     let saved = super::state::SavedAgent {
         number: 1,
@@ -129,6 +158,7 @@ pub(crate) fn core() -> Core {
         since_boottime: 0,
         since_wall: 0,
         suspended: false,
+        policy_name: policy.to_owned(),
     };
     let effects = core.handle(at(0), Input::Restored(Box::new(saved)));
     assert!(matches!(effects[..], [Effect::SetPolicy { cgroup_id: AGENT, .. }, Effect::Save(_)]), "{effects:?}");

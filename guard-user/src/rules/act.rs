@@ -170,6 +170,17 @@ impl ActSet {
         Self(words.iter().flat_map(|word| word.acts()).fold(0, |bits, act| bits | act.bit()))
     }
 
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those of them that fit.
+    #[must_use]
+    pub fn filter(self, fits: impl Fn(Act) -> bool) -> Self {
+        Self(self.iter().filter(|act| fits(*act)).fold(0, |bits, act| bits | act.bit()))
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Act> {
         Act::ALL.into_iter().filter(move |act| self.contains(*act))
     }

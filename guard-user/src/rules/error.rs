@@ -13,6 +13,10 @@ pub enum RulesError {
     NotRules { path: PathBuf, problem: String },
     /// The text says something that is not a rule.
     Invalid(Box<Mistake>),
+    /// A change to a rule that is not there; these are.
+    NoRule { names: Vec<String> },
+    /// The changed file cannot be written.
+    Unwritable { path: PathBuf, error: std::io::Error },
     /// Two rules of one name.
     Duplicate { first: String, second: Box<Mistake> },
 }
@@ -86,6 +90,10 @@ impl fmt::Display for RulesError {
                 write!(formatter, "{}: {problem}", shown(&path.to_string_lossy()))
             }
             Self::Invalid(place) => place.fmt(formatter),
+            Self::NoRule { names } => write!(formatter, "there is no such rule among {}", names.len()),
+            Self::Unwritable { path, error } => {
+                write!(formatter, "{}: cannot be written: {error}", shown(&path.to_string_lossy()))
+            }
             Self::Duplicate { first, second } => {
                 write!(formatter, "{second}\nthe other rule of this name is in {}", shown(first))
             }
@@ -96,8 +104,8 @@ impl fmt::Display for RulesError {
 impl std::error::Error for RulesError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreadable { error, .. } => Some(error),
-            Self::NotRules { .. } | Self::Invalid(_) | Self::Duplicate { .. } => None,
+            Self::Unreadable { error, .. } | Self::Unwritable { error, .. } => Some(error),
+            Self::NotRules { .. } | Self::Invalid(_) | Self::NoRule { .. } | Self::Duplicate { .. } => None,
         }
     }
 }
@@ -114,7 +122,7 @@ fn sentence(error: &serde_saphyr::Error) -> String {
             "`*` begins an alias in YAML: put quotes around a glob that starts with it".to_owned()
         }
         Error::MultipleDocuments { .. } => "a rules file is one YAML document: this begins a second".to_owned(),
-        Error::Eof { .. } => "the file ends here: expected `rules:`, a list of rules".to_owned(),
+        Error::Eof { .. } => "the file ends here: expected a list, such as `rules:`".to_owned(),
         Error::Unexpected { expected: "mapping start", .. } => {
             "expected keys with values here; a rules file begins with `rules:`".to_owned()
         }

@@ -1,14 +1,19 @@
-//! Reading rules files. The only IO of the rules.
+//! Reading rules files, and writing what is changed about them. The only IO of the rules.
 
 use std::{
-    fs::{self, File},
-    io::Read as _,
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::{
+    agent_policy,
     compile::Rules,
     error::{Mistake, RulesError},
+    overrides::{self, Change, Overrides},
 };
 
 /// The packs that are there without any file: where each comes from, and its text.
@@ -28,6 +33,8 @@ pub const PACKS: [(&str, &str); 14] = [
     ("escape.yaml (built in)", include_str!("../../../rules/escape.yaml")),
     ("egress.yaml (built in)", include_str!("../../../rules/egress.yaml")),
 ];
+/// Files of a directory of rules that say something about rules.
+const NOT_RULES: [&str; 2] = [overrides::FILE, agent_policy::FILE];
 /// No rules file is larger.
 const LARGEST: u64 = 1 << 20;
 /// No directory has more of them.
@@ -48,7 +55,18 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
     if texts.is_empty() {
         texts.extend(PACKS.map(|(origin, text)| (origin.to_owned(), text.to_owned())));
     }
+    let policies_file = path.map(|path| path.join(agent_policy::FILE)).filter(|file| file.exists());
+    let policies = match &policies_file {
+        Some(file) => {
+            let (text, origin) = (read(file)?, file.display().to_string());
+            Some((agent_policy::File::read(&text, &origin)?, text, origin))
+        }
+        None => None,
+    };
     let mut rules = Rules::none()?;
+    if let Some((file, ..)) = &policies {
+        rules = rules.with_labels(file.labels());
+    }
     for (origin, text) in &texts {
         rules = rules.and(text, origin)?;
     }
@@ -56,7 +74,50 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
     for (origin, text) in &texts {
         rules.check_exceptions(text, origin)?;
     }
+    if let Some(file) = path.map(|path| path.join(overrides::FILE)).filter(|file| file.exists()) {
+        let overrides = Overrides::read(&read(&file)?, &file.display().to_string(), &rules)?;
+        rules = rules.changed(&overrides);
+    }
+    if let Some((file, text, origin)) = policies {
+        let policies = file.policies(&text, &origin, &rules)?;
+        rules = rules.with_policies(policies);
+    }
     Ok(rules)
+}
+
+/// Changes what is changed about a rule of this directory, and writes it whole or not at all. Answers the change and the
+/// file it is in.
+///
+/// # Errors
+/// When the rules there are wrong, no rule has this name, or the file cannot be written.
+pub fn change(directory: &Path, rule: &str, new: impl Fn(Change) -> Change) -> Result<(Change, PathBuf), RulesError> {
+    let file = directory.join(overrides::FILE);
+    let unwritable = |error: std::io::Error| RulesError::Unwritable { path: file.clone(), error };
+    if directory.is_file() {
+        let problem = format!("is one file of rules; {} stands in a directory of them", overrides::FILE);
+        return Err(RulesError::NotRules { path: directory.to_owned(), problem });
+    }
+    fs::create_dir_all(directory).map_err(unwritable)?;
+    // Two of us at once would each write without what the other changed.
+    let lock = File::open(directory).map_err(unwritable)?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|error| unwritable(error.into()))?;
+    let rules = load(Some(directory))?;
+    let names: Vec<String> = rules.summary().into_iter().map(|line| line.name).collect();
+    if !names.iter().any(|name| name == rule) {
+        return Err(RulesError::NoRule { names });
+    }
+    let mut overrides = match file.exists() {
+        true => Overrides::read(&read(&file)?, &file.display().to_string(), &rules)?,
+        false => Overrides::default(),
+    };
+    let changed = new(overrides.of(rule));
+    overrides.set(rule, changed);
+    let fresh = directory.join(format!(".{}.new", overrides::FILE));
+    let mut writer =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&fresh).map_err(unwritable)?;
+    writer.write_all(overrides.text().as_bytes()).and_then(|()| writer.sync_all()).map_err(unwritable)?;
+    fs::rename(&fresh, &file).and_then(|()| lock.sync_all()).map_err(unwritable)?;
+    Ok((changed, file))
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, RulesError> {
@@ -69,7 +130,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, RulesError> {
         let file = entry.map_err(unreadable)?.path();
         let is_yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if is_yaml && !is_hidden {
+        let is_rules = file.file_name().is_some_and(|name| !NOT_RULES.iter().any(|other| name == *other));
+        if is_yaml && !is_hidden && is_rules {
             files.push(file);
         }
         if files.len() > MOST {

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
 use guard_common::{op::Op, record::doubt};
 
 use super::{
-    act::Act,
     argv::{Answer, Matcher},
     clause::Clause,
     compile::{Fitted, Policy, RuleInfo},
@@ -14,7 +13,9 @@ use super::{
 };
 use crate::{
     api::Action,
+    circumstances::Needs,
     operation::{Address, Operation},
+    tally::Counter,
 };
 
 /// What the rules say about an operation.
@@ -60,6 +61,37 @@ pub fn judge(policy: &Policy, operation: &Operation) -> Judgement {
     match worst(Mode::Observe) {
         Some((fitted, _)) => Judgement::WouldHold(Arc::clone(&fitted.info)),
         None => Judgement::Clear,
+    }
+}
+
+impl Policy {
+    /// What must be found out about this operation before it can be judged: what is asked by rules that could match.
+    #[must_use]
+    pub fn needs(&self, operation: &Operation) -> Needs {
+        if self.needs.is_none() {
+            return Needs::NONE;
+        }
+        let known = Known::of(self, operation);
+        let clauses = self.by_op[operation.op as usize].iter().map(|index| &self.clauses[*index]);
+        clauses
+            .filter(|fitted| !fitted.needs.is_none() && known.matches(fitted) != Answer::No)
+            .fold(Needs::NONE, |needs, fitted| needs.with(fitted.needs))
+    }
+}
+
+impl Policy {
+    /// What this operation counts for, before it is judged.
+    #[must_use]
+    pub fn counters(&self, operation: &Operation) -> Vec<Counter> {
+        let counted = |index: &&usize| self.clauses[**index].counter.is_some();
+        let mut clauses = self.by_op[operation.op as usize].iter().filter(counted).peekable();
+        if clauses.peek().is_none() {
+            return Vec::new();
+        }
+        let known = Known::of(self, operation);
+        let clauses = clauses.map(|index| &self.clauses[*index]);
+        let matching = clauses.filter(|fitted| known.matches_uncounted(fitted) != Answer::No);
+        matching.filter_map(|fitted| fitted.counter.clone()).collect()
     }
 }
 
@@ -123,15 +155,39 @@ impl<'a> Known<'a> {
     }
 
     fn matches(&self, fitted: &Fitted) -> Answer {
+        let made = match (fitted.clause.own, self.operation.circumstances.made.known()) {
+            (None, _) => Answer::Yes,
+            (Some(_), None) => Answer::Unknown,
+            (Some(own), Some(made)) => Answer::of(own == *made),
+        };
+        self.matches_uncounted(fitted).min(made).min(self.amount(fitted))
+    }
+
+    /// Is a threshold passed, with this operation? What was not counted may have been.
+    fn amount(&self, fitted: &Fitted) -> Answer {
+        let (Some(threshold), Some(counter)) = (&fitted.clause.more_than, &fitted.counter) else {
+            return Answer::Yes;
+        };
+        let tallies = self.operation.circumstances.tallies.known();
+        let tally = tallies.and_then(|tallies| tallies.iter().find(|(key, _)| *key == counter.key));
+        tally.map_or(Answer::Unknown, |(_, tally)| Answer::of(threshold.is_passed(tally)))
+    }
+
+    /// All but how much it is.
+    fn matches_uncounted(&self, fitted: &Fitted) -> Answer {
         let clause = &*fitted.clause;
-        let rest = self.program(clause).min(self.destination(clause)).min(self.signal(clause));
+        let rest = self.program(fitted).min(self.destination(clause)).min(self.signal(clause));
         if rest == Answer::No {
             return Answer::No;
         }
+        let certain = fitted.except.is_some();
+        let rest = rest.min(clause.actor.answer(&fitted.actor, self.policy, self.operation, certain));
         let acts = self.touches.iter().filter(|touch| clause.acts.contains(touch.act));
-        acts.map(|touch| self.place(fitted, touch).min(self.object(clause, touch)).min(rest))
-            .max()
-            .unwrap_or(Answer::No)
+        acts.map(|touch| {
+            self.place(fitted, touch).min(clause.object.answer(touch, self.operation, self.facts_known)).min(rest)
+        })
+        .max()
+        .unwrap_or(Answer::No)
     }
 
     fn place(&self, fitted: &Fitted, touch: &Touch<'_>) -> Answer {
@@ -156,21 +212,9 @@ impl<'a> Known<'a> {
             && (name.is_empty() || path.split(|byte| *byte == b'/').any(|part| name.iter().any(|name| name == part)))
     }
 
-    fn object(&self, clause: &Clause, touch: &Touch<'_>) -> Answer {
-        if clause.object.is_empty() {
-            return Answer::Yes;
-        }
-        if !self.facts_known {
-            return Answer::Unknown;
-        }
-        // What is to be made is not there yet.
-        let made = touch.act == Act::Mknod;
-        let mode = if made { u32::try_from(self.operation.detail[0]).unwrap_or(0) } else { touch.object.mode };
-        Answer::of(clause.object.iter().any(|object| object.is(mode)))
-    }
-
-    fn program(&self, clause: &Clause) -> Answer {
-        if clause.program.is_empty() {
+    fn program(&self, fitted: &Fitted) -> Answer {
+        let clause = &*fitted.clause;
+        if !clause.has_program() {
             return Answer::Yes;
         }
         if !self.paths_known {
@@ -179,7 +223,7 @@ impl<'a> Known<'a> {
         let file = String::from_utf8_lossy(self.operation.file_name());
         let called = self.operation.argv.first().map(|name| name.as_bytes());
         let called = called.and_then(|name| name.rsplit(|byte| *byte == b'/').next()).unwrap_or(&[]);
-        let mut best = Answer::No;
+        let mut best = self.program_file(fitted, &file, called);
         for program in &clause.program {
             let tool = self.policy.tools.get(program);
             let after_dash = |name: &[u8]| -> Option<Vec<u8>> {
@@ -202,6 +246,18 @@ impl<'a> Known<'a> {
             best = best.max(answer);
         }
         best
+    }
+
+    /// A program that a rule names by its path.
+    fn program_file(&self, fitted: &Fitted, file: &str, called: &[u8]) -> Answer {
+        if !fitted.program_file.cover(self.operation.path.as_os_str().as_bytes(), &self.path_globs) {
+            return Answer::No;
+        }
+        let tool = self.policy.tools.get(file);
+        let dashed = called.strip_prefix(file.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
+        let dashed = dashed.filter(|_| tool.dashed);
+        let argv = fitted.clause.argv.as_ref();
+        argv.map_or(Answer::Yes, |argv| argv.matches(&self.operation.argv, dashed, tool, self.argv_known))
     }
 
     fn destination(&self, clause: &Clause) -> Answer {

@@ -92,13 +92,13 @@ impl Lowering<'_> {
             self.tables.ops = self.tables.ops.union(ops);
             match act {
                 Act::Connect => self.connect(fitted),
-                Act::Exec if !fitted.clause.program.is_empty() => self.programs(fitted, ops),
+                Act::Exec if fitted.clause.has_program() => self.programs(fitted, ops),
                 // The kernel asks by command or by target; the kind alone is in the tables.
                 Act::Ioctl | Act::Signal | Act::Ptrace | Act::IoUring => {
                     self.tables.always = self.tables.always.union(ops);
                 }
                 Act::OpenWrite | Act::OpenRead | Act::Mknod | Act::Truncate
-                    if fitted.clause.object == [ObjectType::BlockDevice] =>
+                    if fitted.clause.object.types == [ObjectType::BlockDevice] =>
                 {
                     self.tables.block = self.tables.block.union(ops);
                 }
@@ -145,6 +145,11 @@ impl Lowering<'_> {
             }
             return;
         }
+        self.below(places, &fitted.not_path.below, ops);
+    }
+
+    /// All of `places` but what is below `not_below`.
+    fn below(&mut self, places: &Places, not_below: &[Vec<u8>], ops: OpSet) {
         let mut below = places.below.clone();
         for (wide, _) in &places.globs {
             match &wide.name {
@@ -153,8 +158,7 @@ impl Lowering<'_> {
                 None => below.push(wide.below.clone()),
             }
         }
-        let (exact, not_below) = (places.exact.clone(), fitted.not_path.below.clone());
-        self.reaches.push(Reach { ops, below, exact, not_below });
+        self.reaches.push(Reach { ops, below, exact: places.exact.clone(), not_below: not_below.to_vec() });
     }
 
     /// Forgets single objects that a name makes candidates already: one `.git` would cover all of its repository.
@@ -169,6 +173,9 @@ impl Lowering<'_> {
     }
 
     fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
+        if !fitted.program_file.is_nothing() {
+            self.below(&fitted.program_file, &[], ops);
+        }
         for file in fitted.clause.program_files(self.tools) {
             self.name(&file, ops, OpSet::EMPTY);
         }

@@ -38,6 +38,10 @@ impl<'de, T: Deserialize<'de>> de::Visitor<'de> for OneOrManyVisitor<T> {
         T::deserialize(value.into_deserializer()).map(|one| OneOrMany(vec![one]))
     }
 
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+        Err(E::custom("YAML reads this as a number with a fraction: put quotes around it"))
+    }
+
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
         let mut many = Vec::new();
         while let Some(one) = sequence.next_element()? {

@@ -6,26 +6,44 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+mod actor;
+pub mod agent_policy;
+mod amount;
 pub mod argv;
 pub mod candidate;
+pub mod case;
 pub mod clause;
 pub mod command;
 pub mod compile;
 pub mod error;
+pub mod explain;
 pub mod file;
 pub mod judge;
 pub mod lower;
 pub mod many;
+#[cfg(test)]
+mod matchers;
 pub mod network;
+mod object;
+pub mod overrides;
 #[cfg(test)]
 mod pack;
 pub mod pattern;
 pub mod place;
+#[cfg(test)]
+mod precedence;
+mod sample;
+pub mod schema;
+
 #[cfg(test)]
 mod soundness;
 pub mod sql;
 pub mod syntax;
 #[cfg(test)]
 mod tests;
+mod threshold;
 pub mod tool;
 pub mod touch;
+pub mod until;
+pub mod warning;
+mod who;

@@ -62,6 +62,15 @@ impl Network {
     }
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address.to_ipv4_mapped().filter(|_| self.bits >= 96) {
+            Some(v4) => write!(formatter, "{v4}/{}", self.bits - 96),
+            None => write!(formatter, "{}/{}", self.address, self.bits),
+        }
+    }
+}
+
 /// IPv6, or IPv4 mapped into it.
 pub(crate) fn mapped(address: IpAddr) -> Ipv6Addr {
     match address {

@@ -59,9 +59,7 @@ impl Template {
     /// # Errors
     /// A sentence saying why this is not a path glob.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > 1024 {
-            return Err("a path glob has at most 1024 bytes".to_owned());
-        }
+        check_size(text)?;
         if let Some(rest) = text.strip_prefix('~') {
             return Err(format!("`~` means nothing here: write `${{HOME}}{rest}`"));
         }
@@ -132,6 +130,44 @@ impl Template {
         Some(Pattern::Glob(Wide { globs, below, name: self.name() }))
     }
 
+    /// More than a directory with all below it, or one plain path.
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.rest.strip_suffix("/**").unwrap_or(&self.rest).contains(META)
+    }
+
+    /// As it stands in the file.
+    pub(crate) fn text(&self) -> String {
+        let variable = match self.variable {
+            None => "",
+            Some(Variable::Home) => "${HOME}",
+            Some(Variable::Workspace) => "${WORKSPACE}",
+            Some(Variable::Tmp) => "${TMP}",
+        };
+        format!("{variable}{}", self.rest)
+    }
+
+    /// The directories before its first wildcard, where no variable stands before them.
+    pub(crate) fn fixed(&self) -> Option<&str> {
+        if self.variable.is_some() {
+            return None;
+        }
+        let literal = self.rest.split(META).next().unwrap_or("");
+        let fixed = if literal.len() == self.rest.len() { literal } else { literal.rsplit_once('/')?.0 };
+        (!fixed.is_empty()).then_some(fixed)
+    }
+
+    /// Everything this glob covers is covered by `other`, as far as their texts say it.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let Some(directory) = other.rest.strip_suffix("/**").filter(|directory| !directory.contains(META)) else {
+            return false;
+        };
+        let below = self.rest.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.variable == other.variable && below
+    }
+
     /// A component after the first wildcard that is plain.
     fn name(&self) -> Option<Name> {
         if self.rest.contains(['{', '[', '\\']) {
@@ -157,6 +193,41 @@ fn directory(path: &Path, must_be_narrow: bool) -> Option<&[u8]> {
     let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     let bytes = bytes.get(..end).filter(|_| bytes.starts_with(b"/"))?;
     (!(bytes.is_empty() && must_be_narrow)).then_some(bytes)
+}
+
+/// A glob is matched against what an agent chooses, in a table with hundreds of others: it must stay small whatever it
+/// is compared with.
+pub(crate) fn check_size(text: &str) -> Result<(), String> {
+    const BYTES: usize = 1024;
+    const ALTERNATIVES: usize = 64;
+    const WILDCARDS: usize = 16;
+
+    if text.len() > BYTES {
+        return Err(format!("a glob has at most {BYTES} bytes, and this one {}", text.len()));
+    }
+    let (mut depth, mut alternatives) = (0_usize, 0_usize);
+    for byte in text.bytes() {
+        match byte {
+            b'{' => {
+                depth += 1;
+                alternatives += 1;
+            }
+            b',' if depth > 0 => alternatives += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > 1 {
+            return Err(format!("`{text}` cannot be bounded: braces within braces; write several globs"));
+        }
+    }
+    if alternatives > ALTERNATIVES {
+        return Err(format!("`{text}` cannot be bounded: more than {ALTERNATIVES} alternatives; write several globs"));
+    }
+    let wildcards = text.split(['*', '?', '[']).filter(|part| !part.is_empty()).count().saturating_sub(1);
+    if wildcards > WILDCARDS {
+        return Err(format!("`{text}` cannot be bounded: more than {WILDCARDS} wildcards"));
+    }
+    Ok(())
 }
 
 fn build(text: &str) -> Result<Glob, String> {

@@ -11,7 +11,11 @@ use super::{
     judge::{Judgement, judge},
     tests::{operation, rules},
 };
-use crate::operation::{Address, ObjectFacts, Operation};
+use crate::{
+    circumstances::{Circumstances, Found, Lineage, Program},
+    operation::{Address, ObjectFacts, Operation},
+    tally::Tally,
+};
 
 const PARTS: [&str; 6] = ["a", "b", "ws", ".git", "HEAD", "long-name-of-more-than-twenty-four-bytes"];
 const WORDS: [&str; 14] = [
@@ -61,13 +65,15 @@ fn clause() -> impl Strategy<Value = String> {
         prop::option::of(list(glob())),
         prop::option::weighted(0.3, list(select(&PARTS[..]).prop_map(str::to_owned))),
         prop::option::weighted(0.3, select(&["file", "directory", "block_device"][..])),
+        more(),
     )
-        .prop_map(|(op, path, not_path, name, object)| {
+        .prop_map(|(op, path, not_path, name, object, more)| {
             let key = |name: &str, value: Option<String>| {
                 value.map_or_else(String::new, |value| format!(", {name}: {value}"))
             };
             let (path, not_path, name) = (key("path", path), key("not_path", not_path), key("name", name));
-            format!("{{op: {op}{path}{not_path}{name}{}}}", key("object", object.map(str::to_owned)))
+            let object = key("object", object.map(str::to_owned));
+            format!("{{op: {op}{path}{not_path}{name}{object}{more}}}")
         });
     let fixed = select(
         &[
@@ -85,9 +91,98 @@ fn clause() -> impl Strategy<Value = String> {
             "{op: [ptrace, io_uring]}",
             "{op: [ioctl, umount], object: block_device}",
             "{op: [move_mount, pivot_root], path: /a/**}",
+            "{op: [open_write, open_read, mknod], device: \"8:*\"}",
+            "{op: mknod, path: /a/**, device: [\"8:1\", \"1:3\"]}",
+            "{op: exec, program: /usr/bin/git}",
+            "{op: exec, program: [\"**/git\", a], argv: {subcommand: push}}",
+            "{op: exec, program: \"${HOME}/**\"}",
+            "{op: exec, program: \"/usr/*/git-push\", path: /usr/**}",
+            "{op: exec, sha256: \"0000000000000000000000000000000000000000000000000000000000000000\"}",
         ][..],
     );
-    prop_oneof![4 => on_paths, 1 => fixed.prop_map(str::to_owned)]
+    // Every fixed one may also be narrowed by what only the daemon knows.
+    let fixed = (fixed, actor()).prop_map(|(text, actor)| format!("{}{actor}}}", text.trim_end_matches('}')));
+    let fixed = fixed
+        .prop_filter("a map in the middle stays whole", |text| text.matches('{').count() == text.matches('}').count());
+    prop_oneof![4 => on_paths, 1 => fixed]
+}
+
+/// Keys about the object and the actor, which the kernel's tables do not know.
+fn more() -> impl Strategy<Value = String> {
+    let object = prop::option::weighted(
+        0.2,
+        select(
+            &[
+                ", size: {min: 2}",
+                ", size: {max: 1KiB}",
+                ", links: {min: 2}",
+                ", owner: self",
+                ", owner: [root, other]",
+                ", owner: alice",
+                ", own: true",
+                ", own: false",
+                ", more_than: {files: 2, bytes: 1MiB, within: 5m}",
+            ][..],
+        ),
+    );
+    (object, actor()).prop_map(|(object, actor)| format!("{}{actor}", object.unwrap_or_default()))
+}
+
+fn actor() -> impl Strategy<Value = String> {
+    let keys = &[
+        ", env: {STAGE: \"prod*\"}",
+        ", env: {STAGE: [a, b], X: \"*\"}",
+        ", user: [1000, alice]",
+        ", user: bob",
+        ", parent: make",
+        ", by: [git, /usr/bin/make]",
+        ", by: \"${HOME}/**\"",
+        ", cwd: \"${WORKSPACE}/**\"",
+        ", cwd: [\"/a/*\"]",
+        ", agent: \"n*\"",
+        ", agent_label: production",
+    ][..];
+    prop_oneof![2 => Just(String::new()), 1 => select(keys).prop_map(str::to_owned)]
+}
+
+fn found<T: Clone + std::fmt::Debug>(facts: impl Strategy<Value = T>) -> impl Strategy<Value = Found<T>> {
+    prop_oneof![2 => facts.prop_map(Found::Is), 1 => Just(Found::Unreadable), 1 => Just(Found::NotAsked)]
+}
+
+fn tally() -> impl Strategy<Value = (String, Tally)> {
+    let key = select(&["r0#0", "r0#1", "r1#0"][..]).prop_map(str::to_owned);
+    (key, 0_u64..5, select(&[0_u64, 1 << 21][..]))
+        .prop_map(|(key, files, bytes)| (key, Tally { files, bytes, directories: 1 }))
+}
+
+fn circumstances() -> impl Strategy<Value = Circumstances> {
+    let variable = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let environment =
+        select(vec![Vec::new(), vec![variable("STAGE", "prod-1")], vec![variable("STAGE", "a"), variable("X", "")]]);
+    let program = select(&["/usr/bin/make", "/usr/bin/git", "/a/tool"][..])
+        .prop_map(|file| Program { file: file.into(), aliases: vec![b"git".to_vec()] });
+    let lineage = (prop::collection::vec(program, 1..3), prop::bool::ANY)
+        .prop_map(|(programs, whole)| Lineage { programs, whole });
+    let directory = select(&["/a/ws", "/a/b/c", "/"][..]).prop_map(std::path::PathBuf::from);
+    let users = select(vec![Vec::new(), vec![(1000, "alice".to_owned())]]);
+    (
+        found(environment),
+        found(directory),
+        found(lineage),
+        found(users),
+        found(prop_oneof![Just([0; 32]), Just([1; 32])]),
+        found(prop::bool::ANY),
+        found(prop::collection::vec(tally(), 0..3)),
+    )
+        .prop_map(|(environment, directory, lineage, users, hash, made, tallies)| Circumstances {
+            environment,
+            directory,
+            lineage,
+            users,
+            hash,
+            made,
+            tallies,
+        })
 }
 
 fn rules_text() -> impl Strategy<Value = String> {
@@ -105,7 +200,23 @@ fn rules_text() -> impl Strategy<Value = String> {
 
 fn facts() -> impl Strategy<Value = ObjectFacts> {
     let mode = select(&[0_u32, 0o100_644, 0o040_755, 0o060_600, 0o010_600][..]);
-    (mode, 0_u64..2, 0_u32..2).prop_map(|(mode, ino, nlink)| ObjectFacts { mode, ino, nlink, ..ObjectFacts::default() })
+    (
+        mode,
+        0_u64..2,
+        0_u32..3,
+        select(&[0_u64, 1, 1 << 20][..]),
+        select(&[0_u32, 1000][..]),
+        select(&[0_u32, 8 << 20, 8 << 20 | 1][..]),
+    )
+        .prop_map(|(mode, ino, nlink, size, uid, rdev)| ObjectFacts {
+            mode,
+            ino,
+            nlink,
+            size,
+            uid,
+            rdev,
+            ..ObjectFacts::default()
+        })
 }
 
 fn address() -> impl Strategy<Value = Option<Address>> {
@@ -129,8 +240,8 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     // What the kernel may say of an operation, and what it may not know.
     let how = (0_u32..16, prop_oneof![6 => Just(0_u32), 1 => 1_u32..16], select(&[0_u64, 0o1000, 0o060_600, 15][..]));
     let argv = prop::collection::vec(select(&["git", "git-push", "push", "-f", "--", "x"][..]), 0..4);
-    (what, how, facts(), facts(), argv, address()).prop_map(
-        |((op, path, other, git), (flags, doubt, detail), target, second, argv, address)| {
+    (what, how, facts(), facts(), argv, address(), circumstances()).prop_map(
+        |((op, path, other, git), (flags, doubt, detail), target, second, argv, address, circumstances)| {
             let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
             let program = ["/usr/bin/git", "/usr/bin/git-push", "/usr/bin/git-lfs"][flags as usize % 3];
             let path = if git && op == Op::Exec { program.to_owned() } else { path };
@@ -140,12 +251,13 @@ fn any_operation() -> impl Strategy<Value = Operation> {
                 other_path: if two { other.into() } else { "".into() },
                 flags,
                 doubt,
-                detail: [detail, 0, 0, 0],
+                detail: [detail, 0x801, 0, 0],
                 target,
                 other: second,
                 argc: argv.len() as u32,
                 argv,
                 address,
+                circumstances,
                 ..operation(op)
             }
         },
@@ -154,10 +266,15 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 
 fn scope() -> impl Strategy<Value = Scope> {
     let directory = || select(&["", "/", "/a", "/a/ws", "/b/[x]"][..]);
-    (directory(), directory(), directory()).prop_map(|(home, workspace, tmp)| Scope {
+    let agent = (select(&["nightly", "x"][..]), prop::bool::ANY);
+    (directory(), directory(), directory(), agent).prop_map(|(home, workspace, tmp, (agent, production))| Scope {
         home: home.into(),
         workspace: workspace.into(),
         tmp: tmp.into(),
+        agent: agent.to_owned(),
+        mode: super::syntax::Mode::Enforce,
+        expired: false,
+        agent_labels: production.then(|| "production".to_owned()).into_iter().collect(),
     })
 }
 

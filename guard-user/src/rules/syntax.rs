@@ -1,15 +1,20 @@
 //! The shape of a rules file. What one value may be is checked here; what fits together, in `compile`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_saphyr::Spanned;
 
 use super::{
     act::Word,
+    amount::Range,
     error::unknown,
     many::OneOrMany,
     network::{Network, Socket},
     pattern::Template,
     sql::SqlAct,
+    threshold::Threshold,
+    who::{Device, Hash, Label, Owner, Program, TextGlob, User},
 };
 use crate::api::{Action, Reversibility};
 
@@ -52,14 +57,34 @@ pub(crate) struct Match {
     pub(crate) op: OneOrMany<Word>,
     pub(crate) path: Option<OneOrMany<Template>>,
     pub(crate) not_path: Option<OneOrMany<Template>>,
+    /// The paths and hosts that operators labelled so.
+    pub(crate) label: Option<Spanned<OneOrMany<Label>>>,
     pub(crate) name: Option<OneOrMany<Component>>,
     pub(crate) object: Option<OneOrMany<ObjectType>>,
-    pub(crate) program: Option<OneOrMany<Component>>,
+    pub(crate) size: Option<Range>,
+    pub(crate) links: Option<Range>,
+    pub(crate) owner: Option<OneOrMany<Owner>>,
+    pub(crate) device: Option<OneOrMany<Device>>,
+    pub(crate) program: Option<OneOrMany<Program>>,
+    pub(crate) sha256: Option<OneOrMany<Hash>>,
     pub(crate) argv: Option<Arguments>,
     pub(crate) address: Option<OneOrMany<Network>>,
     pub(crate) port: Option<OneOrMany<Port>>,
     pub(crate) socket: Option<OneOrMany<Socket>>,
     pub(crate) signal: Option<OneOrMany<Signal>>,
+    pub(crate) env: Option<BTreeMap<Variable, OneOrMany<TextGlob>>>,
+    pub(crate) user: Option<OneOrMany<User>>,
+    /// A process this one descends from runs it.
+    pub(crate) parent: Option<OneOrMany<Program>>,
+    /// The process, or one it descends from, runs it.
+    pub(crate) by: Option<OneOrMany<Program>>,
+    pub(crate) cwd: Option<OneOrMany<Template>>,
+    /// The agent made the object itself, since it was tagged.
+    pub(crate) own: Option<bool>,
+    /// Only once there were more than this.
+    pub(crate) more_than: Option<Threshold>,
+    pub(crate) agent: Option<OneOrMany<TextGlob>>,
+    pub(crate) agent_label: Option<OneOrMany<Label>>,
 }
 
 /// What the arguments of a program must say; see `argv`.
@@ -89,6 +114,10 @@ pub(crate) struct RuleName(pub(crate) String);
 #[derive(Clone, Debug)]
 pub(crate) struct Component(pub(crate) String);
 
+/// A name of an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Variable(pub(crate) String);
+
 /// An option, and after `=` a glob for its value.
 #[derive(Clone, Debug)]
 pub(crate) struct OptionName(pub(crate) String);
@@ -113,7 +142,12 @@ impl ObjectType {
     /// Is `mode` (type bits included) of this type?
     #[must_use]
     pub fn is(self, mode: u32) -> bool {
-        let kind = match self {
+        mode & 0o170_000 == self.mode()
+    }
+
+    /// The type bits of `st_mode`.
+    pub(crate) fn mode(self) -> u32 {
+        match self {
             Self::File => 0o100_000,
             Self::Directory => 0o040_000,
             Self::Symlink => 0o120_000,
@@ -121,8 +155,7 @@ impl ObjectType {
             Self::CharDevice => 0o020_000,
             Self::Fifo => 0o010_000,
             Self::Socket => 0o140_000,
-        };
-        mode & 0o170_000 == kind
+        }
     }
 }
 
@@ -155,13 +188,18 @@ impl<'de> Deserialize<'de> for RuleName {
     }
 }
 
+impl Component {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let plain =
+            (1..=255).contains(&text.len()) && !text.contains(['/', '*', '?', '\0']) && !matches!(text, "." | "..");
+        let wrong = || format!("`{text}` is not one plain name (no slash, no wildcard; `path:` takes those)");
+        plain.then(|| Self(text.to_owned())).ok_or_else(wrong)
+    }
+}
+
 impl<'de> Deserialize<'de> for Component {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "one plain name (no slash, no wildcard; `path:` takes those)";
-        checked(deserializer, expected, |text| {
-            (1..=255).contains(&text.len()) && !text.contains(['/', '*', '?', '\0']) && !matches!(text, "." | "..")
-        })
-        .map(Self)
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -172,6 +210,15 @@ impl<'de> Deserialize<'de> for Port {
             Ok(port) if port != 0 => Ok(Self(port)),
             _ => Err(D::Error::custom(format!("{number} is not a port: expected 1 to 65535"))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, "the name of an environment variable", |text| {
+            (1..=255).contains(&text.len()) && !text.contains(['=', '\0', ' ', '$'])
+        })
+        .map(Self)
     }
 }
 

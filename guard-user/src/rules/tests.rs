@@ -34,7 +34,7 @@ pub(super) fn exec(path: &str, argv: &[&str]) -> Operation {
 }
 
 pub(super) fn scope() -> Scope {
-    Scope { home: "/home/u".into(), workspace: "/home/u/work".into(), tmp: "/home/u/tmp".into() }
+    Scope { home: "/home/u".into(), workspace: "/home/u/work".into(), tmp: "/home/u/tmp".into(), ..Scope::default() }
 }
 
 pub(super) fn rules(text: &str) -> Rules {

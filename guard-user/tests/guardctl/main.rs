@@ -10,6 +10,7 @@ mod decide;
 mod output;
 mod pages;
 mod refused;
+mod rules;
 mod run;
 mod terminal;
 mod watch;

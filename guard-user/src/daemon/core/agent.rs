@@ -7,8 +7,9 @@ use crate::{
     agents::Agent,
     api::{self, Command, ProblemKind},
     daemon::{
+        clock::Now,
         record::{Kind, Record},
-        rulebook::Rulebook,
+        rulebook::{Judge, Places, Rulebook},
         state::{Saved, SavedAgent},
     },
 };
@@ -44,8 +45,12 @@ impl Core {
         }
     }
 
-    fn tag(&mut self, token: Token, by: String, request: TagRequest) {
-        let judge = match self.rulebook.policy(&request.places, request.extra.as_deref()) {
+    fn tag(&mut self, token: Token, by: String, mut request: TagRequest) {
+        if request.name.is_empty() {
+            request.name = format!("a{}", self.agents.last().0 + 1);
+        }
+        request.places.agent = request.name.clone();
+        let judge = match self.fit(&mut request.places, request.extra.as_deref(), self.now) {
             Ok(judge) => judge,
             Err(message) => return self.reply(token, problem(ProblemKind::BadRequest, message)),
         };
@@ -68,7 +73,7 @@ impl Core {
         let tables = judge.tables();
         self.agents.insert(Agent {
             number,
-            name: if request.name.is_empty() { format!("a{number}") } else { request.name },
+            name: request.name,
             cgroup: String::new(),
             cgroup_id: 0,
             places: request.places,
@@ -78,6 +83,7 @@ impl Core {
             since: self.now,
             suspended: false,
             trips: std::collections::BTreeSet::new(),
+            tallies: crate::tally::Tallies::default(),
         });
         self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
     }
@@ -207,7 +213,11 @@ impl Core {
             let policies: Result<Vec<_>, String> = self
                 .agents
                 .iter()
-                .map(|agent| Ok((agent.number, rulebook.policy(&agent.places, agent.extra.as_deref())?)))
+                .map(|agent| {
+                    let mut places = agent.places.clone();
+                    let judge = fit(&*rulebook, &mut places, agent.extra.as_deref(), agent.since, self.now)?;
+                    Ok((agent.number, places, judge))
+                })
                 .collect();
             Ok((rulebook, policies?))
         });
@@ -221,14 +231,8 @@ impl Core {
             }
             Ok((rulebook, policies)) => {
                 self.rulebook = rulebook;
-                for (number, judge) in policies {
-                    let policy = self.agents.next_policy();
-                    let Some(agent) = self.agents.get_mut(number) else { continue };
-                    let old = std::mem::replace(&mut agent.policy, policy);
-                    let tables = Box::new(judge.tables());
-                    agent.judge = judge;
-                    let cgroup_id = agent.cgroup_id;
-                    self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old: Some(old) });
+                for (number, places, judge) in policies {
+                    self.refit(number, places, judge);
                 }
                 record.note = format!("{} rules", self.rulebook.len());
                 self.save();
@@ -242,14 +246,70 @@ impl Core {
         }
     }
 
+    /// An agent gets other rules, in the daemon and in the kernel.
+    fn refit(&mut self, number: u64, places: Places, judge: Box<dyn Judge>) {
+        let policy = self.agents.next_policy();
+        let Some(agent) = self.agents.get_mut(number) else { return };
+        let old = std::mem::replace(&mut agent.policy, policy);
+        let tables = Box::new(judge.tables());
+        (agent.judge, agent.places) = (judge, places);
+        let cgroup_id = agent.cgroup_id;
+        self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old: Some(old) });
+    }
+
+    fn fit(&self, places: &mut Places, extra: Option<&str>, since: Now) -> Result<Box<dyn Judge>, String> {
+        fit(&*self.rulebook, places, extra, since, self.now)
+    }
+
+    /// When the next agent's time is over, on the wall clock.
+    pub(super) fn next_expiry(&self) -> Option<i128> {
+        let running = self.agents.iter().filter(|agent| agent.cgroup_id != 0 && !agent.places.expired);
+        running.filter_map(|agent| deadline(&*self.rulebook, &agent.places, agent.since)).min()
+    }
+
+    /// Agents whose time is over are held from now on, whatever they do.
+    pub(super) fn expire(&mut self) {
+        if self.next_expiry().is_none_or(|deadline| deadline > self.now.wall) {
+            return;
+        }
+        let due = |agent: &&Agent| {
+            let deadline = deadline(&*self.rulebook, &agent.places, agent.since);
+            agent.cgroup_id != 0 && !agent.places.expired && deadline.is_some_and(|deadline| deadline <= self.now.wall)
+        };
+        let numbers: Vec<u64> = self.agents.iter().filter(due).map(|agent| agent.number).collect();
+        for number in numbers {
+            let Some(agent) = self.agents.get(number) else { continue };
+            let (mut places, extra, since) = (agent.places.clone(), agent.extra.clone(), agent.since);
+            match self.fit(&mut places, extra.as_deref(), since) {
+                Ok(judge) => {
+                    self.refit(number, places, judge);
+                    let mut record = self.agent_record(Kind::Expired, number, "guardd".to_owned());
+                    record.note = "the time its policy gave it is over: whatever it does is held".to_owned();
+                    self.log(record, true);
+                }
+                Err(error) => {
+                    // Without rules that say so, nothing of it may run.
+                    if let Some(agent) = self.agents.get_mut(number) {
+                        (agent.suspended, agent.places.expired) = (true, true);
+                        let cgroup = agent.cgroup.clone();
+                        self.act(number, cgroup, Act::Freeze, None, "guardd".to_owned());
+                    }
+                    self.in_trouble(format!("a{number} is suspended: its time is over, and: {error}"));
+                }
+            }
+        }
+        self.save();
+    }
+
     pub(super) fn restored(&mut self, saved: SavedAgent) {
-        let places = saved.places();
-        let (judge, extra) = match self.rulebook.policy(&places, saved.extra.as_deref()) {
+        let mut places = saved.places();
+        let since = Now { boottime: saved.since_boottime, wall: i128::from(saved.since_wall) };
+        let (judge, extra) = match self.fit(&mut places, saved.extra.as_deref(), since) {
             Ok(judge) => (judge, saved.extra),
             Err(error) => {
                 // Its own rules could only add; without them the daemon's still stand, and this is said.
                 self.in_trouble(format!("the rules of {} (a{}) no longer hold: {error}", saved.name, saved.number));
-                match self.rulebook.policy(&places, None) {
+                match self.fit(&mut places, None, since) {
                     Ok(judge) => (judge, None),
                     Err(error) => return self.in_trouble(error),
                 }
@@ -268,9 +328,10 @@ impl Core {
             extra,
             policy,
             judge,
-            since: super::Now { boottime: saved.since_boottime, wall: i128::from(saved.since_wall) },
+            since,
             suspended: saved.suspended,
             trips: std::collections::BTreeSet::new(),
+            tallies: crate::tally::Tallies::default(),
         });
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
         self.save();
@@ -301,6 +362,26 @@ impl Core {
         }
         record
     }
+}
+
+/// The rules of an agent, with what its policy says besides. An agent's time may be over.
+fn fit(
+    rulebook: &dyn Rulebook,
+    places: &mut Places,
+    extra: Option<&str>,
+    since: Now,
+    now: Now,
+) -> Result<Box<dyn Judge>, String> {
+    if let Some(workspace) = rulebook.terms(&places.policy).and_then(|terms| terms.workspace.as_ref()) {
+        places.workspace = workspace.clone();
+    }
+    places.expired = deadline(rulebook, places, since).is_some_and(|deadline| deadline <= now.wall);
+    rulebook.policy(places, extra)
+}
+
+/// When the time of an agent is over, on the wall clock.
+fn deadline(rulebook: &dyn Rulebook, places: &Places, since: Now) -> Option<i128> {
+    Some(rulebook.terms(&places.policy)?.until?.deadline(since.wall))
 }
 
 /// `path` is `directory` or below it; nothing is within an agent that is not tagged yet.

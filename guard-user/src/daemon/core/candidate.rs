@@ -9,7 +9,9 @@ use guard_common::{
 use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIFE};
 use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
+    circumstances::Found,
     daemon::{
+        circumstances::Question,
         record::{Kind, Record},
         rulebook::{Judged, Ruling},
         scope,
@@ -24,7 +26,7 @@ pub(super) const SLOT_INTERPRETER: u32 = 2;
 const SAME_CALL: u64 = 15 * crate::daemon::clock::SECOND;
 
 impl Core {
-    pub(super) fn candidate(&mut self, operation: Box<Operation>) {
+    pub(super) fn candidate(&mut self, mut operation: Box<Operation>) {
         let name = operation.name;
         self.unreadable.remove(&name.key);
         if self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold) {
@@ -41,6 +43,7 @@ impl Core {
             // The restarted call resolved to something else: what was decided was about the old one.
             self.end_unheard(number, Ending::Became);
         }
+        self.count(&mut operation);
         let (agent, judged) = self.judge(&operation);
         let ruling = match judged {
             Judged::Stop(ruling) => ruling,
@@ -61,6 +64,20 @@ impl Core {
             }
             Action::Kill => self.kill_by_rule(operation, agent, ruling),
         }
+    }
+
+    /// What must be found out before [`Input::Candidate`](super::Input::Candidate) about this operation; nothing when it
+    /// is known already.
+    #[must_use]
+    pub fn asks(&self, operation: &Operation) -> Option<Question> {
+        let name = operation.name;
+        let cleared = self.cleared.get(&name.key).is_some_and(|cleared| cleared.hold == name.hold);
+        if cleared || self.holds.named(name).is_some() {
+            return None;
+        }
+        let agent = self.agents.by_cgroup(operation.agent)?;
+        let needs = agent.judge.needs(operation);
+        (!needs.is_none()).then(|| Question { needs, cgroup: agent.cgroup.clone(), since: agent.since.boottime })
     }
 
     pub(super) fn undecodable(&mut self, key: HoldKey, error: &str) {
@@ -103,6 +120,17 @@ impl Core {
         hold.blast = blast;
         if hold.stage == Stage::Pending {
             self.publish_hold(number, |hold| api::Event::Held { hold });
+        }
+    }
+
+    /// Adds the operation to what its agent did lately, and the sums to the operation.
+    fn count(&mut self, operation: &mut Operation) {
+        let Some(number) = self.agents.by_cgroup(operation.agent).map(|agent| agent.number) else { return };
+        let Some(agent) = self.agents.get_mut(number) else { return };
+        let counters = agent.judge.counters(operation);
+        if !counters.is_empty() {
+            let tallies = agent.tallies.count(&counters, operation, self.now.boottime);
+            operation.circumstances.tallies = Found::Is(tallies);
         }
     }
 

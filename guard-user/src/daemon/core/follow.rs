@@ -77,6 +77,7 @@ impl Core {
 
     /// Repeats `SIGCONT`, ends what was not used in time, and tries the audit log again.
     pub(super) fn tick(&mut self) {
+        self.expire();
         let now = self.now.boottime;
         let due: Vec<u64> = self
             .holds

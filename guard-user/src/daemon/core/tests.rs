@@ -13,7 +13,7 @@ use crate::{
     daemon::{
         record::Kind,
         scope::Root,
-        testing::{Book, about, at, core, unlink},
+        testing::{Book, about, at, core, core_with, unlink},
     },
     holds::{Facts, Tally},
     operation::{Context, HoldName},
@@ -345,4 +345,30 @@ fn a_script_and_its_interpreter_are_one_call_though_the_program_is_stopped_twice
     let granted = HoldName { key: HoldKey { id: 7, slot: 0 }, hold: 2_000 };
     bench.input(Input::Consumed { name: granted, approved: true });
     assert_eq!(bench.outcome(3), Some(Outcome::Released));
+}
+
+#[test]
+fn an_agent_whose_time_is_over_gets_other_rules_once_and_the_log_says_so() {
+    let mut core = core_with("brief");
+    assert_eq!(core.next_tick(), Some(at(1_000).boottime));
+    let early = core.handle(at(999), Input::Tick);
+    assert!(early.is_empty(), "{early:?}");
+    let effects = core.handle(at(1_000), Input::Tick);
+    let logged = |effect: &Effect| matches!(effect, Effect::Audit { record, .. } if record.kind == Kind::Expired);
+    assert!(matches!(effects[0], Effect::SetPolicy { .. }) && effects.iter().any(logged), "{effects:?}");
+    assert_eq!(core.next_tick(), None);
+    assert!(core.handle(at(2_000), Input::Tick).is_empty());
+}
+
+#[test]
+fn what_an_agent_does_is_counted_over_all_its_processes_and_each_stop_once() {
+    let mut bench = Bench::new();
+    let mut held = |pid: u32| {
+        let operation = unlink(pid, "/count/x");
+        bench.candidate(&operation);
+        let first = bench.seen.iter().any(|effect| matches!(effect, Effect::Gather(_)));
+        bench.candidate(&operation);
+        first
+    };
+    assert_eq!([held(7), held(8), held(9), held(10)], [false, false, true, true]);
 }

@@ -60,7 +60,7 @@ pub(super) async fn set_state(
 /// Checks a tag and finds what it names. Somebody without rights learns nothing about cgroups: the loop refuses
 /// whatever is not a tag of itself.
 fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) -> Result<TagRequest, String> {
-    let Tag { name, workspace, cgroup, pid: other, unit, rules } = tag;
+    let Tag { name, workspace, cgroup, pid: other, unit, rules, policy } = tag;
     if name.len() > 64 || name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err("A name is at most 64 letters, digits, dots, dashes and underscores.".to_owned());
     }
@@ -107,5 +107,5 @@ fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) ->
     };
     let home = facts::home(owner);
     let home = home.canonicalize().unwrap_or(home);
-    Ok(TagRequest { name, places: Places { home, workspace }, extra: rules, target })
+    Ok(TagRequest { name, places: Places { home, workspace, policy, ..Places::default() }, extra: rules, target })
 }

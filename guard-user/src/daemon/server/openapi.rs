@@ -51,6 +51,7 @@ fn samples() -> BTreeMap<&'static str, Value> {
         pid: Some(1),
         unit: Some(String::new()),
         rules: Some(String::new()),
+        policy: "any".to_owned(),
         ..api::Tag::default()
     };
     let decide = api::Decide { verdict: api::Verdict::Deny, scope: api::Scope::Once, note: String::new() };

@@ -1,0 +1,235 @@
+//! What rules can say of objects and actors, case by case, and that what is not known is held. Tests only.
+
+use guard_common::op::Op;
+
+use super::{
+    case::Cases,
+    compile::{Rules, Scope},
+    judge::{Judgement, judge},
+    tests::{exec, hold, on, operation, rules, scope},
+};
+use crate::{
+    circumstances::{Circumstances, Found, Lineage, Need, Needs, Program},
+    operation::{Context, ObjectFacts, Operation},
+};
+
+/// `held` and `clear` are operations of a case file; the rule has this match.
+fn check(matches: &str, held: &[&str], clear: &[&str]) {
+    let rules = hold(matches);
+    let case = |deed: &&str, expect: &str| format!("  - {{do: {{{deed}}}, expect: {expect}}}\n");
+    let mut text = "agent: {name: nightly-1, labels: [production]}\ncases:\n".to_owned();
+    text.extend(held.iter().map(|deed| case(deed, "hold")));
+    text.extend(clear.iter().map(|deed| case(deed, "allow")));
+    let cases = Cases::read(&text, "cases.yaml", &rules).unwrap_or_else(|error| panic!("{error}"));
+    let policy = rules.policy(&cases.scope);
+    for (tried, case) in cases.run(&rules).expect("no policy").into_iter().zip(&cases.cases) {
+        assert!(tried.ok, "{matches}: {tried:?}");
+        if tried.found.rule.is_some() {
+            assert!(policy.tables().candidate(&case.operation), "{matches}: {tried:?} is no candidate");
+        }
+    }
+}
+
+#[test]
+fn objects_are_told_apart_by_size_links_and_owner() {
+    let file = "op: unlink, path: /srv/x";
+    let of = |more: &str| format!("{file}, {more}");
+    check("{op: delete, size: {min: 1MiB}}", &[&of("size: 1MiB")], &[&of("size: 1048575")]);
+    check("{op: delete, size: {max: 9}}", &[&of("size: 9")], &[&of("size: 10")]);
+    check("{op: delete, links: {max: 1}}", &[&of("links: 1")], &[&of("links: 2")]);
+    check("{op: delete, owner: root}", &[&of("owner: 0, uid: 5")], &[&of("owner: 1")]);
+    check("{op: delete, owner: other}", &[&of("owner: 0, uid: 5")], &[&of("owner: 5, uid: 5")]);
+    check("{op: delete, owner: self}", &[&of("owner: 5, uid: 5")], &[&of("owner: 0, uid: 5")]);
+    check("{op: delete, owner: alice}", &[&of("owner: 5, uid: 5, user: alice")], &[]);
+    check("{op: symlink, object: symlink}", &["op: symlink, path: /srv/x"], &[]);
+}
+
+#[test]
+fn a_block_device_is_named_by_its_number() {
+    let device =
+        |op: &str, numbers: &str| format!("op: {op}, path: /dev/x, object: block_device, device: \"{numbers}\"");
+    let matches = "{op: [open_write, mknod], device: [\"8:0\", \"259:*\"]}";
+    check(
+        matches,
+        &[&device("open_write", "8:0"), &device("open_write", "259:7")],
+        &[&device("open_write", "8:1"), "op: open_write, path: /dev/x"],
+    );
+    let sda = Operation { detail: [0o060_600, 0x800, 0, 0], ..on(Op::Mknod, "/tmp/innocent") };
+    let policy = hold(matches).policy(&scope());
+    assert!(!judge(&policy, &sda).is_clear() && policy.tables().candidate(&sda));
+    assert!(judge(&policy, &Operation { detail: [0o060_600, 0x801, 0, 0], ..sda }).is_clear());
+}
+
+#[test]
+fn a_program_is_named_by_name_file_or_hash() {
+    let git = "op: exec, argv: [git, push]";
+    check("{op: exec, program: /usr/bin/git}", &[git], &["op: exec, path: /opt/bin/git, argv: [git]"]);
+    check(
+        "{op: exec, program: \"/opt/**/git\", argv: {subcommand: push}}",
+        &["op: exec, path: /opt/a/b/git, argv: [git, push]"],
+        &[git, "op: exec, path: /opt/a/git, argv: [git, pull]"],
+    );
+    let (own, other) = ("ab".repeat(32), "cd".repeat(32));
+    let copy = |hash: &str| format!("op: exec, path: /tmp/innocent, argv: [x], sha256: {hash}");
+    check(&format!("{{op: exec, sha256: {own}}}"), &[&copy(&own)], &[&copy(&other)]);
+}
+
+#[test]
+fn the_environment_user_directory_and_agent_narrow_a_rule() {
+    let aws = |env: &str| format!("op: exec, argv: [aws, s3, rb], env: {env}");
+    check(
+        "{op: exec, program: aws, env: {AWS_PROFILE: \"prod*\"}}",
+        &[&aws("{AWS_PROFILE: production, X: y}")],
+        &[&aws("{AWS_PROFILE: dev}"), &aws("{OTHER: prod}"), &aws("{}")],
+    );
+    check(
+        "{op: exec, program: aws, env: {A: [x, y], B: \"*\"}}",
+        &[&aws("{A: y, B: \"\"}")],
+        &[&aws("{A: y}"), &aws("{A: z, B: b}")],
+    );
+    let file = "op: unlink, path: /srv/x";
+    check(
+        "{op: delete, user: [7, alice]}",
+        &[&format!("{file}, uid: 7"), &format!("{file}, uid: 8, user: alice")],
+        &[],
+    );
+    check("{op: delete, user: root}", &[&format!("{file}, uid: 0")], &[&format!("{file}, uid: 7")]);
+    check("{op: delete, cwd: \"/srv/**\"}", &[&format!("{file}, cwd: /srv/a")], &[&format!("{file}, cwd: /home/u")]);
+    check("{op: delete, cwd: \"${WORKSPACE}/*/x\"}", &[&format!("{file}, cwd: /home/u/work/a/x")], &[file]);
+    check("{op: delete, agent: \"nightly-*\"}", &[file], &[]);
+    check("{op: delete, agent: other}", &[], &[file]);
+    check("{op: delete, agent_label: production}", &[file], &[]);
+    check("{op: delete, agent_label: [development]}", &[], &[file]);
+}
+
+#[test]
+fn a_rule_can_cover_what_the_descendants_of_a_program_do() {
+    let file = |programs: &str| format!("op: unlink, path: /srv/x, programs: [{programs}]");
+    let matches = "[{op: exec, program: terraform}, {op: delete, by: terraform}]";
+    check(
+        matches,
+        &[
+            "op: exec, argv: [terraform, plan]",
+            &file("/usr/bin/terraform"),
+            &file("/usr/bin/rm, /usr/bin/bash, /opt/terraform"),
+        ],
+        &[&file("/usr/bin/rm, /usr/bin/bash")],
+    );
+    check("{op: delete, parent: make}", &[&file("/usr/bin/rm, /usr/bin/make")], &[&file("/usr/bin/make")]);
+    check("{op: delete, by: /opt/**}", &[&file("/usr/bin/rm, /opt/a/b")], &[&file("/usr/bin/rm")]);
+}
+
+/// A fact of each kind that a rule asks for, and a fact that says no.
+fn asked() -> Vec<(&'static str, Need, Circumstances)> {
+    let none = Circumstances::default;
+    let alone = |whole| Lineage { programs: vec![Program { file: "/usr/bin/rm".into(), ..Program::default() }], whole };
+    vec![
+        ("env: {A: b}", Need::Environment, Circumstances { environment: Found::Is(Vec::new()), ..none() }),
+        ("cwd: /a", Need::Directory, Circumstances { directory: Found::Is("/b".into()), ..none() }),
+        ("by: make", Need::Lineage, Circumstances { lineage: Found::Is(alone(true)), ..none() }),
+        ("parent: make", Need::Lineage, Circumstances { lineage: Found::Is(alone(true)), ..none() }),
+        ("user: bob", Need::Users, Circumstances { users: Found::Is(vec![(7, "bob".to_owned())]), ..none() }),
+        ("owner: bob", Need::Users, Circumstances { users: Found::Is(vec![(7, "bob".to_owned())]), ..none() }),
+    ]
+}
+
+#[test]
+fn what_could_not_be_found_out_is_held_and_asked_for_only_where_a_rule_could_match() {
+    for (key, need, known) in asked() {
+        let policy = hold(&format!("{{op: delete, path: /srv/**, {key}}}")).policy(&scope());
+        let here = on(Op::Unlink, "/srv/x");
+        assert_eq!(policy.needs(&here), Needs::of(need), "{key}");
+        assert_eq!(policy.needs(&on(Op::Unlink, "/home/x")), Needs::NONE, "{key}");
+        assert_eq!(policy.needs(&on(Op::OpenRead, "/srv/x")), Needs::NONE, "{key}");
+        let Judgement::Match(rule) = judge(&policy, &here) else { panic!("{key} is cleared unknown") };
+        assert_eq!(rule.name, "doubt", "{key}");
+        assert!(judge(&policy, &Operation { circumstances: known, ..here }).is_clear(), "{key}");
+    }
+    let policy = hold("{op: delete, path: /srv/**}").policy(&scope());
+    assert_eq!(policy.needs(&on(Op::Unlink, "/srv/x")), Needs::NONE);
+}
+
+#[test]
+fn a_lineage_with_a_gap_could_have_had_the_program_in_it() {
+    let policy = hold("{op: delete, by: make}").policy(&scope());
+    let programs = vec![Program { file: "/usr/bin/rm".into(), ..Program::default() }];
+    let lineage = Found::Is(Lineage { programs, whole: false });
+    let circumstances = Circumstances { lineage, ..Circumstances::default() };
+    assert!(!judge(&policy, &Operation { circumstances, ..on(Op::Unlink, "/srv/x") }).is_clear());
+}
+
+#[test]
+fn a_name_the_agent_can_choose_holds_and_never_excepts() {
+    let programs = vec![Program { file: "/usr/bin/node".into(), aliases: vec![b"npm".to_vec()] }];
+    let lineage = Found::Is(Lineage { programs, whole: true });
+    let circumstances = Circumstances { lineage, ..Circumstances::default() };
+    let npm = Operation { circumstances, ..on(Op::Unlink, "/srv/x") };
+    assert!(!judge(&hold("{op: delete, by: npm}").policy(&scope()), &npm).is_clear());
+    let excepted = rules(
+        "rules:
+  - {name: gone, text: t, action: hold, reversibility: irreversible, match: {op: delete}}
+  - {name: npm, text: t, action: allow, except: gone, match: {op: delete, by: npm}}
+",
+    );
+    assert!(!judge(&excepted.policy(&scope()), &npm).is_clear());
+}
+
+#[test]
+fn an_object_the_tier_cannot_see_is_not_small() {
+    let policy = hold("{op: delete, size: {min: 1GiB}}").policy(&scope());
+    let unseen = Operation { context: Context::Tripped, target: ObjectFacts::default(), ..on(Op::Unlink, "/srv/x") };
+    assert!(!judge(&policy, &unseen).is_clear());
+    assert!(judge(&policy, &on(Op::Unlink, "/srv/x")).is_clear());
+}
+
+#[test]
+fn a_hash_that_cannot_be_computed_matches() {
+    let policy = hold(&format!("{{op: exec, sha256: \"{}\"}}", "00".repeat(32))).policy(&scope());
+    assert!(!judge(&policy, &exec("/usr/bin/x", &["x"])).is_clear());
+}
+
+#[test]
+fn a_rule_about_another_agent_costs_this_one_nothing() {
+    let rules: Rules = hold("{op: [delete, read], agent: other}");
+    let tables = rules.policy(&Scope { agent: "me".to_owned(), ..scope() }).tables();
+    assert!(tables.ops.is_empty(), "{tables:?}");
+    assert!(judge(&rules.policy(&scope()), &operation(Op::Signal)).is_clear());
+}
+
+#[test]
+fn many_small_deletes_are_one_large_one() {
+    let file = "op: unlink, path: /srv/x, size: 10";
+    let earlier = |earlier: &str| format!("{file}, earlier: {earlier}");
+    let (files, bytes) = (earlier("{files: 100}"), earlier("{files: 3, bytes: 1MiB}"));
+    check(
+        "{op: delete, more_than: {files: 100, bytes: 1MiB, within: 60s}}",
+        &[&files, &bytes],
+        &[file, &earlier("{files: 99, bytes: 1000KiB, directories: 9}")],
+    );
+    check(
+        "{op: delete, path: /srv/**, more_than: {directories: 2, within: 5m}}",
+        &[&earlier("{directories: 3}")],
+        &[&earlier("{directories: 2, files: 1000}"), "op: unlink, path: /x, earlier: {directories: 3}"],
+    );
+    let policy = hold("{op: delete, path: /srv/**, more_than: {files: 1, within: 5m}}").policy(&scope());
+    assert!(policy.counters(&on(Op::Unlink, "/home/x")).is_empty());
+    assert_eq!(policy.counters(&on(Op::Unlink, "/srv/x"))[0].key, "r#0");
+    assert!(!judge(&policy, &on(Op::Unlink, "/srv/x")).is_clear(), "what was not counted may be too much");
+}
+
+#[test]
+fn what_an_agent_made_itself_is_told_apart_and_not_knowing_is_no_proof() {
+    let made = "op: unlink, path: /srv/x, own: true";
+    check("{op: delete, own: false}", &["op: unlink, path: /srv/x"], &[made]);
+    let excepted = rules(
+        "rules:
+  - {name: gone, text: t, action: hold, reversibility: irreversible, match: {op: delete}}
+  - {name: own, text: t, action: allow, except: gone, match: {op: delete, own: true}}
+",
+    );
+    let policy = excepted.policy(&scope());
+    let unknown = on(Op::Unlink, "/srv/x");
+    assert!(!judge(&policy, &unknown).is_clear());
+    let circumstances = Circumstances { made: Found::Is(true), ..Circumstances::default() };
+    assert!(judge(&policy, &Operation { circumstances, ..unknown }).is_clear());
+}
