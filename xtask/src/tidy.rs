@@ -20,6 +20,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/argv.rs",
     "guard-ebpf/src/count.rs",
     "guard-ebpf/src/gate.rs",
+    "guard-ebpf/src/held.rs",
     "guard-ebpf/src/hooks/exec.rs",
     "guard-ebpf/src/hooks/file.rs",
     "guard-ebpf/src/hooks/net.rs",
