@@ -25,6 +25,28 @@ pub struct Hook {
     pub ops: &'static [Op],
 }
 
+/// Without one of these a tier is not what it says: guardd does not start it.
+const ESSENTIAL: [&str; 10] = [
+    "task_alloc",
+    "bprm_check_security",
+    "path_unlink",
+    "path_rmdir",
+    "path_rename",
+    "file_open",
+    "sched_process_fork",
+    "sched_process_exit",
+    "sched_process_exec",
+    "sys_enter",
+];
+
+impl Hook {
+    /// True for a program without which its tier must not be claimed.
+    #[must_use]
+    pub fn is_essential(&self) -> bool {
+        ESSENTIAL.contains(&self.program)
+    }
+}
+
 const fn lsm(program: &'static str, ops: &'static [Op], cost: &'static str) -> Hook {
     Hook { program, attach: Attach::Lsm(program), cost, instead: None, ops }
 }

@@ -97,8 +97,7 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
         match attach(&mut ebpf, hook, &btf, &aya_btf, pin.as_deref()) {
             Ok(()) => attached.push(hook.program),
             Err(error) => {
-                if attached.is_empty() {
-                    // The first program is the one without which there is no tier.
+                if hook.is_essential() {
                     return Err(error);
                 }
                 features.push(missing_hook(hook, &error));
