@@ -48,7 +48,15 @@ pub(crate) fn tables(agent: u64) -> Agent {
     // SAFETY: the value is copied at once.
     match unsafe { AGENTS.get(&agent) } {
         Some(entry) => *entry,
-        None => Agent { ops: OpSet::EMPTY, always: OpSet::EMPTY, block: OpSet::EMPTY, policy: 0, pad: 0, name_bits: 0, exec_bits: 0 },
+        None => Agent {
+            ops: OpSet::EMPTY,
+            always: OpSet::EMPTY,
+            block: OpSet::EMPTY,
+            policy: 0,
+            pad: 0,
+            name_bits: 0,
+            exec_bits: 0,
+        },
     }
 }
 

@@ -136,7 +136,14 @@ fn start(
             true
         }
         Command::Text => {
-            let Some(at) = place else { return false };
+            let Some(at) = place else {
+                // `ssh host` with text on its standard input runs that.
+                if runs.elsewhere && matches!(inner.input, Input::Text(_)) {
+                    feed(forecast, &mut inner);
+                }
+                return false;
+            };
+            let at = at + usize::from(terms.get(at).is_some_and(|term| term.text == "--"));
             let words: Vec<String> = terms.get(at..).unwrap_or(&[]).iter().map(Term::plain).collect();
             let text = if more { format!("{} {UNKNOWN}", words.join(" ")) } else { words.join(" ") };
             shell::run(forecast, &mut inner, &text);

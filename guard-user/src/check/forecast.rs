@@ -69,7 +69,6 @@ impl State {
             cwd: None,
             vars: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
             elsewhere: true,
-            input: Input::None,
             ..self.clone()
         }
     }
@@ -248,21 +247,29 @@ fn covers(path: &Path, named: &Path, deep: bool) -> bool {
     deep || parts.next().is_none()
 }
 
+/// Does the pattern, with [`STAR`] for any letters, match all of the text?
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+    let letters = |text: &str| text.chars().collect::<Vec<char>>();
+    let stars = pattern.chars().filter(|letter| *letter == STAR).count();
+    stars <= 4 && rest(&letters(pattern), &letters(text))
+}
+
 /// `*` does not match a leading dot, as in a shell.
 fn wild(glob: &[char], name: &[char]) -> bool {
     if name.first() == Some(&'.') && glob.first() != Some(&'.') {
         return false;
     }
-    fn rest(glob: &[char], name: &[char]) -> bool {
-        match glob.split_first() {
-            None => name.is_empty(),
-            Some((&STAR, more)) => (0..=name.len()).any(|at| rest(more, &name[at..])),
-            Some((one, more)) => match name.split_first() {
-                Some((letter, tail)) => (one == letter || *one == super::term::ONE) && rest(more, tail),
-                None => false,
-            },
-        }
-    }
     // Each star is another walk over the name.
     glob.iter().filter(|letter| **letter == STAR).count() <= 4 && rest(glob, name)
+}
+
+fn rest(glob: &[char], name: &[char]) -> bool {
+    match glob.split_first() {
+        None => name.is_empty(),
+        Some((&STAR, more)) => (0..=name.len()).any(|at| rest(more, &name[at..])),
+        Some((one, more)) => match name.split_first() {
+            Some((letter, tail)) => (one == letter || *one == super::term::ONE) && rest(more, tail),
+            None => false,
+        },
+    }
 }

@@ -55,6 +55,24 @@ pub(crate) fn foresee(forecast: &mut Forecast<'_>, state: &mut State, name: &str
     match name {
         "find" | "gfind" => find(forecast, state, terms),
         "mount" | "umount" => mounts(forecast, state, name, line, terms),
+        "awk" | "gawk" | "mawk" => {
+            let program = line.words.first().map(|word| String::from_utf8_lossy(word.text).into_owned());
+            if let Some(text) = program.filter(|text| text.contains("system(") || text.contains('|')) {
+                code(forecast, state, &text);
+            }
+        }
+        "vi" | "vim" | "nvim" | "ex" => {
+            let texts: Vec<String> = line
+                .options_of(&["-c".to_owned()])
+                .filter_map(|option| option.value.or(option.next))
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+                .collect();
+            for text in texts {
+                if let Some(command) = text.trim_start_matches(':').strip_prefix('!') {
+                    shell::run(forecast, state, command);
+                }
+            }
+        }
         _ if SQL.contains(&name) => statements(forecast, state, line, terms),
         _ => {
             if let Some((_, options)) = CODE.iter().find(|(program, _)| {

@@ -148,11 +148,37 @@ fn part(forecast: &mut Forecast<'_>, state: &mut State, piece: &Piece) -> (Strin
                     None => UNKNOWN.to_string(),
                 },
                 Some(Change::Required) => known.filter(|text| !text.is_empty()).unwrap_or_else(|| UNKNOWN.to_string()),
+                Some(Change::Trim { front, longest, pattern }) => match known {
+                    Some(text) => trimmed(&text, *front, *longest, &value(forecast, state, pattern)),
+                    None => UNKNOWN.to_string(),
+                },
                 Some(Change::Length) => "0".to_owned(),
                 Some(Change::Other) => UNKNOWN.to_string(),
             };
             (text, *quoted)
         }
+    }
+}
+
+/// `${NAME%.txt}` and its kind. A pattern longer than the text, or a text of many letters, is not tried.
+fn trimmed(text: &str, front: bool, longest: bool, pattern: &str) -> String {
+    let pattern = pattern.replace('*', &STAR.to_string());
+    if text.contains(UNKNOWN) || text.len() > 1000 {
+        return UNKNOWN.to_string();
+    }
+    let mut cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    // The shortest part first: from the front it grows with the cut, from the end it shrinks.
+    if front == longest {
+        cuts.reverse();
+    }
+    let fits = |cut: &&usize| {
+        let part = if front { &text[..**cut] } else { &text[**cut..] };
+        crate::check::forecast::fits(&pattern, part)
+    };
+    match cuts.iter().find(fits) {
+        Some(cut) if front => text[*cut..].to_owned(),
+        Some(cut) => text[..*cut].to_owned(),
+        None => text.to_owned(),
     }
 }
 

@@ -83,6 +83,16 @@ pub(super) fn of(state: &State, terms: &[Term]) -> Input {
             let last = if is_everything || name == "ls" { last } else { last.replace(STAR, &format!("x{STAR}")) };
             known(&format!("{}/{last}", root.trim_end_matches('/')))
         }
+        // Names and numbers of things: words that are no options.
+        "docker" | "podman" | "kubectl" | "aws" | "gcloud" | "az" | "gh" | "npm" | "jq" | "yq" | "cargo"
+        | "terraform" => match &state.input {
+            Input::Unknown(from) if from.starts_with("what comes from the network") => Input::Unknown(from.clone()),
+            Input::Unknown(_) | Input::Text(_) | Input::None => known(SOMEBODY),
+        },
+        "grep" | "egrep" | "rg" if terms.iter().any(|term| is_listing(&term.text)) => {
+            let root = words.get(1).copied().unwrap_or(".");
+            known(&format!("{}/x{STAR}", root.trim_end_matches('/')))
+        }
         "cat" if !words.is_empty() => {
             let texts: Option<Vec<String>> = words
                 .iter()
@@ -96,6 +106,11 @@ pub(super) fn of(state: &State, terms: &[Term]) -> Input {
         },
         _ => unknown(),
     }
+}
+
+/// `-l` of `grep`, alone or with others.
+fn is_listing(option: &str) -> bool {
+    option == "--files-with-matches" || (option.starts_with('-') && !option.starts_with("--") && option.contains('l'))
 }
 
 fn git(state: &State, words: &[&str], unknown: Input) -> Input {

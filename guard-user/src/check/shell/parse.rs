@@ -157,8 +157,15 @@ impl Parser {
 
     fn pipeline(&mut self) -> Result<Node, String> {
         self.blank();
-        while self.keyword() == "!" {
-            self.at += 1;
+        loop {
+            let word = self.keyword();
+            // `time` before a group is the shell's own.
+            let after = self.rest().skip(4).find(|letter| *letter != ' ');
+            let is_timed = word == "time" && matches!(after, Some('(' | '{'));
+            if word != "!" && !is_timed {
+                break;
+            }
+            self.at += word.len();
             self.blank();
         }
         let mut nodes = vec![self.command()?];
@@ -283,11 +290,15 @@ impl Parser {
     fn assigned(&mut self) -> Option<String> {
         let name: String = self.rest().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
         let starts_well = name.chars().next().is_some_and(|letter| !letter.is_ascii_digit());
-        let plus = usize::from(self.look(name.len()) == Some('+'));
-        if !starts_well || self.look(name.len() + plus) != Some('=') {
+        // An element of an array: which one does not matter.
+        let index: String = self.rest().skip(name.len()).take(64).take_while(|letter| *letter != ']').collect();
+        let has_index = index.starts_with('[') && !index.contains(['$', '`', ' ', '"', '\'']);
+        let skip = if has_index { index.chars().count() + 1 } else { 0 };
+        let plus = usize::from(self.look(name.len() + skip) == Some('+'));
+        if !starts_well || self.look(name.len() + skip + plus) != Some('=') {
             return None;
         }
-        self.at += name.len() + plus + 1;
+        self.at += name.len() + skip + plus + 1;
         Some(name)
     }
 

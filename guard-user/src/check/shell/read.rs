@@ -194,6 +194,13 @@ impl Parser {
             };
             return Ok(Piece::Variable { name, change: Some(change), quoted });
         }
+        if let Some(sign) = letter.filter(|letter| !colon && "#%".contains(*letter)) {
+            let longest = self.look(1) == Some(sign);
+            self.at += 1 + usize::from(longest);
+            let pattern = self.until_brace()?;
+            let change = Change::Trim { front: sign == '#', longest, pattern };
+            return Ok(Piece::Variable { name, change: Some(change), quoted });
+        }
         self.until_brace()?;
         Ok(Piece::Variable { name, change: Some(Change::Other), quoted })
     }

@@ -70,6 +70,8 @@ pub(crate) enum Change {
     Alternative(Word),
     /// `:?`, `?`.
     Required,
+    /// `#`, `##`, `%`, `%%`: without what the pattern matches at the front or at the end.
+    Trim { front: bool, longest: bool, pattern: Word },
     /// `#NAME`.
     Length,
     /// Anything else: parts, patterns, indirection.
