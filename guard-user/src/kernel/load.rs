@@ -92,16 +92,21 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
         Tier::Gate => GATE,
         Tier::Trip => TRIP,
     };
-    let mut attached = Vec::new();
+    // All are loaded before the first is attached: a tier that cannot be had leaves nothing behind.
+    let mut loaded = Vec::new();
     for hook in hooks {
-        match attach(&mut ebpf, hook, &btf, &aya_btf, pin.as_deref()) {
+        match load_program(&mut ebpf, hook, &btf, &aya_btf) {
+            Ok(()) => loaded.push(hook),
+            Err(error) if hook.is_essential() => return Err(error),
+            Err(error) => features.push(missing_hook(hook, &error)),
+        }
+    }
+    let mut attached = Vec::new();
+    for hook in loaded {
+        match attach(&mut ebpf, hook, pin.as_deref()) {
             Ok(()) => attached.push(hook.program),
-            Err(error) => {
-                if hook.is_essential() {
-                    return Err(error);
-                }
-                features.push(missing_hook(hook, &error));
-            }
+            Err(error) if hook.is_essential() => return Err(error),
+            Err(error) => features.push(missing_hook(hook, &error)),
         }
     }
     // A hook that has a stand-in is no loss while the stand-in is there.
@@ -180,23 +185,37 @@ fn load_object(
     loader.load(OBJECT).context("cannot load the eBPF object")
 }
 
-/// Loads and attaches one program, and pins its link over the one an earlier daemon left.
-fn attach(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf, pin: Option<&Path>) -> anyhow::Result<()> {
+/// Has the kernel verify one program.
+fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf) -> anyhow::Result<()> {
     let program =
         ebpf.program_mut(hook.program).with_context(|| format!("the eBPF object has no program {}", hook.program))?;
-    let link: FdLink = match hook.attach {
+    match hook.attach {
         Attach::Lsm(name) => {
             if !btf.has_function(&format!("bpf_lsm_{name}")) {
                 bail!("this kernel has no LSM hook {name}");
             }
             let program: &mut Lsm = program.try_into()?;
-            program.load(name, aya_btf).with_context(|| format!("cannot load the LSM program {name}"))?;
+            program.load(name, aya_btf).with_context(|| format!("cannot load the LSM program {name}"))
+        }
+        Attach::RawTracepoint(name) => {
+            let program: &mut RawTracePoint = program.try_into()?;
+            program.load().with_context(|| format!("cannot load the tracepoint program {name}"))
+        }
+    }
+}
+
+/// Attaches one loaded program, and pins its link over the one an earlier daemon left.
+fn attach(ebpf: &mut Ebpf, hook: &Hook, pin: Option<&Path>) -> anyhow::Result<()> {
+    let program =
+        ebpf.program_mut(hook.program).with_context(|| format!("the eBPF object has no program {}", hook.program))?;
+    let link: FdLink = match hook.attach {
+        Attach::Lsm(name) => {
+            let program: &mut Lsm = program.try_into()?;
             let link = program.attach().with_context(|| format!("cannot attach the LSM program {name}"))?;
             program.take_link(link)?.into()
         }
         Attach::RawTracepoint(name) => {
             let program: &mut RawTracePoint = program.try_into()?;
-            program.load().with_context(|| format!("cannot load the tracepoint program {name}"))?;
             let link = program.attach(name).with_context(|| format!("cannot attach to the tracepoint {name}"))?;
             program.take_link(link)?.into()
         }
@@ -288,7 +307,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
             translated_bytes: 0,
             verified_instructions: 0,
         };
-        match load_only(&mut ebpf, hook, &btf, &aya_btf) {
+        match load_program(&mut ebpf, hook, &btf, &aya_btf).and_then(|()| info(&mut ebpf, hook)) {
             Ok(info) => {
                 entry.translated_bytes = info.size_translated().unwrap_or(0);
                 entry.verified_instructions = info.verified_instruction_count().unwrap_or(0);
@@ -300,27 +319,12 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     Ok(stats)
 }
 
-fn load_only(
-    ebpf: &mut Ebpf,
-    hook: &Hook,
-    btf: &Btf<'_>,
-    aya_btf: &aya::Btf,
-) -> anyhow::Result<aya::programs::ProgramInfo> {
+/// What the kernel says of a loaded program.
+fn info(ebpf: &mut Ebpf, hook: &Hook) -> anyhow::Result<aya::programs::ProgramInfo> {
     let program = ebpf.program_mut(hook.program).context("the eBPF object has no such program")?;
     match hook.attach {
-        Attach::Lsm(name) => {
-            if !btf.has_function(&format!("bpf_lsm_{name}")) {
-                bail!("this kernel has no LSM hook {name}");
-            }
-            let program: &mut Lsm = program.try_into()?;
-            program.load(name, aya_btf)?;
-            Ok(program.info()?)
-        }
-        Attach::RawTracepoint(_) => {
-            let program: &mut RawTracePoint = program.try_into()?;
-            program.load()?;
-            Ok(program.info()?)
-        }
+        Attach::Lsm(_) => Ok(TryInto::<&mut Lsm>::try_into(program)?.info()?),
+        Attach::RawTracepoint(_) => Ok(TryInto::<&mut RawTracePoint>::try_into(program)?.info()?),
     }
 }
 
