@@ -279,7 +279,7 @@ fn scope() -> impl Strategy<Value = Scope> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_would_be_held_is_a_candidate(text in rules_text(), scope in scope(), operations in prop::collection::vec(any_operation(), 20)) {
