@@ -26,8 +26,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the object and returns its absolute path.
 pub(crate) fn build() -> Result<PathBuf> {
     let directory = program::target().join("ebpf");
-    program::run(cargo("build").args(["--quiet", "--release", "--target-dir"]).arg(&directory))?;
-    let object = directory.join("bpfel-unknown-none/release/guard-ebpf");
+    program::run(cargo("build").args(["--quiet", "--profile", "ebpf", "--target-dir"]).arg(&directory))?;
+    let object = directory.join("bpfel-unknown-none/ebpf/guard-ebpf");
     object.canonicalize().with_context(|| format!("the build left no {}", object.display()))
 }
 
