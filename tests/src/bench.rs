@@ -4,6 +4,7 @@
 mod cost;
 mod latency;
 mod machine;
+mod seccomp;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         ["loop", operation, directory, count] => {
             return cost::looped(operation, directory, count.parse().context("not a number")?);
         }
+        ["unlinks", directory, count] => return latency::unlinks(directory, count.parse().context("not a number")?),
         _ => bail!("usage: guard-tests bench cost|latency"),
     };
     println!("measures {}", serde_json::to_string(&measures).context("cannot write JSON")?);
@@ -43,4 +45,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 /// The running kernel.
 fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The monotonic clock, which is one for all processes of a machine.
+fn nanoseconds() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! The program that runs inside a test machine: as PID 1 it boots it; otherwise it is the command it is called with.
 //! Arguments are parsed here; the commands live in their files.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "results are lines on standard output")]
 
 mod act;

@@ -35,6 +35,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/prefilter.rs",
     "guard-ebpf/src/scratch.rs",
     "guard-user/src/kernel/source.rs",
+    "tests/src/bench/seccomp.rs",
 ];
 
 /// Where the verbs of guardctl are listed, and where a person reads of them.

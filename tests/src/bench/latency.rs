@@ -1,20 +1,27 @@
-//! How long people and agents wait: from the match to `guardctl pending`, and from the decision to the end of the
-//! call. Through the same programs a person uses, so their start is part of the figure.
+//! How long people and agents wait: from the match until a person sees it, and from the decision to the end of the call.
+//! Once with what runs already (`guardctl pending --watch`, a client of the socket), and once as a person types it,
+//! where starting guardctl is most of the figure. Beside it a seccomp supervisor's round trip, on the same machine.
 
 use std::{
     fs,
-    time::{Duration, Instant},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    process::{Child, ExitCode, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
-use super::{Measure, kernel, machine};
+use super::{Measure, kernel, machine, nanoseconds, seccomp};
 use crate::{
-    guard::{Guard, Tier},
+    guard::{Guard, Tier, id},
     patience::until_within,
 };
 
-const TIMES: usize = 100;
+const TIMES: u32 = 100;
 const PLACE: &str = "/srv/latency";
 const RULES: &str = "rules:
   - name: latency
@@ -26,50 +33,148 @@ const RULES: &str = "rules:
       path: /srv/latency/**
 ";
 
-const METHOD: &str = "two emulated processors, 100 times, includes starting guardctl";
+const RUNNING: &str = "two emulated processors, 100 times, whoever looks and decides runs already";
+const TYPED: &str = "two emulated processors, 100 times, includes starting guardctl";
+const SECCOMP: &str = "two emulated processors, 100 times, the supervisor reads the path and lets the call go on";
 
 pub(super) fn measure() -> Result<Vec<Measure>> {
+    let mut measures = vec![machine::start_up()?];
     let guard = Guard::start(Tier::Gate, Some(RULES))?;
     fs::create_dir_all(PLACE).with_context(|| format!("cannot make {PLACE}"))?;
-    let (mut visible, mut complete) = (Vec::new(), Vec::new());
-    for number in 0..TIMES {
-        let file = format!("{PLACE}/{number}");
-        fs::write(&file, "").context("cannot write")?;
-        let mut agent = guard.agent(&format!("date +%s%N > at; exec guard-tests act unlink {file}"))?;
-        let hold = guard.held("unlink", &file)?;
-        let seen =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).context("the clock is before 1970")?;
-        let at: u128 = fs::read_to_string(agent.workspace().join("at"))
-            .context("the agent wrote no time")?
-            .trim()
-            .parse()
-            .context("not a time")?;
-        visible.push(Duration::from_nanos(u64::try_from(seen.as_nanos().saturating_sub(at)).unwrap_or(u64::MAX)));
-        let started = Instant::now();
-        guard.decide("approve", &hold)?;
-        until_within(Duration::from_secs(10), "the call to complete", || Ok((!fs::exists(&file)?).then_some(())))?;
-        complete.push(started.elapsed());
-        let ended = agent.end()?;
-        ensure!(ended.code == Some(0), "the agent ended with {ended:?}");
-    }
-    let mut measures = Vec::new();
-    for (name, mut values) in
-        [("match to visible in guardctl pending", visible), ("guardctl approve to the call's completion", complete)]
-    {
-        values.sort();
-        for (percentile, limit) in [(50, None), (99, Some(10.0))] {
-            let at = (values.len() * percentile / 100).min(values.len().saturating_sub(1));
-            let value = values.get(at).map_or(f64::NAN, |value| value.as_secs_f64() * 1000.0);
-            measures.push(Measure {
-                name: format!("{name}, p{percentile}"),
-                value: (value * 100.0).round() / 100.0,
-                unit: "ms",
-                limit,
-                kernel: kernel(),
-                method: METHOD,
-            });
-        }
-    }
+    let (visible, complete) = running(&guard)?;
+    measures.extend(figures("match to visible in guardctl pending --watch", visible, Some(10.0), RUNNING));
+    measures.extend(figures("approval at the socket to the call's completion", complete, Some(10.0), RUNNING));
+    let (visible, complete) = typed(&guard)?;
+    measures.extend(figures("match to visible in guardctl pending", visible, Some(10.0), TYPED));
+    measures.extend(figures("guardctl approve to the call's completion", complete, Some(10.0), TYPED));
+    measures.extend(figures("for comparison: a seccomp supervisor", seccomp::round_trips(PLACE)?, None, SECCOMP));
     measures.extend(machine::measure(&guard)?);
     Ok(measures)
+}
+
+/// Nanoseconds from the call to the watcher's line, and from the request to the end of the call.
+fn running(guard: &Guard) -> Result<(Vec<u64>, Vec<u64>)> {
+    let mut watcher = guard.command();
+    let watcher = watcher.args(["pending", "--watch", "-o", "json"]).stdout(Stdio::piped()).spawn();
+    let mut watcher = Watcher(watcher.context("cannot start guardctl")?);
+    let lines = watcher.lines()?;
+    let mut agent = guard.agent(&format!("exec guard-tests bench unlinks {PLACE}/running {TIMES}"))?;
+    let (mut seen, mut asked) = (Vec::new(), Vec::new());
+    while seen.len() < TIMES as usize {
+        let (at, line) = lines.recv_timeout(Duration::from_secs(60)).context("nothing was held")?;
+        let event: Value = serde_json::from_str(&line).context("the watcher printed no JSON")?;
+        if event["kind"] == "held" {
+            seen.push(at);
+            asked.push(nanoseconds());
+            approve(guard, id(&event["hold"])?)?;
+        }
+    }
+    let output = agent.ends_with(0)?;
+    let (mut called, mut done) = (Vec::new(), Vec::new());
+    for line in output.lines() {
+        let (start, end) = line.split_once(' ').context("the agent printed no times")?;
+        called.push(start.parse::<u64>().context("not a time")?);
+        done.push(end.parse::<u64>().context("not a time")?);
+    }
+    ensure!(called.len() == seen.len(), "{} calls, {} holds", called.len(), seen.len());
+    let since = |later: &[u64], earlier: &[u64]| {
+        later.iter().zip(earlier).map(|(later, earlier)| later.saturating_sub(*earlier)).collect()
+    };
+    Ok((since(&seen, &called), since(&done, &asked)))
+}
+
+/// The same as a person at a shell does it, one command after the other.
+fn typed(guard: &Guard) -> Result<(Vec<u64>, Vec<u64>)> {
+    let (mut visible, mut complete) = (Vec::new(), Vec::new());
+    for number in 0..TIMES {
+        let place = format!("{PLACE}/typed-{number}");
+        let mut agent = guard.agent(&format!("exec guard-tests bench unlinks {place} 1"))?;
+        let hold = guard.held("unlink", &place)?;
+        let seen = nanoseconds();
+        let asked = nanoseconds();
+        guard.decide("approve", &hold)?;
+        let file = format!("{place}/0");
+        until_within(Duration::from_secs(10), "the call to complete", || Ok((!fs::exists(&file)?).then_some(())))?;
+        let output = agent.ends_with(0)?;
+        let (called, done) = output.trim().split_once(' ').context("the agent printed no times")?;
+        visible.push(seen.saturating_sub(called.parse().context("not a time")?));
+        complete.push(done.parse::<u64>().context("not a time")?.saturating_sub(asked));
+    }
+    Ok((visible, complete))
+}
+
+/// `guard-tests bench unlinks DIRECTORY COUNT`: removes files one after the other and prints, for each, when the call was
+/// made and when it returned.
+pub(super) fn unlinks(directory: &str, count: u32) -> Result<ExitCode> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {directory}"))?;
+    let files: Vec<String> = (0..count).map(|number| format!("{directory}/{number}")).collect();
+    for file in &files {
+        fs::write(file, "").with_context(|| format!("cannot write {file}"))?;
+    }
+    for file in &files {
+        let called = nanoseconds();
+        fs::remove_file(file).with_context(|| format!("cannot remove {file}"))?;
+        println!("{called} {}", nanoseconds());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `guardctl pending --watch`, ended when dropped.
+struct Watcher(Child);
+
+impl Watcher {
+    /// What it prints, each line with the moment it came. A thread reads, so that nothing waits in the pipe.
+    fn lines(&mut self) -> Result<Receiver<(u64, String)>> {
+        let output = self.0.stdout.take().context("the watcher has no output")?;
+        let (send, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if send.send((nanoseconds(), line)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(lines)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to end.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn approve(guard: &Guard, id: &str) -> Result<()> {
+    let body = r#"{"verdict":"approve","scope":"once"}"#;
+    let mut socket = UnixStream::connect(guard.socket()).context("cannot reach guardd")?;
+    let length = body.len();
+    write!(
+        socket,
+        "POST /v1/holds/{id}/decision HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .context("cannot ask guardd")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).context("guardd did not answer")?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "guardd answered {answer}");
+    Ok(())
+}
+
+fn figures(name: &str, mut values: Vec<u64>, limit: Option<f64>, method: &'static str) -> Vec<Measure> {
+    values.sort_unstable();
+    let figure = |(percentile, limit): (usize, Option<f64>)| {
+        let at = (values.len() * percentile / 100).min(values.len().saturating_sub(1));
+        let value = values.get(at).map_or(f64::NAN, |value| Duration::from_nanos(*value).as_secs_f64() * 1000.0);
+        Measure {
+            name: format!("{name}, p{percentile}"),
+            value: (value * 100.0).round() / 100.0,
+            unit: "ms",
+            limit,
+            kernel: kernel(),
+            method,
+        }
+    };
+    [(50, None), (99, limit)].map(figure).into()
 }
