@@ -47,14 +47,14 @@ pub enum Ending {
 
 /// Counters of the kernel that tell whether its notices can be relied upon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Losses {
     /// Notices the ring had no room for.
     pub lost: u64,
     /// Answers that were removed unused.
     pub voided: u64,
 }
 
-impl Tally {
+impl Losses {
     #[must_use]
     pub fn of(counts: &[(Count, u64)]) -> Self {
         let value = |wanted: Count| counts.iter().find(|(count, _)| *count == wanted).map_or(0, |(_, value)| *value);
@@ -89,7 +89,7 @@ pub struct Hold {
     /// A line that says who wanted what is in the log.
     pub logged: bool,
     /// What the kernel had counted before the answer went out.
-    pub tally: Tally,
+    pub losses: Losses,
     /// The answer was not heard of, and the edge is asked what is known.
     pub ending: Option<Ending>,
     pub decision: Option<api::Decision>,

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use change::example;
+
 use super::{
     error::{Error, Exit},
     render::Screen,
@@ -52,8 +54,16 @@ enum Verb {
     Explain(explain::Arguments),
     Test(test::Arguments),
     Schema(schema::Arguments),
-    Enable(change::Enable),
-    Disable(change::Disable),
+    /// Switch a rule on again
+    ///
+    /// Writes overrides.yaml in the directory of rules, whole or not at all. It takes effect with `guardctl reload`.
+    #[command(after_long_help = example!("guardctl rules enable delete-outside-workspace"))]
+    Enable(change::Which),
+    /// Switch a rule off
+    ///
+    /// Writes overrides.yaml in the directory of rules, whole or not at all. It takes effect with `guardctl reload`.
+    #[command(after_long_help = example!("guardctl rules disable delete-outside-workspace"))]
+    Disable(change::Which),
     Mode(change::SetMode),
 }
 
@@ -64,8 +74,8 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<Exit, Error>
         Verb::Explain(arguments) => explain::run(arguments, screen),
         Verb::Test(arguments) => test::run(arguments, screen),
         Verb::Schema(arguments) => schema::run(arguments, screen),
-        Verb::Enable(arguments) => change::enable(arguments, screen),
-        Verb::Disable(arguments) => change::disable(arguments, screen),
+        Verb::Enable(which) => change::enable(which, screen, true),
+        Verb::Disable(which) => change::enable(which, screen, false),
         Verb::Mode(arguments) => change::mode(arguments, screen),
     }
 }

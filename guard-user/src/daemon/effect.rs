@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     api,
-    holds::Tally,
+    holds::Losses,
     operation::{HoldName, Operation, Stopped},
     rules::lower::Tables,
 };
@@ -99,12 +99,12 @@ impl<K: Kernel> Edge<K> {
                 match (waits, self.kernel.counts()) {
                     (Ok(waits), Ok(counts)) => {
                         let lives = facts::lives(tgid, tid, start_boottime);
-                        Some(Input::Settled { number, waits, lives, tally: Tally::of(&counts) })
+                        Some(Input::Settled { number, waits, lives, losses: Losses::of(&counts) })
                     }
                     (Err(error), _) | (_, Err(error)) => {
                         tracing::warn!("what became of a hold cannot be read: {error}");
-                        let tally = Tally { lost: u64::MAX, voided: u64::MAX };
-                        Some(Input::Settled { number, waits: false, lives: false, tally })
+                        let losses = Losses { lost: u64::MAX, voided: u64::MAX };
+                        Some(Input::Settled { number, waits: false, lives: false, losses })
                     }
                 }
             }

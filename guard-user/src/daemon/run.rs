@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     api::ProblemKind,
-    holds::Tally,
+    holds::Losses,
     operation::{HoldName, Operation},
 };
 
@@ -106,7 +106,7 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0, tally: Tally::default(), endings: Endings::default() };
+    let mut daemon = Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default() };
     daemon.start(saved, torn)?;
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
@@ -165,7 +165,7 @@ struct Daemon<K> {
     edge: Edge<K>,
     last_token: u64,
     /// The kernel's counters when the maps were last gone through.
-    tally: Tally,
+    losses: Losses,
     endings: Endings,
 }
 
@@ -258,12 +258,12 @@ impl<K: Kernel> Daemon<K> {
     fn scan(&mut self) {
         let all = match self.edge.kernel.counts() {
             Ok(counts) => {
-                let tally = Tally::of(&counts);
-                let before = std::mem::replace(&mut self.tally, tally);
-                if before != tally {
-                    self.handle(Input::Counted(tally));
+                let losses = Losses::of(&counts);
+                let before = std::mem::replace(&mut self.losses, losses);
+                if before != losses {
+                    self.handle(Input::Counted(losses));
                 }
-                before.lost != tally.lost
+                before.lost != losses.lost
             }
             Err(error) => {
                 tracing::warn!("the kernel's counters cannot be read: {error}");

@@ -22,44 +22,24 @@ use crate::{
     },
 };
 
-/// Switch a rule on again
-///
-/// Writes overrides.yaml in the directory of rules, whole or not at all. It takes effect with `guardctl reload`.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Example:
-  guardctl rules enable delete-outside-workspace && guardctl reload
-
-Exit codes: 0 written; 2 bad rules; 4 not permitted; 5 no such rule.")]
-pub(crate) struct Enable {
-    #[command(flatten)]
-    which: Which,
+/// What `after_long_help` says of a verb that writes overrides.
+macro_rules! example {
+    ($line:literal) => {
+        concat!(
+            "Example:\n  ",
+            $line,
+            " && guardctl reload\n\nExit codes: 0 written; 2 bad rules; 4 not permitted; 5 no such rule."
+        )
+    };
 }
-
-/// Switch a rule off
-///
-/// Writes overrides.yaml in the directory of rules, whole or not at all. It takes effect with `guardctl reload`.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Example:
-  guardctl rules disable delete-outside-workspace && guardctl reload
-
-Exit codes: 0 written; 2 bad rules; 4 not permitted; 5 no such rule.")]
-pub(crate) struct Disable {
-    #[command(flatten)]
-    which: Which,
-}
+pub(super) use example;
 
 /// Let a rule stop what it matches, or only log it
 ///
 /// A rule that observes writes `would_hold` lines into the audit log and stops nothing. Writes overrides.yaml in the
 /// directory of rules, whole or not at all. It takes effect with `guardctl reload`.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
-Example:
-  guardctl rules mode git-force-push observe && guardctl reload
-
-Exit codes: 0 written; 2 bad rules; 4 not permitted; 5 no such rule.")]
+#[command(after_long_help = example!("guardctl rules mode git-force-push observe"))]
 pub(crate) struct SetMode {
     #[command(flatten)]
     which: Which,
@@ -70,7 +50,7 @@ pub(crate) struct SetMode {
 }
 
 #[derive(Debug, Args)]
-struct Which {
+pub(crate) struct Which {
     /// The rule
     #[arg(value_name = "RULE")]
     rule: String,
@@ -95,12 +75,8 @@ pub(crate) struct Changed {
     pub(crate) file: String,
 }
 
-pub(super) fn enable(arguments: &Enable, screen: &Screen) -> Result<Exit, Error> {
-    change(&arguments.which, screen, |change| Change { enabled: Some(true), ..change })
-}
-
-pub(super) fn disable(arguments: &Disable, screen: &Screen) -> Result<Exit, Error> {
-    change(&arguments.which, screen, |change| Change { enabled: Some(false), ..change })
+pub(super) fn enable(which: &Which, screen: &Screen, enabled: bool) -> Result<Exit, Error> {
+    change(which, screen, |change| Change { enabled: Some(enabled), ..change })
 }
 
 pub(super) fn mode(arguments: &SetMode, screen: &Screen) -> Result<Exit, Error> {

@@ -240,7 +240,7 @@ impl Core {
             blast: None,
             stops: operation.stops,
             logged: false,
-            tally: self.tally,
+            losses: self.losses,
             ending: None,
             decision: None,
             outcome: None,

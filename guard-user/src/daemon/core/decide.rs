@@ -118,7 +118,7 @@ impl Core {
         };
         let deadline = now + life;
         hold.stage = Stage::Granted { deadline, next };
-        hold.tally = self.tally;
+        hold.losses = self.losses;
         self.remember(number);
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
         if next.is_some() {
@@ -149,7 +149,7 @@ impl Core {
             Context::Held => {
                 let deadline = now + GRANT_LIFE;
                 hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
-                hold.tally = self.tally;
+                hold.losses = self.losses;
                 self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
                 self.emit(Effect::Continue { tgid });
             }

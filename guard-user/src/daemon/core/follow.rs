@@ -9,7 +9,7 @@ use crate::{
         clock::{MILLISECOND, SECOND},
         record::Kind,
     },
-    holds::{Ending, Stage, Tally},
+    holds::{Ending, Losses, Stage},
     operation::{Context, HoldName},
 };
 
@@ -164,13 +164,13 @@ impl Core {
 
     /// An answer leaves the kernel when it is used, when it is void, which is counted, or with its thread. Where no
     /// notice was lost, what was not said did not happen.
-    pub(super) fn settled(&mut self, number: u64, waits: bool, lives: bool, tally: Tally) {
+    pub(super) fn settled(&mut self, number: u64, waits: bool, lives: bool, losses: Losses) {
         let Some(hold) = self.holds.get(number).filter(|hold| hold.live()) else { return };
         let Some(ending) = hold.ending else { return };
         let verdict = hold.decision.as_ref().map(|decision| decision.verdict);
-        let known = if waits || tally.lost == hold.tally.lost {
+        let known = if waits || losses.lost == hold.losses.lost {
             None
-        } else if lives && tally.voided == hold.tally.voided {
+        } else if lives && losses.voided == hold.losses.voided {
             let used = if verdict == Some(Verdict::Approve) { Outcome::Released } else { Outcome::Refused };
             Some((used, "the kernel's notice was lost; the answer is gone and was not void, so it was used"))
         } else if verdict == Some(Verdict::Approve) {
@@ -186,12 +186,12 @@ impl Core {
 
     /// A denial does not age: it is given again until the call comes for it.
     fn deny_again(&mut self, number: u64) {
-        let (now, tally) = (self.now.boottime, self.tally);
+        let (now, losses) = (self.now.boottime, self.losses);
         let Some(hold) = self.holds.get_mut(number) else { return };
         let (name, tgid) = (hold.operation.name, hold.operation.tgid);
         let deadline = now + GRANT_LIFE;
         hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
-        (hold.tally, hold.ending) = (tally, None);
+        (hold.losses, hold.ending) = (losses, None);
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
         self.emit(Effect::Continue { tgid });
     }

@@ -116,8 +116,8 @@ impl Model {
                 }
                 Effect::Settle { number, name, .. } => {
                     let waits = self.held.get(&name.key).is_some_and(|(_, hold)| *hold == name.hold);
-                    let (lives, tally) = (true, crate::holds::Tally::default());
-                    self.input(Input::Settled { number, waits, lives, tally });
+                    let (lives, losses) = (true, crate::holds::Losses::default());
+                    self.input(Input::Settled { number, waits, lives, losses });
                 }
                 Effect::KillProcess { tgid } => self.kill(tgid),
                 Effect::Audit { record, .. } => {

@@ -6,7 +6,7 @@ use super::{Answer, Request, Target, Token};
 use crate::{
     api,
     daemon::{record::Record, rulebook::Rulebook, state::Saved},
-    holds::{Facts, Tally},
+    holds::{Facts, Losses},
     operation::{HoldName, Operation},
     rules::lower::Tables,
 };
@@ -31,7 +31,7 @@ pub enum Input {
         approved: bool,
     },
     /// What the kernel has counted by now.
-    Counted(Tally),
+    Counted(Losses),
     /// Answer to [`Effect::Settle`].
     Settled {
         number: u64,
@@ -39,7 +39,7 @@ pub enum Input {
         waits: bool,
         /// The very thread lives.
         lives: bool,
-        tally: Tally,
+        losses: Losses,
     },
     /// The task of this hold is gone.
     Gone(HoldName),

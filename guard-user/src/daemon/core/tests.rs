@@ -15,7 +15,7 @@ use crate::{
         scope::Root,
         testing::{Book, about, at, core, core_with, unlink},
     },
-    holds::{Facts, Tally},
+    holds::{Facts, Losses},
     operation::{Context, HoldName},
 };
 
@@ -25,12 +25,12 @@ struct Bench {
     now: u64,
     seen: Vec<Effect>,
     /// What the edge finds when it is asked: does the hold wait, does its thread live, what is counted.
-    kernel: (bool, bool, Tally),
+    kernel: (bool, bool, Losses),
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { core: core(), now: 1, seen: Vec::new(), kernel: (false, true, Tally::default()) }
+        Self { core: core(), now: 1, seen: Vec::new(), kernel: (false, true, Losses::default()) }
     }
 
     fn input(&mut self, input: Input) {
@@ -40,8 +40,8 @@ impl Bench {
             _other => None,
         });
         if let Some(number) = settle {
-            let (waits, lives, tally) = self.kernel;
-            self.seen.append(&mut self.core.handle(at(self.now), Input::Settled { number, waits, lives, tally }));
+            let (waits, lives, losses) = self.kernel;
+            self.seen.append(&mut self.core.handle(at(self.now), Input::Settled { number, waits, lives, losses }));
         }
     }
 

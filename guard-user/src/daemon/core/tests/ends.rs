@@ -22,26 +22,26 @@ fn an_approval_that_is_not_used_in_time_expires_and_a_denial_does_not() {
 
 #[test]
 fn an_answer_whose_notice_was_lost_is_told_by_what_it_left_behind() {
-    let lost = Tally { lost: 1, voided: 0 };
+    let lost = Losses { lost: 1, voided: 0 };
     let cases = [
         (true, true, lost, Verdict::Approve, Outcome::Expired),
-        (false, true, Tally::default(), Verdict::Approve, Outcome::Expired),
+        (false, true, Losses::default(), Verdict::Approve, Outcome::Expired),
         (false, true, lost, Verdict::Approve, Outcome::Released),
         (false, true, lost, Verdict::Deny, Outcome::Refused),
-        (false, true, Tally { voided: 1, ..lost }, Verdict::Approve, Outcome::Unknown),
-        (false, true, Tally { voided: 1, ..lost }, Verdict::Deny, Outcome::Expired),
+        (false, true, Losses { voided: 1, ..lost }, Verdict::Approve, Outcome::Unknown),
+        (false, true, Losses { voided: 1, ..lost }, Verdict::Deny, Outcome::Expired),
         (false, false, lost, Verdict::Approve, Outcome::Unknown),
     ];
-    for (waits, lives, tally, verdict, expected) in cases {
+    for (waits, lives, losses, verdict, expected) in cases {
         let mut bench = Bench::new();
         bench.candidate(&unlink(7, "/hold/a"));
         bench.decide("h1", verdict, Scope::Once);
         bench.flush();
-        bench.kernel = (waits, lives, tally);
+        bench.kernel = (waits, lives, losses);
         let mut other = unlink(7, "/hold/b");
         other.name.hold = 2_000;
         bench.candidate(&other);
-        assert_eq!(bench.outcome(1), Some(expected), "{waits} {lives} {tally:?} {verdict:?}");
+        assert_eq!(bench.outcome(1), Some(expected), "{waits} {lives} {losses:?} {verdict:?}");
         assert_eq!(bench.core.holds.pending(None), 1, "the next one waits");
     }
     let mut bench = Bench::new();
