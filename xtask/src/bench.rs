@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the limits of the design, measured in machines, as a table, as JSON, and as docs/bench.md.
 
-use std::{fs, process::ExitCode, time::Duration};
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     /// Which kernel: 6.1, 6.12 or newest.
     #[arg(long, default_value = "6.12")]
     kernel: Series,
-    /// Only the part `cost` (instructions) or `latency`.
-    #[arg(long, value_parser = ["cost", "latency"])]
+    /// Only the part `cost` (instructions of operations), `rules` (of judging) or `latency`.
+    #[arg(long, value_parser = ["cost", "rules", "latency"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -54,10 +54,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     build::binaries(true)?;
     build::guard_tests()?;
     let mut measures = Vec::new();
-    for (part, icount) in [("cost", true), ("latency", false)] {
-        if arguments.only.as_deref().is_none_or(|only| only == part) {
-            measures.extend(measure(arguments, part, icount)?);
-        }
+    let wanted = |part: &str| arguments.only.as_deref().is_none_or(|only| only == part);
+    if wanted("cost") {
+        measures.extend(measure(arguments, &["guard-tests", "bench", "cost"], &build::for_bench(), true)?);
+    }
+    if wanted("rules") {
+        measures.extend(measure(arguments, &["judge"], &[build::judge()?, build::guard_tests()?], true)?);
+    }
+    if wanted("latency") {
+        measures.extend(measure(arguments, &["guard-tests", "bench", "latency"], &build::for_bench(), false)?);
     }
     measures.extend(size()?);
     let report = Report { measures };
@@ -74,11 +79,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(arguments: &Arguments, part: &str, icount: bool) -> Result<Vec<Measure>> {
+/// Runs a program of `binaries` in a machine and takes what it measured from the line it prints.
+fn measure(arguments: &Arguments, argv: &[&str], binaries: &[PathBuf], icount: bool) -> Result<Vec<Measure>> {
     let kernel = kernel::fetch(arguments.kernel)?;
     let root = root::image()?;
-    let argv = ["guard-tests", "bench", part].map(str::to_owned).to_vec();
-    let initramfs = initramfs::pack(&kernel, &Boot::new(argv, false), &build::for_bench())?;
+    let words = argv.iter().map(|word| (*word).to_owned()).collect();
+    let initramfs = initramfs::pack(&kernel, &Boot::new(words, false), binaries)?;
     let machine = Machine {
         kernel: &kernel,
         root: &root,
@@ -92,7 +98,11 @@ fn measure(arguments: &Arguments, part: &str, icount: bool) -> Result<Vec<Measur
     let mut found = None;
     let mut take = |line: &str| {
         match line.strip_prefix("measures ") {
-            Some(text) => found = Some(serde_json::from_str(text).context("guard-tests printed no measures")?),
+            Some(text) => {
+                found = Some(
+                    serde_json::from_str(text).with_context(|| format!("{} printed no measures", argv.join(" ")))?,
+                )
+            }
             None => eprintln!("{line}"),
         }
         Ok(())
@@ -100,7 +110,7 @@ fn measure(arguments: &Arguments, part: &str, icount: bool) -> Result<Vec<Measur
     let code = machine.boot(Screen::Lines(&mut take))?;
     match found {
         Some(measures) if code == 0 => Ok(measures),
-        Some(_) | None => bail!("guard-tests bench {part} ended with {code}"),
+        Some(_) | None => bail!("{} ended with {code}", argv.join(" ")),
     }
 }
 

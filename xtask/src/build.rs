@@ -44,6 +44,13 @@ pub(crate) fn guard_tests() -> Result<PathBuf> {
     Ok(output(false).join("guard-tests"))
 }
 
+/// The program that measures the rules.
+pub(crate) fn judge() -> Result<PathBuf> {
+    let words = ["build", "--quiet", "--release", "--package", "guard-user", "--example", "judge", "--target", TARGET];
+    program::run(program::program("cargo").args(words))?;
+    Ok(output(true).join("examples/judge"))
+}
+
 /// What goes into a machine: guard-tests, guardd and guardctl.
 pub(crate) fn for_vm(build: bool) -> Result<Vec<PathBuf>> {
     if build {

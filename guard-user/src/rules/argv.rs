@@ -1,7 +1,10 @@
 //! What a command line says, as its program would read it. Arguments are bytes from an agent: nothing here trusts
 //! them to be text, and what could be read two ways is read as the one a rule matches.
 
-use std::ffi::OsString;
+use std::{
+    cell::OnceCell,
+    ffi::{OsStr, OsString},
+};
 
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
@@ -25,6 +28,31 @@ impl Answer {
     #[must_use]
     pub fn of(is: bool) -> Self {
         if is { Self::Yes } else { Self::No }
+    }
+}
+
+/// The arguments of one operation, as all rules ask about them.
+#[derive(Debug)]
+pub struct Given<'a> {
+    argv: &'a [OsString],
+    /// `argv` is all there is.
+    whole: bool,
+    /// What they do as SQL: parsed once, and only when a rule asks.
+    sql: OnceCell<Vec<SqlAct>>,
+}
+
+impl<'a> Given<'a> {
+    #[must_use]
+    pub fn new(argv: &'a [OsString], whole: bool) -> Self {
+        Self { argv, whole, sql: OnceCell::new() }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a OsStr> {
+        self.argv.iter().skip(1).map(OsString::as_os_str)
+    }
+
+    fn sql(&self) -> &[SqlAct] {
+        self.sql.get_or_init(|| self.texts().flat_map(sql::acts).collect())
     }
 }
 
@@ -108,10 +136,11 @@ impl Matcher {
         })
     }
 
-    /// `dashed` is the subcommand that the program's own name gives, `whole` whether `argv` is all there is.
+    /// `dashed` is the subcommand that the program's own name gives.
     #[must_use]
-    pub fn matches(&self, argv: &[OsString], dashed: Option<&[u8]>, tool: &Tool, whole: bool) -> Answer {
-        let line = Line::new(argv, dashed, tool, whole);
+    pub fn matches(&self, given: &Given<'_>, dashed: Option<&[u8]>, tool: &Tool) -> Answer {
+        let whole = given.whole;
+        let line = Line::new(given.argv, dashed, tool, whole);
         let says = |wanted: &Wanted, certain: bool| {
             line.options.iter().any(|option| (option.certain || !certain) && wanted.fits(option, tool, certain))
         };
@@ -136,11 +165,9 @@ impl Matcher {
             (false, false) => Answer::Unknown,
         };
         let option = self.any_option.is_empty() || self.any_option.iter().any(|wanted| says(wanted, false));
-        let arguments = || argv.iter().skip(1).map(OsString::as_os_str);
-        let argument = self.any_argument.as_ref().is_none_or(|globs| arguments().any(|text| globs.is_match(text)));
-        let keyword = self.keywords.is_empty() || arguments().any(|text| sql::has_keyword(text, &self.keywords));
-        let query =
-            self.sql.is_empty() || arguments().any(|text| sql::acts(text).iter().any(|act| self.sql.contains(act)));
+        let argument = self.any_argument.as_ref().is_none_or(|globs| given.texts().any(|text| globs.is_match(text)));
+        let keyword = self.keywords.is_empty() || given.texts().any(|text| sql::has_keyword(text, &self.keywords));
+        let query = self.sql.is_empty() || given.sql().iter().any(|act| self.sql.contains(act));
         subcommand.min(found(option)).min(found(argument)).min(found(keyword)).min(found(query))
     }
 }

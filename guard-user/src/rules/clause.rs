@@ -19,6 +19,7 @@ use super::{
     syntax::{Component, Entry, Match, ObjectType, Port, Signal},
     threshold::Threshold,
     tool::Tools,
+    when::When,
     who::{Label, Program, TextGlob},
 };
 use crate::{
@@ -53,6 +54,7 @@ pub(crate) struct Clause {
     pub(crate) actor: Actor,
     pub(crate) own: Option<bool>,
     pub(crate) more_than: Option<Threshold>,
+    pub(crate) when: Option<Arc<When>>,
     /// Names of agents it is about; empty for all.
     pub(crate) agent: Vec<TextGlob>,
     pub(crate) agent_label: Vec<Label>,
@@ -129,7 +131,8 @@ impl Clause {
 
     /// What must be found out before it can be judged.
     pub(crate) fn needs(&self) -> Needs {
-        self.actor.needs().with(self.object.needs())
+        let asked = self.when.as_ref().map_or(Needs::NONE, |when| when.needs());
+        self.actor.needs().with(self.object.needs()).with(asked)
     }
 
     /// One clause for the paths these labels stand for, one for the hosts.
@@ -195,6 +198,11 @@ impl Clause {
         only("port", entry.port.is_some(), is_connect, "`connect`")?;
         only("socket", entry.socket.is_some(), is_connect, "`connect`")?;
         only("signal", entry.signal.is_some(), |act| matches!(act, Act::Signal), "`signal`")?;
+        for variable in entry.when.iter().flat_map(When::variables) {
+            if let Some(act) = acts.iter().find(|act| !variable.fits(*act)) {
+                return Err(format!("`when` asks for `{}`, which {act:?} has not", variable.name()));
+            }
+        }
         if entry.argv.is_some() && entry.program.is_none() {
             return Err("`argv` needs `program`: every program reads its arguments its own way".to_owned());
         }
@@ -253,6 +261,7 @@ impl Clause {
             },
             own: entry.own,
             more_than: entry.more_than,
+            when: entry.when.map(Arc::new),
             agent: list(entry.agent),
             agent_label: list(entry.agent_label),
         })

@@ -157,6 +157,7 @@ fn compared(clause: &Clause, daemon: &mut BTreeSet<&'static str>) {
         (!clause.actor.parent.is_empty() || !clause.actor.by.is_empty(), "what the process descends from"),
         (clause.actor.cwd.is_some(), "the current directory"),
         (clause.own.is_some(), "whether the agent made the object itself"),
+        (clause.when.is_some(), "the condition `when`"),
         (clause.more_than.is_some(), "how much of it there was lately"),
         (!clause.address.is_empty() && !clause.port.is_empty(), "the port together with the address"),
         (!clause.socket.is_empty(), "the name of the socket"),

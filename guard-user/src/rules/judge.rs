@@ -5,7 +5,7 @@ use std::{net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
 use guard_common::{op::Op, record::doubt};
 
 use super::{
-    argv::{Answer, Matcher},
+    argv::{Answer, Given, Matcher},
     clause::Clause,
     compile::{Fitted, Policy, RuleInfo},
     syntax::Mode,
@@ -106,6 +106,14 @@ impl Judgement {
     }
 }
 
+/// Which parts of an operation are certain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Certain {
+    pub(crate) paths: bool,
+    pub(crate) facts: bool,
+    pub(crate) argv: bool,
+}
+
 /// What is known of an operation, worked out once for all rules.
 struct Known<'a> {
     policy: &'a Policy,
@@ -114,9 +122,8 @@ struct Known<'a> {
     /// Globs that match the path, and the other path.
     path_globs: Vec<usize>,
     other_globs: Vec<usize>,
-    paths_known: bool,
-    facts_known: bool,
-    argv_known: bool,
+    given: Given<'a>,
+    certain: Certain,
 }
 
 impl<'a> Known<'a> {
@@ -129,15 +136,15 @@ impl<'a> Known<'a> {
         let placeless = touches.iter().any(|touch| touch.act.has_path() && !touch.path.starts_with(b"/"));
         let lost = (placeless || doubts & (doubt::PATH | doubt::DETACHED) != 0) && !keeps_nothing(operation);
         let globs = |path: &Path| policy.globs.as_ref().map_or_else(Vec::new, |globs| globs.matches(path));
+        let argv_known = !strange && doubts & doubt::ARGV == 0 && operation.argc as usize <= operation.argv.len();
         Self {
             policy,
             operation,
+            given: Given::new(&operation.argv, argv_known),
             touches,
             path_globs: globs(&operation.path),
             other_globs: globs(&operation.other_path),
-            paths_known: !strange && !lost && policy.globs.is_some(),
-            facts_known: !strange,
-            argv_known: !strange && doubts & doubt::ARGV == 0 && operation.argc as usize <= operation.argv.len(),
+            certain: Certain { paths: !strange && !lost && policy.globs.is_some(), facts: !strange, argv: argv_known },
         }
     }
 
@@ -145,7 +152,7 @@ impl<'a> Known<'a> {
     fn clauses(&self) -> Vec<usize> {
         let policy = self.policy;
         // A program whose file is not known may be any.
-        if self.operation.op != Op::Exec || !self.paths_known {
+        if self.operation.op != Op::Exec || !self.certain.paths {
             return policy.by_op[self.operation.op as usize].clone();
         }
         let named = policy.by_program.get(self.operation.file_name());
@@ -183,11 +190,17 @@ impl<'a> Known<'a> {
         let certain = fitted.except.is_some();
         let rest = rest.min(clause.actor.answer(&fitted.actor, self.policy, self.operation, certain));
         let acts = self.touches.iter().filter(|touch| clause.acts.contains(touch.act));
-        acts.map(|touch| {
-            self.place(fitted, touch).min(clause.object.answer(touch, self.operation, self.facts_known)).min(rest)
-        })
-        .max()
-        .unwrap_or(Answer::No)
+        let matching = acts
+            .map(|touch| {
+                self.place(fitted, touch).min(clause.object.answer(touch, self.operation, self.certain.facts)).min(rest)
+            })
+            .max()
+            .unwrap_or(Answer::No);
+        match &clause.when {
+            // Last, because it costs most.
+            Some(when) if matching != Answer::No => matching.min(when.answer(self.operation, self.certain)),
+            Some(_) | None => matching,
+        }
     }
 
     fn place(&self, fitted: &Fitted, touch: &Touch<'_>) -> Answer {
@@ -195,7 +208,7 @@ impl<'a> Known<'a> {
         if any_place && touch.leaves_to.is_none() {
             return Answer::Yes;
         }
-        if !self.paths_known {
+        if !self.certain.paths {
             return Answer::Unknown;
         }
         // What stays under the same protection does not leave it.
@@ -217,7 +230,7 @@ impl<'a> Known<'a> {
         if !clause.has_program() {
             return Answer::Yes;
         }
-        if !self.paths_known {
+        if !self.certain.paths {
             return Answer::Unknown;
         }
         let file = String::from_utf8_lossy(self.operation.file_name());
@@ -241,7 +254,7 @@ impl<'a> Known<'a> {
             let dashed = own.or_else(|| after_dash(called));
             let answer = match &clause.argv {
                 None => Answer::Yes,
-                Some(argv) => argv.matches(&self.operation.argv, dashed.as_deref(), tool, self.argv_known),
+                Some(argv) => argv.matches(&self.given, dashed.as_deref(), tool),
             };
             best = best.max(answer);
         }
@@ -257,14 +270,14 @@ impl<'a> Known<'a> {
         let dashed = called.strip_prefix(file.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
         let dashed = dashed.filter(|_| tool.dashed);
         let argv = fitted.clause.argv.as_ref();
-        argv.map_or(Answer::Yes, |argv| argv.matches(&self.operation.argv, dashed, tool, self.argv_known))
+        argv.map_or(Answer::Yes, |argv| argv.matches(&self.given, dashed, tool))
     }
 
     fn destination(&self, clause: &Clause) -> Answer {
         if clause.address.is_empty() && clause.port.is_empty() && clause.socket.is_empty() {
             return Answer::Yes;
         }
-        if !self.facts_known {
+        if !self.certain.facts {
             return Answer::Unknown;
         }
         Answer::of(match &self.operation.address {
@@ -283,7 +296,7 @@ impl<'a> Known<'a> {
         }
         let number = self.operation.detail[0];
         let is = clause.signal.iter().any(|signal| (signal.first..=signal.last).contains(&number));
-        if self.facts_known { Answer::of(is) } else { Answer::Unknown }
+        if self.certain.facts { Answer::of(is) } else { Answer::Unknown }
     }
 }
 

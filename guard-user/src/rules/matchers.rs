@@ -103,6 +103,90 @@ fn the_environment_user_directory_and_agent_narrow_a_rule() {
 }
 
 #[test]
+fn a_condition_says_what_no_key_can() {
+    let file = |more: &str| format!("op: unlink, path: /srv/a.log, {more}");
+    let big = "{op: delete, when: \"size > 10 && (links == 1 || owner != 0)\"}";
+    check(
+        big,
+        &[&file("size: 11, links: 1, owner: 0"), &file("size: 11, links: 2, owner: 5")],
+        &[&file("size: 11, links: 2, owner: 0"), &file("size: 10, links: 1, owner: 5")],
+    );
+    check("{op: delete, when: \"re(path, '[.]log$')\"}", &[&file("size: 0")], &["op: unlink, path: /srv/a.txt"]);
+    check(
+        "{op: exec, program: git, when: \"argv.exists(word, word.startsWith('refs/heads/') && word.endsWith('main'))\"}",
+        &["op: exec, argv: [git, push, refs/heads/main]"],
+        &["op: exec, argv: [git, push, refs/heads/mine]", "op: exec, argv: [git]"],
+    );
+    check(
+        "{op: exec, program: aws, when: \"'A' in env && env['A'] != env['B'] && cwd.startsWith('/srv')\"}",
+        &["op: exec, argv: [aws], cwd: /srv/x, env: {A: x, B: y}"],
+        &[
+            "op: exec, argv: [aws], cwd: /srv/x, env: {A: x, B: x}",
+            "op: exec, argv: [aws], cwd: /home, env: {A: x, B: y}",
+            "op: exec, argv: [aws], cwd: /srv, env: {B: y}",
+        ],
+    );
+    check(
+        "{op: connect, when: \"port in [22, 23] && !address.startsWith('10.')\"}",
+        &["op: connect, address: 8.8.8.8, port: 22"],
+        &["op: connect, address: 10.0.0.1, port: 22", "op: connect, address: 8.8.8.8, port: 443"],
+    );
+}
+
+#[test]
+fn what_a_condition_cannot_say_is_held() {
+    let held = |matches: &str, operation: &Operation| {
+        let policy = hold(matches).policy(&scope());
+        let Judgement::Match(rule) = judge(&policy, operation) else { panic!("{matches} is cleared") };
+        assert!(policy.tables().candidate(operation), "{matches} is no candidate");
+        rule.name.clone()
+    };
+    let file =
+        Operation { target: ObjectFacts { ino: 3, size: 5, ..ObjectFacts::default() }, ..on(Op::Unlink, "/srv/x") };
+    for matches in [
+        // A fact nobody found out, a key that is not there, a type that cannot be compared, no truth at all.
+        "{op: delete, when: \"'A' in env\"}",
+        "{op: delete, when: \"cwd == '/srv'\"}",
+        "{op: delete, when: \"size > 'x'\"}",
+        "{op: delete, when: \"size / 0 > 1\"}",
+        "{op: delete, when: \"size\"}",
+        "{op: delete, when: \"{'a': 1}['b'] == 1\"}",
+    ] {
+        assert_eq!(held(matches, &file), "doubt", "{matches}");
+    }
+    // What is certain without the missing part stays certain.
+    let policy = hold("{op: delete, when: \"size > 9 && 'A' in env\"}").policy(&scope());
+    assert_eq!(judge(&policy, &file), Judgement::Clear);
+    let unseen = Operation { doubt: guard_common::record::doubt::PATH, ..file };
+    assert_eq!(held("{op: delete, when: \"path == '/srv/y'\"}", &unseen), "doubt");
+}
+
+#[test]
+fn a_condition_that_is_wrong_or_has_no_bound_is_refused() {
+    let deep = format!("{}1{} == 1", "(".repeat(30), ")".repeat(30));
+    let long = format!("size > {}", "1 + ".repeat(300) + "1");
+    for (when, expected) in [
+        ("size >", "no condition in CEL: at its column"),
+        ("sizes > 1", "did you mean `size`"),
+        ("path.matches('x')", "unknown function `matches`"),
+        ("re(path, path)", "with the pattern in quotes"),
+        ("re(path, '(')", "not a pattern that can be bounded"),
+        ("re(path, '((a{99}){99}){99}')", "not a pattern that can be bounded"),
+        ("argv.exists(a, argv.exists(b, a == b))", "a loop inside a loop"),
+        ("argv.map(a, a + a).size() > 1", "makes no lists"),
+        ("argv.size() > 1", "`when` asks for `argv`, which Unlink has not"),
+        (&deep, "brackets deep at most"),
+        (&long, "a condition has 1 to 1000 bytes"),
+    ] {
+        let text = format!(
+            "rules:\n  - {{name: a, text: t, action: hold, reversibility: partial, match: {{op: unlink, when: \"{when}\"}}}}\n"
+        );
+        let error = Rules::none().expect("built in").and(&text, "a.yaml").expect_err(when).to_string();
+        assert!(error.contains(expected) && error.starts_with("a.yaml:2:"), "{when}: {error}");
+    }
+}
+
+#[test]
 fn a_rule_can_cover_what_the_descendants_of_a_program_do() {
     let file = |programs: &str| format!("op: unlink, path: /srv/x, programs: [{programs}]");
     let matches = "[{op: exec, program: terraform}, {op: delete, by: terraform}]";

@@ -46,4 +46,5 @@ pub mod tool;
 pub mod touch;
 pub mod until;
 pub mod warning;
+mod when;
 mod who;

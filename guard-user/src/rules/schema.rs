@@ -92,6 +92,7 @@ fn clause() -> Value {
                     "within": text("Such as 30s, 5m or 2h, at most 24h.")
                 }
             },
+            "when": text("A condition in CEL, such as `size > 1000000 && !path.endsWith(\".log\")`."),
             "agent": many(text("A glob of the agent's name.")),
             "agent_label": many(text("A label of the agent.")),
         }

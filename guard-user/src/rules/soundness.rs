@@ -122,6 +122,9 @@ fn more() -> impl Strategy<Value = String> {
                 ", own: true",
                 ", own: false",
                 ", more_than: {files: 2, bytes: 1MiB, within: 5m}",
+                ", when: \"size > 1 || links > 1\"",
+                ", when: \"path.startsWith('/a') && uid != 7\"",
+                ", when: \"'AWS' in env || cwd == '/a/ws'\"",
             ][..],
         ),
     );

@@ -112,6 +112,8 @@ impl Visitor for Seen {
                 self.acts.push(SqlAct::AlterDrop);
             }
             Statement::Grant { .. } | Statement::Revoke { .. } => self.acts.push(SqlAct::Rights),
+            // What is inside them is visited by itself.
+            Statement::Query(_) | Statement::Insert(_) => {}
             // There are as many kinds of DROP as of things; every one of them begins with the word.
             other => {
                 let text = other.to_string();

@@ -14,6 +14,7 @@ use super::{
     pattern::Template,
     sql::SqlAct,
     threshold::Threshold,
+    when::When,
     who::{Device, Hash, Label, Owner, Program, TextGlob, User},
 };
 use crate::api::{Action, Reversibility};
@@ -83,6 +84,8 @@ pub(crate) struct Match {
     pub(crate) own: Option<bool>,
     /// Only once there were more than this.
     pub(crate) more_than: Option<Threshold>,
+    /// A condition for what no other key can say.
+    pub(crate) when: Option<When>,
     pub(crate) agent: Option<OneOrMany<TextGlob>>,
     pub(crate) agent_label: Option<OneOrMany<Label>>,
 }
