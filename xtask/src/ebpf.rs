@@ -1,4 +1,4 @@
-//! `cargo xtask ebpf`: builds the eBPF object with the pinned toolchain. Loading it is not done here.
+//! `cargo xtask ebpf`: builds the eBPF object with the pinned toolchain. Loading it is `stats`.
 
 use std::{path::PathBuf, process::Command};
 
@@ -8,19 +8,16 @@ use crate::program;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also load it on the three test kernels and print each program's size and verified instructions.
+    /// Do not load it on the three test kernels, where each program's size and verified instructions come from.
     #[arg(long)]
-    stats: bool,
+    build_only: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::build_tools()?;
     let object = build()?;
     println!("{}", object.display());
-    if arguments.stats {
-        crate::stats::print()?;
-    }
-    Ok(())
+    if arguments.build_only { Ok(()) } else { crate::stats::print() }
 }
 
 /// Builds the object and returns its absolute path.

@@ -34,7 +34,7 @@ enum Command {
     Build(build::Arguments),
     /// Show guard's main job: an agent is stopped before it deletes, you decide.
     Demo(demo::Arguments),
-    /// Build the eBPF object.
+    /// Build the eBPF object, and show what the verifier of each kernel makes of it.
     Ebpf(ebpf::Arguments),
     /// Check format, lints, spelling, licences and the house rules.
     Check,

@@ -1,4 +1,4 @@
-//! `cargo xtask ebpf --stats`: what each kernel's verifier makes of each program. The figures come from
+//! `cargo xtask ebpf`: what each kernel's verifier makes of each program. The figures come from
 //! `guardd --probe-load`, which loads every program once and prints a JSON line for each.
 
 use std::{collections::BTreeMap, time::Duration};
