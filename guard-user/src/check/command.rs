@@ -112,7 +112,7 @@ fn start(
         Command::Command => {
             let Some(mut at) = place else { return false };
             while let Some((name, value)) = terms.get(at).filter(|_| runs.env).and_then(|term| assignment(&term.text)) {
-                inner.vars.insert(name.to_owned(), value.to_owned());
+                inner.export(name, value);
                 at += 1;
             }
             let terms = terms.get(at..).unwrap_or(&[]);
@@ -129,7 +129,7 @@ fn start(
             };
             let mut terms = terms;
             while let Some((name, value)) = terms.first().filter(|_| runs.env).and_then(|term| assignment(&term.text)) {
-                inner.vars.insert(name.to_owned(), value.to_owned());
+                inner.export(name, value);
                 terms = &terms[1..];
             }
             run_more(forecast, &mut inner, terms, more);

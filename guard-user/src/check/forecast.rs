@@ -1,7 +1,7 @@
 //! What has been foreseen so far, judged as it comes, and the state of the process it is foreseen for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -10,10 +10,11 @@ use guard_common::op::Op;
 use super::{
     Judged, Verdict, look,
     step::{self, Step},
-    term::{STAR, UNKNOWN},
+    term::{STAR, UNKNOWN, plain},
 };
 use crate::{
     api::{Action, Reversibility},
+    circumstances::Circumstances,
     operation::{ObjectFacts, Operation},
     rules::{
         compile::{DOUBT, Policy, Scope},
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) cwd: Option<PathBuf>,
     /// Values with [`UNKNOWN`] in them where they are not known.
     pub(crate) vars: BTreeMap<String, String>,
+    /// Names of those that programs get in their environment.
+    pub(crate) exported: BTreeSet<String>,
     pub(crate) functions: BTreeMap<String, super::shell::Body>,
     pub(crate) elsewhere: bool,
     pub(crate) depth: usize,
@@ -56,6 +59,7 @@ impl State {
         Self {
             cwd: Some(look::real(cwd)),
             vars: env.clone(),
+            exported: env.keys().cloned().collect(),
             functions: BTreeMap::new(),
             elsewhere: false,
             depth: 0,
@@ -68,8 +72,29 @@ impl State {
         Self {
             cwd: None,
             vars: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
+            exported: BTreeSet::new(),
             elsewhere: true,
             ..self.clone()
+        }
+    }
+
+    /// Sets a variable that programs started from here on get.
+    pub(crate) fn export(&mut self, name: &str, value: &str) {
+        self.exported.insert(name.to_owned());
+        self.vars.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// What rules may ask beside the operation. On another host nothing is known, and what is not known could match.
+    fn circumstances(&self) -> Circumstances {
+        let value = |name: &String| {
+            let value = self.vars.get(name).filter(|value| !value.contains(UNKNOWN))?;
+            Some((name.clone().into_bytes(), plain(value).into_bytes()))
+        };
+        let environment: Option<Vec<_>> = self.exported.iter().map(value).collect();
+        Circumstances {
+            environment: environment.filter(|_| !self.elsewhere).into(),
+            directory: self.cwd.clone().filter(|_| !self.elsewhere).into(),
+            ..Circumstances::default()
         }
     }
 
@@ -154,6 +179,7 @@ impl<'a> Forecast<'a> {
             return self.doubt("this does more than guard looks at before it runs".to_owned());
         }
         let policy = if state.elsewhere { self.elsewhere } else { self.here };
+        let operation = Operation { circumstances: state.circumstances(), ..operation };
         let step = Step { operation, elsewhere: state.elsewhere };
         let (action, rule) = match judge(policy, &step.operation) {
             Judgement::Clear | Judgement::WouldHold(_) => (Action::Allow, None),

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use super::{Asked, Checker, Question, Verdict, batch::Here};
 use crate::{
     api::{Action, Reversibility},
-    rules::file::{PACKS, load},
+    rules::{
+        compile::Rules,
+        file::{PACKS, load},
+    },
 };
 
 const DESTRUCTIVE: &str = include_str!("../../../rules/cases/destructive.jsonl");
@@ -210,3 +213,36 @@ const PIECES: [&str; 44] = [
     "\\",
     "*",
 ];
+
+#[test]
+fn environment_and_directory_are_followed_through_the_text() {
+    let rules = Rules::none().expect("built in").and(
+        "rules:
+  - {name: production, text: t, action: hold, reversibility: irreversible,
+     match: {op: exec, program: aws, env: {AWS_PROFILE: \"prod*\"}}}
+  - {name: not-here, text: t, action: hold, reversibility: partial, match: {op: exec, program: make, cwd: /srv/**}}
+  - {name: large, text: t, action: hold, reversibility: partial,
+     match: {op: exec, program: tar, when: \"'LEVEL' in env && env['LEVEL'] == '9'\"}}
+",
+        "a.yaml",
+    );
+    let mut checker = Checker::new(rules.expect("right")).expect("built in");
+    let mut is_held = |text: &str| shell(&mut checker, text).rule;
+    for text in
+        ["aws s3 ls", "AWS_PROFILE=dev aws s3 ls", "AWS_PROFILE=production; aws s3 ls", "make", "LEVEL=1 tar c x"]
+    {
+        assert_eq!(is_held(text), None, "{text}");
+    }
+    for (text, rule) in [
+        ("AWS_PROFILE=prod-1 aws s3 ls", "production"),
+        ("export AWS_PROFILE=production; aws s3 ls", "production"),
+        ("AWS_PROFILE=prod; export AWS_PROFILE; (aws s3 ls)", "production"),
+        ("env AWS_PROFILE=prod nice aws s3 ls", "production"),
+        ("AWS_PROFILE=$(cat profile) aws s3 ls", "doubt"),
+        ("cd /srv/x && make", "not-here"),
+        ("cd $WHERE && make", "doubt"),
+        ("LEVEL=9 tar c x", "large"),
+    ] {
+        assert_eq!(is_held(text).as_deref(), Some(rule), "{text}");
+    }
+}

@@ -25,9 +25,16 @@ pub(super) fn run(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term]
             Some(Input::None)
         }
         "export" | "declare" | "local" | "readonly" | "typeset" => {
+            let exports =
+                name == "export" || rest.iter().any(|term| term.text.starts_with('-') && term.text.contains('x'));
             for term in rest {
-                if let Some((name, value)) = assignment(&term.text) {
-                    state.vars.insert(name.to_owned(), value.to_owned());
+                match assignment(&term.text) {
+                    Some((name, value)) if exports => state.export(name, value),
+                    Some((name, value)) => _ = state.vars.insert(name.to_owned(), value.to_owned()),
+                    None if exports && state.vars.contains_key(&term.text) => {
+                        state.exported.insert(term.text.clone());
+                    }
+                    None => {}
                 }
             }
             Some(Input::None)
@@ -35,6 +42,7 @@ pub(super) fn run(forecast: &mut Forecast<'_>, state: &mut State, terms: &[Term]
         "unset" => {
             for term in rest {
                 state.vars.remove(&term.text);
+                state.exported.remove(&term.text);
                 state.functions.remove(&term.text);
             }
             Some(Input::None)

@@ -100,6 +100,7 @@ fn walk(forecast: &mut Forecast<'_>, state: &mut State, node: &Node) -> Input {
             let output = walk(forecast, &mut inner, node);
             state.cwd = inner.cwd;
             state.vars = inner.vars;
+            state.exported = inner.exported;
             state.functions = inner.functions;
             if is_away { Input::None } else { output }
         }
@@ -128,7 +129,7 @@ fn simple(forecast: &mut Forecast<'_>, state: &mut State, simple: &Simple) -> In
         called(forecast, state, &terms, false)
     } else {
         let mut inner = state.clone();
-        inner.vars.extend(values);
+        values.iter().for_each(|(name, value)| inner.export(name, value));
         called(forecast, &mut inner, &terms, false)
     };
     state.input = input;
