@@ -61,6 +61,7 @@ impl Agent {
             cgroup: self.cgroup.clone(),
             cgroup_id: self.cgroup_id,
             workspace: crate::text::lossy(self.places.workspace.as_os_str().as_encoded_bytes()),
+            policy: self.places.policy.clone(),
             state: if self.frozen() { api::AgentState::Suspended } else { api::AgentState::Running },
             processes: 0,
             pending,

@@ -71,6 +71,9 @@ pub struct Agent {
     pub cgroup: String,
     pub cgroup_id: u64,
     pub workspace: String,
+    /// Name of its policy; empty for none.
+    #[serde(default)]
+    pub policy: String,
     pub state: AgentState,
     pub processes: u32,
     pub pending: u32,

@@ -66,7 +66,7 @@ pub(crate) fn decided(verdict: &str, outcome: Option<&str>) -> Value {
 pub(crate) fn agent() -> Value {
     json!({
         "id": "a1", "name": "claude", "cgroup": "/guard-agents/a1", "cgroup_id": 8181,
-        "workspace": "/home/dev/shop", "state": "running", "processes": 3, "pending": 1,
+        "workspace": "/home/dev/shop", "policy": "nightly", "state": "running", "processes": 3, "pending": 1,
         "since": "2026-03-02T10:00:00Z"
     })
 }

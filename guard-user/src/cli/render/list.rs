@@ -47,7 +47,7 @@ pub(crate) fn holds(look: &Look, holds: &[Hold]) -> String {
 }
 
 pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
-    let mut header = vec!["ID", "NAME", "STATE", "PROCESSES", "PENDING", "AGE", "WORKSPACE"];
+    let mut header = vec!["ID", "NAME", "POLICY", "STATE", "PROCESSES", "PENDING", "AGE", "WORKSPACE"];
     if look.wide {
         header.extend(["CGROUP", "CGROUP ID"]);
     }
@@ -63,6 +63,7 @@ pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
             let mut row = vec![
                 Field::toned(shown(&agent.id), Tone::Strong),
                 Field::new(dash(words::quoted(&agent.name))),
+                Field::new(dash(words::quoted(&agent.policy))),
                 Field::toned(names::agent_state(agent.state), tone),
                 Field::new(agent.processes.to_string()),
                 if agent.pending > 0 { Field::toned(pending, Tone::Careful) } else { Field::new(pending) },
@@ -75,7 +76,7 @@ pub(crate) fn agents(look: &Look, agents: &[Agent]) -> String {
             row
         })
         .collect();
-    table(look, &header, rows, 6)
+    table(look, &header, rows, 7)
 }
 
 /// `approved h3 (for the process): unlink /srv/data/a`
