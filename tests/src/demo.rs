@@ -1,9 +1,11 @@
 //! `guard-tests demo`: guard at its main job, on a real agent and real files, with a person (or `--decide`) deciding.
 //! It starts guardd, shows what guardctl shows, and checks that the outcome is what the decision promised.
 
+mod choice;
+
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read, Write as _},
+    io::{BufRead as _, BufReader, Read},
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Child, ExitCode, Stdio},
@@ -15,6 +17,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
+    demo::choice::{Choice, ask},
     guard::{Guard, Tier, id},
     patience::until,
 };
@@ -27,25 +30,6 @@ const PRODUCTION: &str = "/srv/guard-demo/production";
 const WORKSPACE: &str = "/srv/guard-demo/project";
 const AGENT: &str = "demo-agent";
 const AGENT_SCRIPT: &str = include_str!("../demo/agent.sh");
-
-/// What the person wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    Approve,
-    Deny,
-    Kill,
-}
-
-impl Choice {
-    fn parse(text: &str) -> Option<Self> {
-        match text.trim().to_lowercase().as_str() {
-            "approve" | "a" => Some(Self::Approve),
-            "deny" | "d" => Some(Self::Deny),
-            "kill" | "k" => Some(Self::Kill),
-            _ => None,
-        }
-    }
-}
 
 /// The agent, and what it says as it says it.
 struct Actor {
@@ -98,7 +82,15 @@ fn show(guard: &Guard, decided: Option<Choice>, files: usize) -> Result<()> {
     shown(guard, &["show", id(&hold)?])?;
     let choice = match decided {
         Some(choice) => choice,
-        None => ask()?,
+        None => match ask(&mut std::io::stdin().lock(), &mut std::io::stdout()) {
+            Ok(choice) => choice,
+            Err(error) => {
+                // Nobody is there to answer for what is stopped: it must not stay behind.
+                decide(guard, Choice::Kill, &hold)?;
+                actor.end()?;
+                return Err(error);
+            }
+        },
     };
     decide(guard, choice, &hold)?;
     heading("what came of it");
@@ -228,19 +220,6 @@ fn make_production_data() -> Result<usize> {
 fn count(directory: &Path) -> usize {
     let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
-}
-
-fn ask() -> Result<Choice> {
-    loop {
-        print!("\nWhat shall happen? [approve/deny/kill] ");
-        std::io::stdout().flush().context("cannot write")?;
-        let mut line = String::new();
-        let length = std::io::stdin().read_line(&mut line).context("cannot read the answer")?;
-        ensure!(length > 0, "nobody answered; --decide answers without a person");
-        if let Some(choice) = Choice::parse(&line) {
-            return Ok(choice);
-        }
-    }
 }
 
 fn shown(guard: &Guard, arguments: &[&str]) -> Result<()> {
