@@ -3,9 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 /// How a guardd is set up.
@@ -16,6 +17,8 @@ pub(crate) enum Setting {
     FewHolds,
     /// The audit log is alone on a file system of [`SMALL`] bytes.
     SmallLog,
+    /// The audit log is alone on a file system that turns read-only after an error.
+    FragileLog,
 }
 
 /// Holds that fit with [`Setting::FewHolds`].
@@ -41,6 +44,14 @@ impl Setting {
                 mount("none", &place, "tmpfs", MountFlags::empty(), size.as_c_str())
                     .with_context(|| format!("cannot mount {}", place.display()))
             }
+            Self::FragileLog => {
+                let (place, image) = (small(directory), directory.join("log.img"));
+                fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+                let file = fs::File::create(&image).with_context(|| format!("cannot make {}", image.display()))?;
+                file.set_len(8 << 20).with_context(|| format!("cannot lengthen {}", image.display()))?;
+                said(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
+                said(Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(&place))
+            }
         }
     }
 
@@ -49,14 +60,14 @@ impl Setting {
         match self {
             Self::Usual | Self::FewHolds => {}
             // It may not have been mounted; then there is nothing to take back.
-            Self::SmallLog => drop(unmount(small(directory), UnmountFlags::DETACH)),
+            Self::SmallLog | Self::FragileLog => drop(unmount(small(directory), UnmountFlags::DETACH)),
         }
     }
 
     /// What to pass as `--config`.
     pub(crate) fn config(self, directory: &Path) -> Option<PathBuf> {
         match self {
-            Self::Usual | Self::SmallLog => None,
+            Self::Usual | Self::SmallLog | Self::FragileLog => None,
             Self::FewHolds => Some(settings(directory)),
         }
     }
@@ -65,9 +76,17 @@ impl Setting {
     pub(crate) fn audit(self, directory: &Path) -> PathBuf {
         match self {
             Self::Usual | Self::FewHolds => directory.join("audit.jsonl"),
-            Self::SmallLog => small(directory).join("audit.jsonl"),
+            Self::SmallLog | Self::FragileLog => small(directory).join("audit.jsonl"),
         }
     }
+}
+
+/// Runs to the end; what it said is in the error.
+fn said(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} ended with {}: {}", output.status, said.trim());
+    Ok(())
 }
 
 fn settings(directory: &Path) -> PathBuf {

@@ -23,6 +23,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("chattr_is_held_and_fails_cleanly_after_denial", attributes_denied),
         gate("discarding_a_block_device_is_held_and_happens_after_approval", |guard| discard(guard, true)),
         gate("discarding_a_block_device_is_held_and_fails_cleanly_after_denial", |guard| discard(guard, false)),
+        gate("sharing_the_blocks_of_another_file_is_held_and_happens_after_approval", |guard| clone(guard, true)),
+        gate("sharing_the_blocks_of_another_file_is_held_and_fails_cleanly_after_denial", |guard| clone(guard, false)),
         gate("typing_into_its_terminal_is_held_and_happens_after_approval", |guard| typing(guard, true)),
         gate("typing_into_its_terminal_is_held_and_fails_cleanly_after_denial", |guard| typing(guard, false)),
     ]
@@ -103,6 +105,67 @@ impl Drop for LoopDevice {
     fn drop(&mut self) {
         // It was made by `new`; if it is gone there is nothing to let go.
         drop(Command::new("losetup").args(["--detach", &self.0]).status());
+    }
+}
+
+/// Where there is a file system that can share blocks.
+const SHARING: &str = "/srv/sharing";
+
+/// `FICLONE` (0x40049409) replaces what is in a file by what is in another, and calls neither write nor truncate.
+fn clone(guard: &Guard, approve: bool) -> Result<()> {
+    let _mounted = Sharing::mount()?;
+    let (from, to) = (format!("{SHARING}/from"), format!("{SHARING}/to"));
+    fs::write(&from, vec![b'n'; 1 << 16]).context("cannot write the new data")?;
+    fs::write(&to, vec![b'o'; 1 << 16]).context("cannot write the old data")?;
+    let clone = format!(
+        "open(F, \"<\", \"{from}\"); open(T, \"+<\", \"{to}\"); \
+         print ioctl(T, 0x40049409, fileno(F)) ? \"cloned\\n\" : \"$!\\n\""
+    );
+    let mut agent = guard.agent(&format!("perl -e '{clone}'; echo and on"))?;
+    let hold = guard.held("ioctl", &to)?;
+    let is_old = || -> Result<bool> { Ok(fs::read(&to).context("cannot read the file")?.iter().all(|b| *b == b'o')) };
+    never("overwritten before anybody decided", || Ok(!is_old()?))?;
+    guard.decide(if approve { "approve" } else { "deny" }, &hold)?;
+    let output = agent.ends_with(0)?;
+    if approve {
+        ensure!(output == "cloned\nand on\n" && !is_old()?, "approved, and it printed {output:?}");
+        let map = Command::new("filefrag").args(["-v", &to]).output().context("cannot start filefrag")?;
+        let map = String::from_utf8_lossy(&map.stdout).into_owned();
+        ensure!(map.contains("shared"), "its blocks are not another file's too: {map}");
+    } else {
+        ensure!(output == "Operation not permitted\nand on\n" && is_old()?, "denied, and it printed {output:?}");
+    }
+    Ok(())
+}
+
+/// An XFS on a loop device, unmounted when dropped.
+struct Sharing;
+
+impl Sharing {
+    fn mount() -> Result<Self> {
+        let image = "/srv/sharing.img";
+        fs::create_dir_all(SHARING).with_context(|| format!("cannot make {SHARING}"))?;
+        let file = fs::File::create(image).with_context(|| format!("cannot make {image}"))?;
+        // XFS is not made smaller than this; the file has holes.
+        file.set_len(320 << 20).with_context(|| format!("cannot lengthen {image}"))?;
+        for (program, arguments) in
+            [("mkfs.xfs", ["-q", "-f", "-m", "reflink=1", image]), ("mount", ["-t", "xfs", "-oloop", image, SHARING])]
+        {
+            let output = Command::new(program).args(arguments).output();
+            let output = output.with_context(|| format!("cannot start {program}"))?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{program} ended with {}: {}", output.status, said.trim());
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        // Whatever still has a file open there keeps it until it ends.
+        if let Err(error) = rustix::mount::unmount(SHARING, rustix::mount::UnmountFlags::DETACH) {
+            eprintln!("cannot unmount {SHARING}: {error}");
+        }
     }
 }
 

@@ -30,6 +30,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("holds_made_while_the_ring_buffer_is_full_are_all_found", ring_full),
         short(Setting::FewHolds, "what_finds_no_room_among_the_holds_is_refused_and_counted", holds_full),
         short(Setting::SmallLog, "nothing_is_approved_while_the_log_cannot_be_written", log_full),
+        short(
+            Setting::FragileLog,
+            "nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only",
+            log_read_only,
+        ),
     ]
 }
 
@@ -163,6 +168,53 @@ fn log_full(guard: &mut Guard) -> Result<()> {
     agent.ends_with(0)?;
     ensure!(gone("file"), "approved, and still there");
     whole(guard)
+}
+
+fn log_read_only(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    break_file_system(guard)?;
+    // guardd may hear of it with the first approval only; the next one it does not even take.
+    for attempt in ["the first", "the next"] {
+        let answer = guard.guardctl(&["approve", id(&hold)?])?;
+        ensure!(
+            answer.code == 1 && answer.stderr.contains("audit log cannot be written"),
+            "{attempt} approve ended with {}: {}{}",
+            answer.code,
+            answer.stdout,
+            answer.stderr
+        );
+        never("it went through without a log", || Ok(gone("file")))?;
+    }
+    ensure!(guard.status()?["audit_ok"] == false, "the status says nothing: {}", guard.status()?);
+    let loud = guard.guardctl(&["status"])?.stdout;
+    ensure!(loud.contains("CANNOT BE WRITTEN"), "a person is told: {loud}");
+    let mut other = guard.agent("rm /srv/guarded/other; echo code $?")?;
+    let refused = guard.held("unlink", "/srv/guarded/other")?;
+    guard.decide("deny", &refused)?;
+    let output = other.ends_with(0)?;
+    ensure!(output.contains("code 1") && !gone("other"), "denied, and it printed {output:?}");
+    // The kill switch needs no disk.
+    let answer = guard.guardctl(&["kill", "--all"])?;
+    ensure!(answer.code == 0, "kill ended with {}: {}", answer.code, answer.stderr);
+    agent.end()?;
+    ensure!(!gone("file"), "it was deleted although nobody's approval was ever logged");
+    Ok(())
+}
+
+/// Tells the kernel that the log's file system has an error, as a broken disk would.
+fn break_file_system(guard: &Guard) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
+    let place = guard.audit().parent().context("a log has a directory")?.to_string_lossy().into_owned();
+    let device = mounts.lines().find(|line| line.split(' ').nth(1) == Some(&place)).context("the log is mounted")?;
+    let name = device.split(' ').next().and_then(|device| device.strip_prefix("/dev/")).context("on a device")?;
+    fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").context("cannot break the file system")?;
+    let error = fs::write(guard.audit().with_file_name("probe"), "").err().context("it can still be written to")?;
+    // Newer kernels leave the mount as it is and fail what reaches the disk.
+    let io_error = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    ensure!(error.kind() == std::io::ErrorKind::ReadOnlyFilesystem || io_error, "writing ended with {error}");
+    Ok(())
 }
 
 /// Leaves no page for the log.

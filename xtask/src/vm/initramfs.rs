@@ -15,7 +15,7 @@ use super::{cpio::Archive, kernel::Kernel};
 use crate::program::{self, program};
 
 /// Modules to load, where the kernel has them as modules; what they need comes with them.
-const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4", "overlay", "fuse", "loop"];
+const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4", "overlay", "fuse", "loop", "xfs"];
 
 /// What PID 1 is told; read by `tests/src/init.rs`.
 #[derive(Serialize)]

@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "python3-minimal",
     "strace",
     "util-linux",
+    "xfsprogs",
 ];
 
 /// Raised when the image is made differently.
