@@ -148,6 +148,15 @@ pub mod doubt {
     pub const DETACHED: u32 = 8;
 }
 
+/// What a tracepoint sees of a path is what the program wrote. Its [`HoldRecord::detail`] 3, and 2 for the second path,
+/// say what it is relative to: the directory's descriptor in the low half, and these bits.
+pub mod tripped {
+    /// The kernel followed the path's last component where that is a symbolic link.
+    pub const FOLLOW: u64 = 1 << 32;
+    /// It is the kernel's own path already.
+    pub const RESOLVED: u64 = 1 << 33;
+}
+
 const _: () = {
     assert!(size_of::<HoldKey>() == 8);
     assert!(size_of::<Object>() == 312);

@@ -13,7 +13,7 @@ use guard_common::{
     task::{State, Task},
 };
 
-use crate::path::Walk;
+use crate::{hooks::call::Call, path::Walk};
 
 /// `BPF_F_NO_PREALLOC`: memory follows use, and an element is never reused while a program reads it.
 const NO_PREALLOC: u32 = 1;
@@ -138,6 +138,8 @@ pub(crate) struct Scratch {
     pub(crate) key: Key<PathKey>,
     /// Where a walk is.
     pub(crate) state: Walk,
+    /// The system call that is looked at, in the trip tier.
+    pub(crate) call: Call,
     pub(crate) record: HoldRecord,
     /// The texts of the record, when it has no room for them.
     pub(crate) text: HoldText,

@@ -24,6 +24,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/hooks/exec.rs",
     "guard-ebpf/src/hooks/file.rs",
     "guard-ebpf/src/hooks/net.rs",
+    "guard-ebpf/src/hooks/returned.rs",
     "guard-ebpf/src/hooks/task.rs",
     "guard-ebpf/src/hooks/trip.rs",
     "guard-ebpf/src/kread.rs",

@@ -300,7 +300,7 @@ fn ioctl(ctx: &LsmContext) -> i32 {
 
 /// Commands that destroy data, freeze a file system or type into a terminal.
 #[inline(always)]
-fn is_destructive(command: u32) -> bool {
+pub(crate) fn is_destructive(command: u32) -> bool {
     matches!(
         command,
         0x1277 | 0x127d | 0x127f // BLKDISCARD, BLKSECDISCARD, BLKZEROOUT
@@ -325,7 +325,7 @@ pub(crate) fn file_path(file: u64) -> Option<(Addr, Addr)> {
 
 /// `st_mode` of what a directory entry stands for; 0 when nothing is there, `None` when it cannot be read.
 #[inline(always)]
-fn mode_of(dentry: Addr) -> Option<u32> {
+pub(crate) fn mode_of(dentry: Addr) -> Option<u32> {
     let inode: Addr = read(dentry, offset!(dentry_inode))?;
     if inode == 0 { Some(0) } else { read::<u16>(inode, offset!(inode_mode)).map(u32::from) }
 }

@@ -12,21 +12,25 @@ use guard_common::{
     count::Count,
     notice,
     op::Op,
-    record::{ARGV_MAX, HoldKey, PATH_MAX, SLOT_HELD, context, doubt},
+    record::{ARGV_MAX, HoldKey, SLOT_HELD, context, doubt},
 };
 
 use crate::{
-    agent::{Tagged, current_agent, current_agent_id, inherit},
+    agent::{Tagged, agent_of, current_agent, current_agent_id, inherit, state},
     count::count,
     gate::ring,
     held,
-    hooks::{file::detail, task},
-    kread::{Addr, copy_user, copy_user_str, current, pointer, read},
+    hooks::{file::detail, returned::returned, task},
+    kread::{Addr, copy_user, current, pointer, read, regs},
+    maps::HOLDS,
     object::{self, begin},
     offset,
+    prefilter::path_of_numbers,
     scratch::{self, slot},
 };
 
+/// `-EBUSY`
+const EBUSY: i64 = -16;
 const SIGSTOP: u32 = 19;
 const SIGKILL: u32 = 9;
 
@@ -47,17 +51,33 @@ pub(crate) fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `TP_PROTO(struct pt_regs *regs, long id)`, the tracepoint `sys_enter`
-#[raw_tracepoint(tracepoint = "sys_enter")]
-pub(crate) fn sys_enter(ctx: RawTracePointContext) -> i32 {
+/// `TP_PROTO(struct pt_regs *regs, long ret)`, the tracepoint `sys_exit`
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub(crate) fn sys_exit(ctx: RawTracePointContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return 0;
     };
-    let regs = argument(&ctx, 0);
-    if let Some(call) = call(regs, argument(&ctx, 1))
-        && tagged.entry.ops.contains(call.op)
-    {
-        trip(&tagged, &call);
+    if returned(&tagged, argument(&ctx, 0), argument(&ctx, 1) as i32).is_none() {
+        // What it did cannot be known, or it could not be stopped.
+        kill();
+    }
+    0
+}
+
+/// `TP_PROTO(int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)`, the tracepoint
+/// `signal_generate`: one for each process a signal goes to, whichever call sent it
+#[raw_tracepoint(tracepoint = "signal_generate")]
+pub(crate) fn signal_generate(ctx: RawTracePointContext) -> i32 {
+    let info = argument(&ctx, 1);
+    if !sent_by_a_call(info) {
+        return 0;
+    }
+    let Some(tagged) = current_agent() else {
+        return 0;
+    };
+    let target = argument(&ctx, 2);
+    if agent_of(target) != tagged.agent && signalled(&tagged, argument(&ctx, 0), target).is_none() {
+        kill();
     }
     0
 }
@@ -89,7 +109,7 @@ fn record_exec(index: u32, tagged: &Tagged, bprm: Addr) -> Option<bool> {
     let file = pointer(bprm, offset!(bprm_file))?;
     let mount = pointer(file, offset!(file_path))?;
     let dentry = pointer(file, offset!(file_path) + 8)?;
-    if !crate::prefilter::path_of_numbers(tagged, Op::Exec.set(), mount, dentry) {
+    if !path_of_numbers(tagged, Op::Exec.set(), mount, dentry) {
         return Some(false);
     }
     begin(index, tagged.agent, tagged.task, Op::Exec)?;
@@ -121,127 +141,90 @@ fn record_exec(index: u32, tagged: &Tagged, bprm: Addr) -> Option<bool> {
     Some(true)
 }
 
-/// One system call that may matter.
-struct Call {
-    op: Op,
-    /// Address of the path in the process, and the directory descriptor it is relative to.
-    path: u64,
-    directory: u64,
-    other: u64,
-    other_directory: u64,
-    value: u64,
-}
-
-/// `AT_FDCWD`
-const CWD: u64 = -100_i64 as u64;
-
-/// What this call would do; `None` for one that is not watched. The numbers are those of x86-64.
+/// Did a program ask for this signal? Timers, terminals and the kernel send signals too.
 #[inline(always)]
-fn call(regs: Addr, number: u64) -> Option<Call> {
-    const DI: u32 = 14 * 8;
-    const SI: u32 = 13 * 8;
-    const DX: u32 = 12 * 8;
-    const R10: u32 = 7 * 8;
-    let at = |op, path, directory, value| Some(Call { op, path, directory, other: 0, other_directory: CWD, value });
-    let first = || read::<u64>(regs, DI);
-    let second = || read::<u64>(regs, SI);
-    let third = || read::<u64>(regs, DX);
-    match number {
-        87 => at(Op::Unlink, first()?, CWD, 0),
-        84 => at(Op::Rmdir, first()?, CWD, 0),
-        263 => {
-            /// `AT_REMOVEDIR`
-            const REMOVEDIR: u64 = 0x200;
-            let op = if third()? & REMOVEDIR != 0 { Op::Rmdir } else { Op::Unlink };
-            at(op, second()?, first()?, 0)
+fn sent_by_a_call(info: Addr) -> bool {
+    /// `SI_USER`, `SI_QUEUE`, `SI_TKILL`; `si_code` is the third word.
+    const USER: i32 = 0;
+    const QUEUE: i32 = -1;
+    const TKILL: i32 = -6;
+    // 0 and 1 stand for the kernel itself.
+    if info <= 1 {
+        return false;
+    }
+    match read::<i32>(info, 8) {
+        Some(USER | QUEUE | TKILL) => true,
+        // `rt_sigqueueinfo` and relatives choose their code.
+        Some(code) if code < 0 => {
+            let regs = regs(current());
+            regs.is_none_or(|regs| matches!(regs.orig_ax & 0xbfff_ffff, 129 | 178 | 297 | 335 | 424 | 524 | 536))
         }
-        82 => Some(Call {
-            op: Op::Rename,
-            path: first()?,
-            directory: CWD,
-            other: second()?,
-            other_directory: CWD,
-            value: 0,
-        }),
-        264 | 316 => Some(Call {
-            op: Op::Rename,
-            path: second()?,
-            directory: first()?,
-            other: read(regs, R10)?,
-            other_directory: third()?,
-            value: 0,
-        }),
-        76 => at(Op::Truncate, first()?, CWD, 0),
-        2 => open(first()?, CWD, second()?),
-        257 => open(second()?, first()?, third()?),
-        85 => open(first()?, CWD, 0o1001),
-        90 => at(Op::Chmod, first()?, CWD, second()?),
-        268 => at(Op::Chmod, second()?, first()?, third()?),
-        92 | 94 => at(Op::Chown, first()?, CWD, second()?),
-        260 => at(Op::Chown, second()?, first()?, third()?),
-        165 => at(Op::Mount, second()?, CWD, 0),
-        166 => at(Op::Umount, first()?, CWD, second()?),
-        _ => None,
+        Some(_) => false,
+        None => true,
     }
 }
 
-/// Opens for writing alone: a stop at every read would be a standstill, and the daemon says that they pass.
-#[inline(always)]
-fn open(path: u64, directory: u64, flags: u64) -> Option<Call> {
-    let writes = flags & 3 != 0 || flags & 0o1000 != 0;
-    writes.then_some(Call { op: Op::OpenWrite, path, directory, other: 0, other_directory: CWD, value: flags })
-}
-
-/// Records the call and stops the task when it returns from it.
 #[inline(never)]
-fn trip(tagged: &Tagged, call: &Call) {
-    let Some(index) = scratch::claim() else {
-        kill();
-        return;
-    };
-    if record_call(index, tagged, call).and_then(|()| stop(index)).is_none() {
-        kill();
-    }
+fn signalled(tagged: &Tagged, signal: u64, target: Addr) -> Option<()> {
+    let index = scratch::claim()?;
+    let recorded = on_process(index, tagged, Op::Signal, &Reached { value: signal, target, number: 0 });
+    let stopped = recorded.and_then(|wanted| if wanted { stop(index) } else { Some(()) });
     scratch::release(index);
+    stopped
 }
 
+/// A process that something was done to.
+pub(crate) struct Reached {
+    /// Goes into the record as its first detail.
+    pub(crate) value: u64,
+    /// Its `task_struct`; 0 when it is not known.
+    pub(crate) target: Addr,
+    /// What the caller calls it, where its `task_struct` is not known.
+    pub(crate) number: u64,
+}
+
+/// Records an operation on another process. What is done to guardd is recorded whatever the rules ask for.
 #[inline(always)]
-fn record_call(index: u32, tagged: &Tagged, call: &Call) -> Option<()> {
-    begin(index, tagged.agent, tagged.task, call.op)?;
-    detail(index, 0, call.value)?;
-    detail(index, 2, call.other_directory)?;
-    detail(index, 3, call.directory)?;
-    let memory = slot(index)?;
-    // SAFETY: three parts of a claimed slot that do not overlap.
-    let (record, path, other_path) =
-        unsafe { (&mut (*memory).record, (&raw mut (*memory).path).cast(), (&raw mut (*memory).other_path).cast()) };
-    match copy_user_str(path, PATH_MAX as u32, call.path) {
-        Some(len) => record.path_len = len - 1,
-        None => {
-            // A page not touched yet: the daemon reads it when the process is stopped.
-            record.doubt |= doubt::READ;
-            record.detail[1] = call.path;
-        }
+pub(crate) fn on_process(index: u32, tagged: &Tagged, op: Op, reached: &Reached) -> Option<bool> {
+    // Plain numbers: of an `Option` the verifier would see a half that was never written.
+    let (mut tgid, mut start, mut unknown) = (reached.number, 0, true);
+    if let Some(found) = read::<u32>(reached.target, offset!(task_tgid))
+        && let Some(since) = read::<u64>(reached.target, offset!(task_start_boottime))
+    {
+        (tgid, start, unknown) = (u64::from(found), since, false);
     }
-    if call.other != 0 {
-        match copy_user_str(other_path, PATH_MAX as u32, call.other) {
-            Some(len) => record.other_path_len = len - 1,
-            None => record.doubt |= doubt::READ,
-        }
+    let guardd = !unknown && tgid == u64::from(state().guardd);
+    if guardd {
+        count(Count::Shielded);
+    } else if !tagged.entry.ops.contains(op) {
+        return Some(false);
     }
-    Some(())
+    begin(index, tagged.agent, tagged.task, op)?;
+    detail(index, 0, reached.value)?;
+    detail(index, 1, tgid)?;
+    detail(index, 2, start)?;
+    // SAFETY: the record of a claimed slot.
+    let record = unsafe { &mut (*slot(index)?).record };
+    let key = HoldKey { id: record.tid, slot: SLOT_HELD };
+    if unknown || HOLDS.get_ptr(&key).is_some() {
+        // One call reached several processes, and one record cannot name them all.
+        record.doubt |= doubt::READ;
+    }
+    Some(true)
 }
 
 /// Writes the hold and stops the task; `None` when that failed.
 #[inline(always)]
-fn stop(index: u32) -> Option<()> {
+pub(crate) fn stop(index: u32) -> Option<()> {
     // SAFETY: the record of a claimed slot.
     let record = unsafe { &mut (*slot(index)?).record };
     record.context = context::TRIPPED;
     let key = HoldKey { id: record.tid, slot: SLOT_HELD };
     held::insert(&key, index)?;
     // SAFETY: plain integer argument.
-    if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
+    let failed = unsafe { bpf_send_signal_thread(SIGSTOP) };
+    // Where interrupts are off the kernel stops the task a moment later, and takes one such order at a time.
+    if failed != 0 && failed != EBUSY {
         count(Count::SignalFailed);
         held::remove(&key, true);
         return None;

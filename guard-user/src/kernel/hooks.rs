@@ -36,7 +36,7 @@ const ESSENTIAL: [&str; 10] = [
     "sched_process_fork",
     "sched_process_exit",
     "sched_process_exec",
-    "sys_enter",
+    "sys_exit",
 ];
 
 impl Hook {
@@ -130,20 +130,61 @@ pub const TRIP: &[Hook] = &[
         ops: &[Op::Exec],
     },
     Hook {
-        program: "sys_enter",
-        attach: Attach::RawTracepoint("sys_enter"),
+        program: "sys_exit",
+        attach: Attach::RawTracepoint("sys_exit"),
         cost: "nothing but exec is stopped",
         instead: None,
         ops: &[
             Op::Unlink,
             Op::Rmdir,
             Op::Rename,
-            Op::Truncate,
-            Op::OpenWrite,
+            Op::Link,
+            Op::Symlink,
+            Op::Mknod,
             Op::Chmod,
             Op::Chown,
+            Op::Truncate,
+            Op::OpenWrite,
+            Op::OpenRead,
+            Op::Connect,
             Op::Mount,
+            Op::MoveMount,
             Op::Umount,
+            Op::PivotRoot,
+            Op::Ioctl,
+            Op::Ptrace,
+            Op::IoUring,
         ],
     },
+    Hook {
+        program: "signal_generate",
+        attach: Attach::RawTracepoint("signal_generate"),
+        cost: "signals at other processes are not seen, guardd's own included",
+        instead: None,
+        ops: &[Op::Signal],
+    },
+];
+
+/// What no tracepoint can close: name, what is so, what it costs.
+pub const TRIP_BLIND: &[(&str, &str, &str)] = &[
+    (
+        "trip/memory",
+        "paths, addresses and descriptors are looked at when the call is done, not while the kernel uses them",
+        "an agent whose threads change them in that moment can hide what it did",
+    ),
+    (
+        "trip/bpf",
+        "bpf(2) is not refused: a tracepoint refuses nothing",
+        "an agent that is root could take guard's programs down",
+    ),
+    (
+        "trip/kernel-opens",
+        "files that the kernel opens for a call are not seen (swapon, acct)",
+        "a protected file can be written through them by an agent that is root",
+    ),
+    (
+        "trip/woken",
+        "a stop is a signal, which another process may take back",
+        "a program stopped at its start that its agent wakes is killed only at the end of its first system call",
+    ),
 ];

@@ -14,7 +14,7 @@ use crate::{
     api::{Feature, Tier},
     kernel::{
         btf::{Btf, VMLINUX},
-        hooks::{Attach, GATE, Hook, TRIP},
+        hooks::{Attach, GATE, Hook, TRIP, TRIP_BLIND},
         source::Doorbell,
         support,
         tables::Maps,
@@ -121,6 +121,15 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
         cost: String::new(),
         fix: String::new(),
     }));
+    if tier == Tier::Trip {
+        features.extend(TRIP_BLIND.iter().map(|(name, problem, cost)| Feature {
+            name: (*name).to_owned(),
+            ok: false,
+            problem: (*problem).to_owned(),
+            cost: (*cost).to_owned(),
+            fix: "the gate tier".to_owned(),
+        }));
+    }
     let ring = ebpf.take_map("NOTICES").context("the eBPF object has no map NOTICES")?;
     let notices = Doorbell::new(RingBuf::try_from(ring)?).context("cannot listen to the ring buffer")?;
     let mut kernel = Maps::take(&mut ebpf)?;
@@ -294,7 +303,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
     let aya_btf = aya::Btf::from_sys_fs()?;
     let offsets = resolve(&btf)?;
-    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::VERBOSE)?;
+    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::DEBUG)?;
     let mut stats: Vec<ProgramStats> = Vec::new();
     for hook in GATE.iter().chain(TRIP) {
         if stats.iter().any(|seen| seen.program == hook.program) {

@@ -20,17 +20,17 @@ pub(super) const GUARDED: &str = "/srv/guarded";
 
 /// One operation.
 #[derive(Clone, Copy)]
-struct Case {
+pub(super) struct Case {
     /// Name of the operation in the API.
-    op: &'static str,
-    name: &'static str,
+    pub(super) op: &'static str,
+    pub(super) name: &'static str,
     /// What the agent executes; its exit code decides.
-    command: &'static str,
+    pub(super) command: &'static str,
     /// Whether it has taken effect.
-    happened: fn() -> bool,
+    pub(super) happened: fn() -> bool,
 }
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     Case { op: "unlink", name: "unlink", command: "rm /srv/guarded/file", happened: || gone("file") },
     Case { op: "rmdir", name: "rmdir", command: "rmdir /srv/guarded/empty", happened: || gone("empty") },
     Case {

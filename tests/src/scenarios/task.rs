@@ -24,14 +24,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// A process no agent may touch.
-struct Bystander(Child);
+pub(super) struct Bystander(pub(super) Child);
 
 impl Bystander {
-    fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         Ok(Self(Command::new("sleep").arg("600").spawn().context("cannot start a bystander")?))
     }
 
-    fn is_alive(&mut self) -> Result<bool> {
+    pub(super) fn is_alive(&mut self) -> Result<bool> {
         Ok(self.0.try_wait().context("cannot look at the bystander")?.is_none())
     }
 }

@@ -1,29 +1,121 @@
 //! The trip tier: exec is stopped before the first instruction; anything else right after its first effect, with the
 //! whole agent frozen. Run natively by CI, because tracepoints load where LSM programs do not.
 
-use anyhow::{Result, ensure};
+mod entry;
+mod other;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use std::fs;
 
 use super::{
     Run, Scenario,
-    file::{fresh, gone},
+    file::{CASES, Case, fresh, gone},
 };
 use crate::{
     guard::{Guard, Tier},
-    patience::never,
+    patience::{never, until},
     setting::Setting,
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let trip = |name: &str, run: fn(&mut Guard) -> Result<()>| Scenario {
-        name: name.to_owned(),
-        run: Run::Guard(Tier::Trip, Setting::Usual, Box::new(run)),
-    };
-    vec![
+    let mut scenarios = vec![
         trip("trip_stops_a_watched_program_before_its_first_instruction", exec),
+        trip("trip_kills_a_stopped_program_that_another_process_of_its_agent_wakes", woken),
         trip("trip_stops_a_recursive_delete_right_after_its_first_effect", delete),
+        trip("trip_freezes_the_whole_agent_until_somebody_decided", frozen),
+        trip("trip_kills_the_process_when_it_is_denied", denied),
         trip("trip_lets_ordinary_work_pass", free_work),
-    ]
+    ];
+    for case in CASES.iter().copied() {
+        let name = format!("trip_stops_right_after_{}", case.name);
+        scenarios.push(trip(name, move |guard| file(guard, case)));
+    }
+    scenarios.extend(other::scenarios());
+    scenarios.extend(entry::scenarios());
+    scenarios
+}
+
+/// A scenario that needs guardd at the trip tier.
+fn trip(name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<()> + 'static) -> Scenario {
+    Scenario { name: name.into(), run: Run::Guard(Tier::Trip, Setting::Usual, Box::new(run)) }
+}
+
+/// Waits for a hold of the trip tier, and for what a person is told of it.
+fn tripped(guard: &Guard, op: &str, about: &str) -> Result<Value> {
+    let hold = guard.held(op, about)?;
+    ensure!(hold["context"] == "tripped", "the context is {}", hold["context"]);
+    let shown = guard.guardctl(&["show", crate::guard::id(&hold)?])?.stdout;
+    ensure!(shown.contains("trip: it HAS ALREADY HAPPENED"), "a person is told: {shown}");
+    Ok(hold)
+}
+
+/// Approves the hold and whatever else the same command runs into, until the agent has ended.
+fn let_go_on(guard: &Guard, agent: &mut crate::agent::Agent, hold: &Value) -> Result<()> {
+    guard.decide("approve", hold)?;
+    until("the agent to end", || {
+        if agent.has_ended()? {
+            return Ok(Some(()));
+        }
+        for hold in guard.pending()? {
+            // It may have ended, or been decided with the one before, since it was listed.
+            guard.guardctl(&["approve", crate::guard::id(&hold)?])?;
+        }
+        Ok(None)
+    })
+    .with_context(|| format!("it said {:?}", agent.output().unwrap_or_default()))
+}
+
+fn file(guard: &Guard, case: Case) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent(&format!("{}; echo code $?; echo and on", case.command))?;
+    let hold = tripped(guard, case.op, "/srv/guarded")?;
+    never("it went on before anybody decided", || Ok(agent.output()?.contains("and on")))?;
+    // After an open for writing nothing is written yet.
+    ensure!((case.happened)() || case.op == "open_write", "it was not the effect that stopped it");
+    let_go_on(guard, &mut agent, &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!((case.happened)() && output.contains("code 0\n"), "approved, and it printed {output:?}");
+    Ok(())
+}
+
+fn woken(guard: &mut Guard) -> Result<()> {
+    let script = "/bin/echo destroy-everything & for n in $(seq 200); do kill -CONT $!; sleep 0.01; done 2> /dev/null; \
+                  wait $!; echo code $?";
+    let mut agent = guard.agent(script)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output.ends_with("code 137\n"), "it printed {output:?}");
+    ensure!(!output.lines().any(|line| line == "destroy-everything"), "it ran although nobody decided: {output:?}");
+    Ok(())
+}
+
+fn frozen(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent =
+        guard.agent("(while sleep 0.05; do echo tick; done) & sleep 0.5; rm /srv/guarded/file; echo gone")?;
+    let hold = tripped(guard, "unlink", "/srv/guarded/file")?;
+    let said = until("the agent to be still", || {
+        let before = agent.output()?;
+        Ok(never("it speaks", || Ok(agent.output()? != before)).is_ok().then_some(before))
+    })?;
+    ensure!(said.contains("tick") && !said.contains("gone"), "it said {said:?}");
+    guard.decide("approve", &hold)?;
+    agent.says("gone")?;
+    until("the rest to go on", || Ok((agent.output()?.len() > said.len() + "gone\n".len()).then_some(())))?;
+    guard.guardctl(&["kill", "--all"])?;
+    agent.end()?;
+    Ok(())
+}
+
+fn denied(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("(rm /srv/guarded/file /srv/guarded/other; echo not reached); echo and on")?;
+    let hold = tripped(guard, "unlink", "/srv/guarded/file")?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(gone("file") && !gone("other"), "it went on although denied: {output:?}");
+    ensure!(output.ends_with("and on\n"), "the rest should have gone on: {output:?}");
+    Ok(())
 }
 
 fn exec(guard: &mut Guard) -> Result<()> {
