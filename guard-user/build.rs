@@ -1,13 +1,18 @@
-//! Embeds the eBPF object. `cargo xtask build` names it in `GUARD_EBPF_OBJECT`; without that an empty stub is
-//! embedded, so that `cargo check` and the host tests need no BPF toolchain, and guardd refuses to start.
+//! Embeds the eBPF objects. `cargo xtask build` names them in `GUARD_EBPF_GATE` and `GUARD_EBPF_TRIP`; without that
+//! empty stubs are embedded, so that `cargo check` and the host tests need no BPF toolchain, and guardd refuses to start.
 
 use std::{env, fs, path::PathBuf};
 
 fn main() {
-    println!("cargo::rerun-if-env-changed=GUARD_EBPF_OBJECT");
     println!("cargo::rerun-if-changed=build.rs");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("guard-ebpf.o");
-    match env::var_os("GUARD_EBPF_OBJECT") {
+    embed("GUARD_EBPF_GATE", "guard-gate.o");
+    embed("GUARD_EBPF_TRIP", "guard-trip.o");
+}
+
+fn embed(variable: &str, name: &str) {
+    println!("cargo::rerun-if-env-changed={variable}");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join(name);
+    match env::var_os(variable) {
         Some(object) => {
             println!("cargo::rerun-if-changed={}", object.display());
             fs::copy(&object, &out)

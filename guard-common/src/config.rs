@@ -36,6 +36,8 @@ macro_rules! offsets {
 offsets! {
     dentry_parent = "dentry"."d_parent",
     dentry_inode = "dentry"."d_inode",
+    dentry_name_hash = "dentry"."d_name.hash",
+    dentry_hashed = "dentry"."d_hash.pprev",
     dentry_name_len = "dentry"."d_name.len",
     dentry_name = "dentry"."d_name.name",
     dentry_sb = "dentry"."d_sb",

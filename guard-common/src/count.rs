@@ -32,10 +32,12 @@ pub enum Count {
     Shielded = 12,
     /// An executed program was not the one judged: stopped or killed.
     ExecMismatch = 13,
+    /// What an agent made could not be marked as its own: it counts as foreign.
+    MarkFailed = 14,
 }
 
 impl Count {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -50,6 +52,7 @@ impl Count {
         Self::GrantVoid,
         Self::Shielded,
         Self::ExecMismatch,
+        Self::MarkFailed,
     ];
 
     /// The name used in the API and on screen.
@@ -70,6 +73,7 @@ impl Count {
             Self::GrantVoid => "grant_void",
             Self::Shielded => "shielded",
             Self::ExecMismatch => "exec_mismatch",
+            Self::MarkFailed => "mark_failed",
         }
     }
 }

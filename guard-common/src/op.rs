@@ -117,10 +117,13 @@ impl TryFrom<u32> for Op {
     }
 }
 
-/// A set of [`Op`], one bit each.
+/// A set of [`Op`], one bit each in the lower half; see [`OpSet::on_foreign`] for the upper one.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpSet(pub u64);
+
+/// Where the upper half of an [`OpSet`] begins; see [`OpSet::on_foreign`].
+pub const FOREIGN: u32 = 32;
 
 impl OpSet {
     pub const EMPTY: Self = Self(0);
@@ -135,6 +138,19 @@ impl OpSet {
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The same kinds where they matter only on an object that the agent did not make itself: the upper half of the
+    /// bits. The kernel's tables alone have such bits.
+    #[must_use]
+    pub const fn on_foreign(self) -> Self {
+        Self(self.0 << FOREIGN)
+    }
+
+    /// The kinds that matter on any object, and those that matter on a foreign one alone.
+    #[must_use]
+    pub const fn or_on_foreign(self) -> Self {
+        Self(self.0 | self.0 << FOREIGN)
     }
 
     #[must_use]
@@ -156,6 +172,7 @@ pub mod rename {
 }
 
 const _: () = {
+    assert!(Op::ALL.len() < FOREIGN as usize, "the upper half is for objects that are not the agent's own");
     let mut index = 0;
     while index < Op::ALL.len() {
         assert!(Op::ALL[index] as usize == index, "Op::ALL is in the order of its numbers");

@@ -60,7 +60,9 @@ pub struct Object {
     /// `i_uid` in the initial user namespace.
     pub uid: u32,
     /// `s_magic` of the file system.
-    pub magic: u64,
+    pub magic: u32,
+    /// 1 when this agent made it since it was tagged. A fact, not identity; never 1 on a doubt.
+    pub own: u32,
     /// The last component, NUL-padded.
     pub name: [u8; NAME_MAX],
 }

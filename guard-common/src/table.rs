@@ -11,14 +11,16 @@ use crate::op::OpSet;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
-    /// Kinds of operation any rule of the policy could match. A kind outside it costs nothing more.
+    /// Kinds of operation any rule of the policy could match. A kind outside it costs nothing more. In the upper half:
+    /// those of them for which it matters anywhere whose the object is.
     pub ops: OpSet,
     /// Kinds that are candidates whatever the object (for rules the tables cannot express).
     pub always: OpSet,
     /// Kinds that are candidates when the object is a block device.
     pub block: OpSet,
     pub policy: u32,
-    pub pad: u32,
+    /// Which tagging of the cgroup this is: what was made under an earlier one is not the agent's own any more.
+    pub epoch: u32,
     /// Bits by [`name_bit`] of the names in `NAMES`: a name whose bit is not set is not there.
     pub name_bits: u64,
     /// The same, of names that are programs and nothing else. They are many, and only an exec asks for them.

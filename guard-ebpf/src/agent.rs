@@ -53,7 +53,7 @@ pub(crate) fn tables(agent: u64) -> Agent {
             always: OpSet::EMPTY,
             block: OpSet::EMPTY,
             policy: 0,
-            pad: 0,
+            epoch: 0,
             name_bits: 0,
             exec_bits: 0,
         },

@@ -14,6 +14,7 @@ mod hooks;
 mod kread;
 mod maps;
 mod object;
+mod own;
 mod pass;
 mod path;
 mod prefilter;

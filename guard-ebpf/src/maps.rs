@@ -1,5 +1,7 @@
 //! Every map and load-time constant, nothing else.
 
+#[cfg(feature = "lsm")]
+use aya_ebpf::{btf_maps::InodeStorage, macros::btf_map};
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
@@ -75,6 +77,16 @@ pub(crate) static DIRS: LruHashMap<DirKey, DirValue> = LruHashMap::with_max_entr
 #[map]
 pub(crate) static EXECS: HashMap<u64, Exec> = HashMap::with_max_entries(1_024, NO_PREALLOC);
 
+/// What agents made themselves: a mark on the inode, which goes when the inode leaves memory.
+#[cfg(feature = "lsm")]
+#[btf_map]
+pub(crate) static CREATED: InodeStorage<Mark> = InodeStorage::new();
+
+/// Names that are about to be given to something new, by the hash of the name. Of two at once under one number the
+/// later wins, and what the other makes is nobody's.
+#[map]
+pub(crate) static MAKING: Array<Making> = Array::with_max_entries(MAKINGS, 0);
+
 /// Memory too large for the stack; see [`crate::scratch`].
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES, 0);
@@ -107,6 +119,34 @@ pub(crate) struct DirValue {
     pub(crate) ino: u64,
     /// Kinds that are candidates for anything in the directory, names of the things themselves apart.
     pub(crate) ops: OpSet,
+}
+
+/// Who made something.
+#[cfg(feature = "lsm")]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    /// Cgroup id of the agent.
+    pub(crate) agent: u64,
+    /// [`guard_common::table::Agent::epoch`] at that time.
+    pub(crate) epoch: u64,
+}
+
+/// A power of two.
+pub(crate) const MAKINGS: u32 = 256;
+
+/// A name that a tagged task is about to give to something new.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Making {
+    /// 0 when there is none.
+    pub(crate) dentry: u64,
+    pub(crate) parent: u64,
+    pub(crate) task: u64,
+    /// Hash of the name.
+    pub(crate) hash: u32,
+    /// `S_IFMT` bits of what is made.
+    pub(crate) kind: u32,
 }
 
 /// What was judged of an exec.

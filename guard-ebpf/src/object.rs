@@ -105,7 +105,7 @@ fn fill(to: &mut Object, dentry: Addr) -> Option<()> {
     to.parent_ino = read(parent_inode, offset!(inode_ino))?;
     let sb = pointer(dentry, offset!(dentry_sb))?;
     to.dev = read(sb, offset!(sb_dev))?;
-    to.magic = read(sb, offset!(sb_magic))?;
+    to.magic = read::<u64>(sb, offset!(sb_magic))? as u32;
     let inode: Addr = read(dentry, offset!(dentry_inode))?;
     if inode != 0 {
         to.ino = read(inode, offset!(inode_ino))?;

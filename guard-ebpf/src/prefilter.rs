@@ -11,38 +11,65 @@ use crate::{
     count::count,
     kread::{Addr, copy, load, pointer, read},
     maps::{DIRS, DirKey, DirValue, PATHS},
-    offset,
+    offset, own,
     path::{Names, named, walk},
     scratch::{self, slot},
 };
 
-/// Could a rule match one of `ops` on the thing `dentry` names in `mount`?
+/// Could a rule match one of `ops` on the thing `dentry` names in `mount`, whosever it is?
 #[inline(always)]
 pub(crate) fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
-    if ops.0 & tagged.entry.ops.0 == 0 {
-        return false;
+    look(tagged, ops.or_on_foreign().0, mount, dentry) != 0
+}
+
+/// As [`path`], with a look at whose it is where that alone decides.
+#[inline(always)]
+pub(crate) fn object(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
+    let found = look(tagged, ops.or_on_foreign().0, mount, dentry);
+    found != 0 && (is_certain(found) || !own::is_own(tagged, dentry))
+}
+
+/// Does it matter, whosever the object is?
+#[inline(always)]
+pub(crate) fn is_certain(found: u64) -> bool {
+    found as u32 != 0
+}
+
+/// Those of `bits`, in either half of an [`OpSet`], that a rule could match on what `dentry` names in `mount`.
+#[inline(always)]
+pub(crate) fn look(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64 {
+    if bits & tagged.entry.ops.0 == 0 {
+        return 0;
     }
-    if ops.0 & tagged.entry.always.0 != 0 {
-        return true;
+    let always = bits & tagged.entry.always.0;
+    if always != 0 && is_certain(always) {
+        return always;
     }
-    match known_directory(&tagged.entry, ops.0, mount, dentry) {
-        Some(candidate) => candidate,
-        None => walk_and_remember(&tagged.entry, ops.0, mount, dentry),
-    }
+    let known = known_directory(&tagged.entry, bits, mount, dentry);
+    always | if known == UNKNOWN { walk_and_remember(&tagged.entry, bits, mount, dentry) } else { known }
 }
 
 /// As [`path`], for a `dentry` and a `mount` that the verifier knows as numbers alone.
 #[inline(always)]
 pub(crate) fn path_of_numbers(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
-    if ops.0 & tagged.entry.ops.0 == 0 {
+    let bits = ops.or_on_foreign().0;
+    if bits & tagged.entry.ops.0 == 0 {
         return false;
     }
-    ops.0 & tagged.entry.always.0 != 0 || walk_and_remember(&tagged.entry, ops.0, mount, dentry)
+    bits & tagged.entry.always.0 != 0 || walk_and_remember(&tagged.entry, bits, mount, dentry) != 0
 }
 
-/// The answer from the directory seen before; `None` when there is none.
+/// No answer: the bit of no kind.
+const UNKNOWN: u64 = 1 << 63;
+
+/// The answer from the directory seen before; [`UNKNOWN`] when there is none.
 #[inline(never)]
-fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option<bool> {
+fn known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
+    try_known_directory(agent, bits, mount, dentry).unwrap_or(UNKNOWN)
+}
+
+#[inline(always)]
+fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> Option<u64> {
     let parent: Addr = load(dentry, offset!(dentry_parent));
     if parent == 0 || parent == dentry {
         return None;
@@ -60,12 +87,13 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
     if now == 0 || core::hint::black_box(now) != inode || load::<u64>(now, offset!(inode_ino)) != ino {
         return None;
     }
-    if known.0 & ops != 0 {
-        return Some(true);
+    let found = known.0 & bits;
+    if is_certain(found) {
+        return Some(found);
     }
-    let bits = name_bits(agent, ops);
-    if bits == 0 {
-        return Some(false);
+    let name_bits = name_bits(agent, bits);
+    if name_bits == 0 {
+        return Some(found);
     }
     let len: u32 = load(dentry, offset!(dentry_name_len));
     let name: Addr = load(dentry, offset!(dentry_name));
@@ -73,36 +101,36 @@ fn known_directory(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> Option
         return None;
     }
     let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
-    let value = named(agent.policy, bits, name, len, last)?;
-    Some((value.any.0 | value.last.0) & ops != 0)
+    let value = named(agent.policy, name_bits, name, len, last)?;
+    Some(found | (value.any.0 | value.last.0) & bits)
 }
 
 /// The names worth looking up. Those of programs alone say nothing of directories, so what is remembered of a
 /// directory is the same with and without them.
 #[inline(always)]
-fn name_bits(agent: &Agent, ops: u64) -> u64 {
-    if ops == Op::Exec.set().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
+fn name_bits(agent: &Agent, bits: u64) -> u64 {
+    if bits == Op::Exec.set().or_on_foreign().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
 #[inline(never)]
-fn walk_and_remember(agent: &Agent, ops: u64, mount: Addr, dentry: Addr) -> bool {
+fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
     let Some(index) = scratch::claim() else {
         // The gate will find no memory either and refuse.
-        return true;
+        return bits;
     };
     let paths = state().paths;
-    let names = Names { bits: name_bits(agent, ops), policy: agent.policy };
-    let candidate = match walk(index, mount, dentry, &names) {
-        Some(()) => judge_walk(index, agent, ops, mount, dentry, paths).unwrap_or(true),
-        None => true,
+    let names = Names { bits: name_bits(agent, bits), policy: agent.policy };
+    let found = match walk(index, mount, dentry, &names) {
+        Some(()) => judge_walk(index, agent, bits, mount, dentry, paths).unwrap_or(bits),
+        None => bits,
     };
     scratch::release(index);
-    candidate
+    found
 }
 
 #[inline(always)]
-fn judge_walk(index: u32, agent: &Agent, ops: u64, mount: Addr, dentry: Addr, paths: u64) -> Option<bool> {
+fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, paths: u64) -> Option<u64> {
     // SAFETY: the fields of a claimed slot are copied at once.
     let (doubts, start, last, named, named_above) = unsafe {
         let state = &(*slot(index)?).state;
@@ -110,17 +138,17 @@ fn judge_walk(index: u32, agent: &Agent, ops: u64, mount: Addr, dentry: Addr, pa
     };
     if doubts & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0 {
         count(guard_common::count::Count::PathDoubt);
-        return Some(true);
+        return Some(bits);
     }
     prepare(index, agent.policy, start)?;
     let object = look_up(index, start, PATH_MAX as u32 + 1)?;
-    let candidate = (object.ops.0 | named) & ops != 0;
+    let found = (object.ops.0 | named) & bits;
     let directory = look_up(index, start, last + 1)?;
     let exact = directory.len == last + 1 - start;
     if !(exact && directory.deeper != 0) {
         remember(agent, mount, dentry, directory.ops.0 | named_above, paths);
     }
-    Some(candidate)
+    Some(found)
 }
 
 /// Makes the beginning of the path, and a slash after it, the key of the look-ups.

@@ -176,6 +176,8 @@ pub struct OperationView {
     pub object_type: String,
     /// Bytes of the object itself.
     pub size: u64,
+    /// Whether the agent made the object itself since it was tagged; null where the kernel does not say.
+    pub own: Option<bool>,
     /// In words, for example `overwrites an existing file`, `signal 9 to pid 42`.
     pub detail: String,
     /// Why guard's knowledge of it is incomplete; empty when it is whole.

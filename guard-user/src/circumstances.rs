@@ -41,9 +41,6 @@ pub struct Circumstances {
     pub users: Found<Vec<(u32, String)>>,
     /// SHA-256 of the program that would run.
     pub hash: Found<[u8; 32]>,
-    /// The agent made the object itself since it was tagged. The kernel alone can know, with a mark it sets on an inode
-    /// when a tagged task makes it and hands over with the record; while it does not, this is never asked.
-    pub made: Found<bool>,
     /// What was counted for rules with thresholds, by [`crate::tally::Counter::key`].
     pub tallies: Found<Vec<(String, Tally)>>,
 }

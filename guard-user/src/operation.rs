@@ -53,6 +53,8 @@ pub struct ObjectFacts {
     pub size: u64,
     /// `statfs` magic number of the file system.
     pub magic: u64,
+    /// This agent made it since it was tagged, as far as the kernel knows; what it does not know is not its own.
+    pub own: bool,
     pub name: Vec<u8>,
 }
 
@@ -235,7 +237,8 @@ impl ObjectFacts {
             nlink: object.nlink,
             uid: object.uid,
             size: object.size,
-            magic: object.magic,
+            magic: u64::from(object.magic),
+            own: object.own == 1,
             name: until_nul(&object.name).to_vec(),
         }
     }

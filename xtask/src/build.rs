@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the eBPF object, then the static binaries with it inside.
+//! `cargo xtask build`: the eBPF objects, then the static binaries with them inside.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Builds guardd and guardctl with the eBPF object embedded.
 pub(crate) fn binaries(release: bool) -> Result<()> {
-    let object = ebpf::build()?;
+    let objects = ebpf::build()?;
     let mut command = program::program("cargo");
     command.args(["build", "--quiet", "--package", "guard-user", "--bins", "--target", TARGET]);
     if release {
@@ -35,7 +35,7 @@ pub(crate) fn binaries(release: bool) -> Result<()> {
         // Emulated processors are slow enough; guardd reads megabytes of BTF at its start.
         command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
     }
-    program::run(command.env("GUARD_EBPF_OBJECT", object))
+    program::run(command.env("GUARD_EBPF_GATE", objects.gate).env("GUARD_EBPF_TRIP", objects.trip))
 }
 
 /// The program that runs inside the machines.

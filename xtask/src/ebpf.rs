@@ -1,6 +1,6 @@
 //! `cargo xtask ebpf`: builds the eBPF object with the pinned toolchain. Loading it is `stats`.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -15,16 +15,36 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::build_tools()?;
-    let object = build()?;
-    println!("{}", object.display());
+    let objects = build()?;
+    println!("{}\n{}", objects.gate.display(), objects.trip.display());
     if arguments.build_only { Ok(()) } else { crate::stats::print() }
 }
 
-/// Builds the object and returns its absolute path.
-pub(crate) fn build() -> Result<PathBuf> {
+/// The object in its two forms.
+pub(crate) struct Objects {
+    /// Every program and map.
+    pub(crate) gate: PathBuf,
+    /// Without what only a kernel with BPF LSM has: where there is none, its maps cannot even be made.
+    pub(crate) trip: PathBuf,
+}
+
+/// Builds both and returns their absolute paths.
+pub(crate) fn build() -> Result<Objects> {
+    Ok(Objects { trip: build_one("trip", &["--no-default-features"])?, gate: build_one("gate", &[])? })
+}
+
+fn build_one(name: &str, arguments: &[&str]) -> Result<PathBuf> {
     let directory = program::target().join("ebpf");
-    program::run(cargo("build").args(["--quiet", "--profile", "ebpf", "--target-dir"]).arg(&directory))?;
-    let object = directory.join("bpfel-unknown-none/ebpf/guard-ebpf");
+    let mut command = cargo("build");
+    command.args(["--quiet", "--profile", "ebpf"]).args(arguments).arg("--target-dir").arg(&directory);
+    program::run(&mut command)?;
+    let built = directory.join("bpfel-unknown-none/ebpf/guard-ebpf");
+    let object = directory.join(format!("guard-{name}.o"));
+    // Written only when it is another one: what embeds it is built anew by its date.
+    let bytes = fs::read(&built).with_context(|| format!("the build left no {}", built.display()))?;
+    if fs::read(&object).ok().as_ref() != Some(&bytes) {
+        fs::write(&object, bytes).with_context(|| format!("cannot write {}", object.display()))?;
+    }
     object.canonicalize().with_context(|| format!("the build left no {}", object.display()))
 }
 

@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/main.rs",
     "guard-ebpf/src/maps.rs",
     "guard-ebpf/src/object.rs",
+    "guard-ebpf/src/own.rs",
     "guard-ebpf/src/pass.rs",
     "guard-ebpf/src/path.rs",
     "guard-ebpf/src/prefilter.rs",

@@ -1,4 +1,5 @@
-//! Operations on files: removal, renaming, linking, creation, attributes, truncation, opening, ioctl.
+//! Operations on files: removal, renaming, attributes, truncation, opening, ioctl. What gives something a name is in
+//! `make`.
 
 use core::ffi::c_void;
 
@@ -13,12 +14,12 @@ use crate::{
     gate::{self, ALLOW},
     kread::{Addr, copy_str, field, load, read},
     maps::STATE,
-    object, offset, pass, prefilter,
+    object, offset, own, pass, prefilter,
     scratch::slot,
 };
 
 /// `struct path { struct vfsmount *mnt; struct dentry *dentry; }`, the same since 2.6.26.
-const PATH_MNT: usize = 0;
+pub(crate) const PATH_MNT: usize = 0;
 const PATH_DENTRY: usize = 8;
 
 const S_IFMT: u32 = 0o170_000;
@@ -44,68 +45,12 @@ fn named_in(ctx: &LsmContext, op: Op) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
-    if !prefilter::path(&tagged, op.set(), mount, dentry) {
+    if !prefilter::object(&tagged, op.set(), mount, dentry) {
         return ALLOW;
     }
-    gate::hold(&tagged, op, |index| object::name(index, mount, dentry, false))
-}
-
-/// `int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
-#[lsm(hook = "path_mknod")]
-pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
-    let Some(tagged) = current_agent() else {
-        return ALLOW;
-    };
-    let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
-    let dentry = ctx.arg::<u64>(1);
-    let mode = u64::from(ctx.arg::<u32>(2) & 0xffff);
-    let dev = u64::from(ctx.arg::<u32>(3));
-    if !prefilter::path(&tagged, Op::Mknod.set(), mount, dentry)
-        && !prefilter::block(&tagged, Op::Mknod.set(), mode as u32)
-    {
-        return ALLOW;
-    }
-    gate::hold(&tagged, Op::Mknod, |index| {
-        detail(index, 0, mode)?;
-        detail(index, 1, dev)?;
-        object::name(index, mount, dentry, false)
-    })
-}
-
-/// `int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)`
-#[lsm(hook = "path_symlink")]
-pub(crate) fn path_symlink(ctx: LsmContext) -> i32 {
-    let Some(tagged) = current_agent() else {
-        return ALLOW;
-    };
-    let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
-    let dentry = ctx.arg::<u64>(1);
-    let text = ctx.arg::<u64>(2);
-    if !prefilter::path(&tagged, Op::Symlink.set(), mount, dentry) {
-        return ALLOW;
-    }
-    gate::hold(&tagged, Op::Symlink, |index| {
-        other_text(index, text)?;
-        object::name(index, mount, dentry, false)
-    })
-}
-
-/// `int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)`
-#[lsm(hook = "path_link")]
-pub(crate) fn path_link(ctx: LsmContext) -> i32 {
-    let Some(tagged) = current_agent() else {
-        return ALLOW;
-    };
-    let from = ctx.arg::<u64>(0);
-    // Both names are in the same mount: the kernel has refused everything else with EXDEV.
-    let mount = field(ctx.arg::<*const c_void>(1), PATH_MNT);
-    let to = ctx.arg::<u64>(2);
-    if !prefilter::path(&tagged, Op::Link.set(), mount, from) && !prefilter::path(&tagged, Op::Link.set(), mount, to) {
-        return ALLOW;
-    }
-    gate::hold(&tagged, Op::Link, |index| {
-        object::name(index, mount, from, false)?;
-        object::name(index, mount, to, true)
+    gate::hold(&tagged, op, |index| {
+        object::name(index, mount, dentry, false)?;
+        own::note(index, &tagged, dentry, false)
     })
 }
 
@@ -126,15 +71,28 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     };
     let old_mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let new_mount = field(ctx.arg::<*const c_void>(2), PATH_MNT);
-    if !prefilter::path(&tagged, Op::Rename.set(), old_mount, from)
-        && !prefilter::path(&tagged, Op::Rename.set(), new_mount, to)
-    {
+    let bits = Op::Rename.set().or_on_foreign().0;
+    let mut found = prefilter::look(&tagged, bits, old_mount, from);
+    if !prefilter::is_certain(found) {
+        found |= prefilter::look(&tagged, bits, new_mount, to);
+    }
+    // A directory may be the agent's own and hold what is not.
+    let own = |dentry: Addr| {
+        mode_of(dentry).is_some_and(|mode| mode & S_IFMT != S_IFDIR) && own::is_own(&tagged, dentry)
+    };
+    if found == 0 || (!prefilter::is_certain(found) && own(from) && (mode_of(to) == Some(0) || own(to))) {
         return ALLOW;
     }
     let asked = ctx.arg::<u32>(4);
     gate::hold(&tagged, Op::Rename, |index| {
         object::name(index, old_mount, from, false)?;
         object::name(index, new_mount, to, true)?;
+        if own(from) {
+            own::note(index, &tagged, from, false)?;
+        }
+        if own(to) {
+            own::note(index, &tagged, to, true)?;
+        }
         // SAFETY: the record of a claimed slot.
         let record = unsafe { &mut (*slot(index)?).record };
         let mut flags = 0;
@@ -197,7 +155,7 @@ fn on_path(ctx: &LsmContext, op: Op, first: u64, second: u64) -> i32 {
 
 #[inline(always)]
 fn on_dentry(tagged: &Tagged, op: Op, mount: Addr, dentry: Addr, first: u64, second: u64) -> i32 {
-    if !prefilter::path(tagged, op.set(), mount, dentry) {
+    if !prefilter::object(tagged, op.set(), mount, dentry) {
         return ALLOW;
     }
     if op as u32 == Op::Truncate as u32 && pass::take(tagged.task, dentry) {
@@ -206,7 +164,8 @@ fn on_dentry(tagged: &Tagged, op: Op, mount: Addr, dentry: Addr, first: u64, sec
     gate::hold(tagged, op, |index| {
         detail(index, 0, first)?;
         detail(index, 1, second)?;
-        object::name(index, mount, dentry, false)
+        object::name(index, mount, dentry, false)?;
+        own::note(index, tagged, dentry, false)
     })
 }
 
@@ -248,7 +207,7 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     } else {
         return ALLOW;
     };
-    if !prefilter::path(&tagged, ops, mount, dentry)
+    if !prefilter::object(&tagged, ops, mount, dentry)
         && !(tagged.entry.block.0 & ops.0 != 0
             && mode_of(dentry).is_none_or(|mode| prefilter::block(&tagged, ops, mode)))
     {
@@ -257,7 +216,8 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     let answer = gate::hold(&tagged, op, |index| {
         // The kernel clears some flags between hook runs of one call; these three are stable.
         detail(index, 0, u64::from(flags & (O_TRUNC | 3 | 0o2000)))?;
-        object::name(index, mount, dentry, false)
+        object::name(index, mount, dentry, false)?;
+        own::note(index, &tagged, dentry, false)
     });
     if answer == ALLOW && truncates {
         pass::give(tagged.task, dentry);

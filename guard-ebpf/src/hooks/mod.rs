@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod exec;
 pub(crate) mod file;
+pub(crate) mod make;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod returned;

@@ -69,6 +69,8 @@ pub const GATE: &[Hook] = &[
     lsm("path_link", &[Op::Link], "hard links are not held"),
     lsm("path_symlink", &[Op::Symlink], "symbolic links are not held"),
     lsm("path_mknod", &[Op::Mknod], "creation of files and nodes is not held"),
+    lsm("path_mkdir", &[], "directories that an agent makes are not known to be its own: removing them is held"),
+    lsm("d_instantiate", &[], "what an agent makes is not known to be its own: removing it is held"),
     lsm("path_chmod", &[Op::Chmod], "changes of mode are not held"),
     lsm("path_chown", &[Op::Chown], "changes of owner are not held"),
     lsm("path_truncate", &[Op::Truncate], "truncation by name is not held"),

@@ -22,7 +22,10 @@ use crate::{
 };
 
 /// The kernel programs, embedded; empty in a build without the BPF toolchain.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-ebpf.o"));
+static GATE_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-gate.o"));
+
+/// The same without what needs a kernel with BPF LSM.
+static TRIP_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-trip.o"));
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ pub struct Attached {
 /// # Errors
 /// When neither loads, or the one asked for does not.
 pub fn load(options: &Options) -> anyhow::Result<Loaded> {
-    if OBJECT.is_empty() {
+    if GATE_OBJECT.is_empty() || TRIP_OBJECT.is_empty() {
         bail!("this guardd was built without its kernel programs: build it with `cargo xtask build`");
     }
     match options.tier {
@@ -160,7 +163,7 @@ fn load_object(
     verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
-    const PINNED: [&str; 12] = [
+    const PINNED: [&str; 13] = [
         "HOLDS",
         "TEXTS",
         "GRANTS",
@@ -173,6 +176,7 @@ fn load_object(
         "ADDRESSES",
         "COUNTS",
         "STATE",
+        "CREATED",
     ];
     let trip = u32::from(tier == Tier::Trip);
     let mut loader = EbpfLoader::new();
@@ -191,7 +195,11 @@ fn load_object(
             loader.map_pin_path(name, directory.join(name));
         }
     }
-    loader.load(OBJECT).context("cannot load the eBPF object")
+    let object = match tier {
+        Tier::Gate => GATE_OBJECT,
+        Tier::Trip => TRIP_OBJECT,
+    };
+    loader.load(object).context("cannot load the eBPF object")
 }
 
 /// Has the kernel verify one program.

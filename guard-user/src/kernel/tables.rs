@@ -195,6 +195,11 @@ impl Kernel for Maps {
         let written = self.written.get(&agent.policy);
         agent.name_bits = written.map_or(0, |written| written.name_bits);
         agent.exec_bits = written.map_or(0, |written| written.exec_bits);
+        // An agent that is there keeps what it made; a cgroup that is tagged again begins with nothing.
+        agent.epoch = match found(self.agents.get(&cgroup_id, 0))? {
+            Some(present) => present.epoch,
+            None => self.state.get(&0, 0).map_err(io_error)?.generation as u32,
+        };
         self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
         self.forget()
     }

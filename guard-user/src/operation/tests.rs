@@ -25,6 +25,7 @@ fn exec(arguments: usize) -> Stopped {
         nlink: 1,
         uid: 0,
         magic: 0,
+        own: 0,
         name: [0; record::NAME_MAX],
     };
     let mut stopped = Stopped {

@@ -149,6 +149,38 @@ impl Act {
         !matches!(self, Self::Connect | Self::Signal | Self::Ptrace | Self::IoUring)
     }
 
+    /// The kernel's programs can tell whether the object is the agent's own before they hold this.
+    #[must_use]
+    pub fn asks_whose(self) -> bool {
+        match self {
+            Self::Unlink
+            | Self::Rmdir
+            | Self::Rename
+            | Self::MoveAway
+            | Self::RenameOver
+            | Self::RenameTo
+            | Self::Link
+            | Self::LinkTo
+            | Self::Chmod
+            | Self::Chown
+            | Self::Truncate
+            | Self::OpenWrite
+            | Self::OpenRead => true,
+            Self::Symlink
+            | Self::Mknod
+            | Self::Exec
+            | Self::Connect
+            | Self::Mount
+            | Self::MoveMount
+            | Self::Umount
+            | Self::PivotRoot
+            | Self::Ioctl
+            | Self::Signal
+            | Self::Ptrace
+            | Self::IoUring => false,
+        }
+    }
+
     const fn bit(self) -> u32 {
         1 << self as u32
     }

@@ -13,9 +13,38 @@ use super::{
     network::{Network, mapped},
     touch::O_TRUNC,
 };
-use crate::operation::{Address, Operation};
+use crate::operation::{Address, ObjectFacts, Operation};
 
 const AF_UNSPEC: u16 = 0;
+
+/// Whether the kernel takes the object, or of two both, for the agent's own.
+fn is_own(operation: &Operation) -> bool {
+    let own = |object: &ObjectFacts| object.ino != 0 && object.own;
+    let plain = |object: &ObjectFacts| own(object) && object.mode & 0o170_000 != 0o040_000;
+    match operation.op {
+        Op::Rename => plain(&operation.target) && (operation.other.ino == 0 || plain(&operation.other)),
+        Op::Unlink
+        | Op::Rmdir
+        | Op::Link
+        | Op::Chmod
+        | Op::Chown
+        | Op::Truncate
+        | Op::OpenWrite
+        | Op::OpenRead => own(&operation.target),
+        Op::Symlink
+        | Op::Mknod
+        | Op::Exec
+        | Op::Connect
+        | Op::Mount
+        | Op::MoveMount
+        | Op::Umount
+        | Op::PivotRoot
+        | Op::Ioctl
+        | Op::Signal
+        | Op::Ptrace
+        | Op::IoUring => false,
+    }
+}
 
 impl Tables {
     /// What the kernel's prefilter answers, in the order it asks.
@@ -28,6 +57,8 @@ impl Tables {
         if !any(self.ops) {
             return false;
         }
+        let foreign = |set: OpSet| set.0 & ops.on_foreign().0 != 0 && !is_own(operation);
+        let any = |set: OpSet| any(set) || foreign(set);
         let by_path = || {
             any(self.always)
                 || operation.doubt & !doubt::ARGV != 0

@@ -80,6 +80,11 @@ impl Rule {
         if is_allow && entry.matches.value.0.iter().any(|one| one.more_than.is_some()) {
             return Err(at(matched, "an exception has no `more_than`: the rule it excepts from has".to_owned()));
         }
+        if !is_allow && entry.matches.value.0.iter().any(|one| one.own == Some(true)) {
+            let message = "`own: true` belongs to an exception (`action: allow`): what the kernel does not know to be the \
+                           agent's own counts as not its own, so a rule that stops it would miss some";
+            return Err(at(matched, message.to_owned()));
+        }
         if is_allow && entry.except.is_none() {
             return Err(at(named, format!("`{name}` allows: `except` must name the rule it excepts from")));
         }

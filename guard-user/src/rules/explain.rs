@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use guard_common::op::{Op, OpSet};
+use guard_common::op::{FOREIGN, Op, OpSet};
 use serde::Serialize;
 
 use super::{
@@ -81,10 +81,15 @@ impl Cost {
             names: tables.names.len(),
             ports: tables.ports.len(),
             addresses: tables.addresses.len(),
-            every: names(every),
-            nearly_every: names(OpSet(nearly.0 & !every.0)),
+            every: names(on_any(every)),
+            nearly_every: names(OpSet(on_any(nearly).0 & !on_any(every).0)),
         }
     }
+}
+
+/// The kinds that matter on some object, whosever it is.
+fn on_any(ops: OpSet) -> OpSet {
+    OpSet(ops.0 | ops.0 >> FOREIGN)
 }
 
 /// Names of the kinds in a set. `exec_verify` is the second half of an exec and not a kind of its own to a person.
@@ -97,8 +102,15 @@ fn asked(rule: &Rule, tables: &Tables) -> Vec<String> {
         return vec!["nothing: an exception is looked at when the rule it excepts from matches".to_owned()];
     }
     let mut lines = Vec::new();
-    let ops = |set: OpSet| names(set).join(", ");
-    if !names(tables.always).is_empty() {
+    let ops = |set: OpSet| {
+        let foreign = names(OpSet((set.0 >> FOREIGN) & !set.0));
+        match (names(set).join(", "), foreign.join(", ")) {
+            (certain, foreign) if foreign.is_empty() => certain,
+            (certain, foreign) if certain.is_empty() => format!("{foreign} (not of its own)"),
+            (certain, foreign) => format!("{certain}, and {foreign} (not of its own)"),
+        }
+    };
+    if !tables.always.is_empty() {
         lines.push(format!("every {}", ops(tables.always)));
     }
     if !tables.block.is_empty() {

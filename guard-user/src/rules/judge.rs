@@ -162,12 +162,7 @@ impl<'a> Known<'a> {
     }
 
     fn matches(&self, fitted: &Fitted) -> Answer {
-        let made = match (fitted.clause.own, self.operation.circumstances.made.known()) {
-            (None, _) => Answer::Yes,
-            (Some(_), None) => Answer::Unknown,
-            (Some(own), Some(made)) => Answer::of(own == *made),
-        };
-        self.matches_uncounted(fitted).min(made).min(self.amount(fitted))
+        self.matches_uncounted(fitted).min(self.amount(fitted))
     }
 
     /// Is a threshold passed, with this operation? What was not counted may have been.
@@ -192,7 +187,8 @@ impl<'a> Known<'a> {
         let acts = self.touches.iter().filter(|touch| clause.acts.contains(touch.act));
         let matching = acts
             .map(|touch| {
-                self.place(fitted, touch).min(clause.object.answer(touch, self.operation, self.certain.facts)).min(rest)
+                let object = clause.object.answer(touch, self.operation, self.certain.facts);
+                self.place(fitted, touch).min(object).min(self.made(clause, touch)).min(rest)
             })
             .max()
             .unwrap_or(Answer::No);
@@ -200,6 +196,15 @@ impl<'a> Known<'a> {
             // Last, because it costs most.
             Some(when) if matching != Answer::No => matching.min(when.answer(self.operation, self.certain)),
             Some(_) | None => matching,
+        }
+    }
+
+    /// Is it the agent's own, or not, as the clause asks?
+    fn made(&self, clause: &Clause, touch: &Touch<'_>) -> Answer {
+        match clause.own {
+            None => Answer::Yes,
+            Some(_) if !self.certain.facts => Answer::Unknown,
+            Some(own) => Answer::of(own == touch.is_own(self.operation)),
         }
     }
 

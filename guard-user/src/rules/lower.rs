@@ -56,6 +56,8 @@ struct Lowering<'a> {
     ports: BTreeSet<(u16, u16)>,
     addresses: BTreeSet<(Ipv6Addr, u8)>,
     reaches: Vec<Reach>,
+    /// Rules with an exception for the agent's own.
+    own_excepted: BTreeSet<String>,
 }
 
 impl Policy {
@@ -69,8 +71,11 @@ impl Policy {
             ports: BTreeSet::new(),
             addresses: BTreeSet::new(),
             reaches: Vec::new(),
+            own_excepted: BTreeSet::new(),
         };
-        // An exception is for the daemon to judge.
+        // An exception is for the daemon to judge. It needs to know whose an object is, so the kernel must.
+        let own = |fitted: &&Fitted| fitted.clause.own == Some(true);
+        lowering.own_excepted = self.clauses.iter().filter(own).filter_map(|fitted| fitted.except.clone()).collect();
         for fitted in self.clauses.iter().filter(|fitted| fitted.except.is_none()) {
             lowering.add(fitted);
         }
@@ -88,19 +93,24 @@ impl Lowering<'_> {
     fn add(&mut self, fitted: &Fitted) {
         let mut on_paths = OpSet::EMPTY;
         for act in fitted.clause.acts.iter() {
-            let ops = act.table_ops();
-            self.tables.ops = self.tables.ops.union(ops);
+            let kinds = act.table_ops();
+            let ops = match fitted.clause.own {
+                Some(false) if act.asks_whose() => kinds.on_foreign(),
+                None if self.own_excepted.contains(&fitted.info.name) => kinds.or_on_foreign(),
+                Some(_) | None => kinds,
+            };
+            self.tables.ops = self.tables.ops.union(kinds).union(ops);
             match act {
                 Act::Connect => self.connect(fitted),
-                Act::Exec if fitted.clause.has_program() => self.programs(fitted, ops),
+                Act::Exec if fitted.clause.has_program() => self.programs(fitted, kinds),
                 // The kernel asks by command or by target; the kind alone is in the tables.
                 Act::Ioctl | Act::Signal | Act::Ptrace | Act::IoUring => {
-                    self.tables.always = self.tables.always.union(ops);
+                    self.tables.always = self.tables.always.union(kinds);
                 }
                 Act::OpenWrite | Act::OpenRead | Act::Mknod | Act::Truncate
                     if fitted.clause.object.types == [ObjectType::BlockDevice] =>
                 {
-                    self.tables.block = self.tables.block.union(ops);
+                    self.tables.block = self.tables.block.union(kinds);
                 }
                 Act::Unlink
                 | Act::Rmdir

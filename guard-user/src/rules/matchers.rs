@@ -1,6 +1,6 @@
 //! What rules can say of objects and actors, case by case, and that what is not known is held. Tests only.
 
-use guard_common::op::Op;
+use guard_common::{op::Op, record::doubt};
 
 use super::{
     case::Cases,
@@ -314,6 +314,22 @@ fn what_an_agent_made_itself_is_told_apart_and_not_knowing_is_no_proof() {
     let policy = excepted.policy(&scope());
     let unknown = on(Op::Unlink, "/srv/x");
     assert!(!judge(&policy, &unknown).is_clear());
-    let circumstances = Circumstances { made: Found::Is(true), ..Circumstances::default() };
-    assert!(judge(&policy, &Operation { circumstances, ..unknown }).is_clear());
+    let target = ObjectFacts { own: true, ..unknown.target.clone() };
+    assert!(judge(&policy, &Operation { target, ..unknown.clone() }).is_clear());
+    let doubtful = ObjectFacts { own: true, ..unknown.target.clone() };
+    assert!(!judge(&policy, &Operation { target: doubtful, doubt: doubt::READ, ..unknown }).is_clear());
+}
+
+#[test]
+fn a_directory_that_is_moved_away_is_not_known_to_hold_what_the_agent_made_alone() {
+    let moved = |object: &str| format!("op: rename, path: /srv/x/y, to: /tmp/y, object: {object}, own: true");
+    check("{op: delete, path: /srv/**, own: false}", &[&moved("directory")], &[&moved("file")]);
+    check("{op: rename_over, own: false}", &["op: rename, path: /a, to: /b, replaces: true"], &[]);
+}
+
+#[test]
+fn a_rule_cannot_stop_what_an_agent_made_because_a_mark_may_be_missing() {
+    let text = "rules:\n  - {name: r, text: t, action: hold, reversibility: partial, match: {op: delete, own: true}}\n";
+    let error = Rules::none().and_then(|none| none.and(text, "my.yaml")).expect_err("refused");
+    assert!(error.to_string().contains("`own: true` belongs to an exception"), "{error}");
 }

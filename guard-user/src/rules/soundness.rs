@@ -119,7 +119,6 @@ fn more() -> impl Strategy<Value = String> {
                 ", owner: self",
                 ", owner: [root, other]",
                 ", owner: alice",
-                ", own: true",
                 ", own: false",
                 ", more_than: {files: 2, bytes: 1MiB, within: 5m}",
                 ", when: \"size > 1 || links > 1\"",
@@ -174,16 +173,14 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
         found(lineage),
         found(users),
         found(prop_oneof![Just([0; 32]), Just([1; 32])]),
-        found(prop::bool::ANY),
         found(prop::collection::vec(tally(), 0..3)),
     )
-        .prop_map(|(environment, directory, lineage, users, hash, made, tallies)| Circumstances {
+        .prop_map(|(environment, directory, lineage, users, hash, tallies)| Circumstances {
             environment,
             directory,
             lineage,
             users,
             hash,
-            made,
             tallies,
         })
 }
@@ -210,8 +207,10 @@ fn facts() -> impl Strategy<Value = ObjectFacts> {
         select(&[0_u64, 1, 1 << 20][..]),
         select(&[0_u32, 1000][..]),
         select(&[0_u32, 8 << 20, 8 << 20 | 1][..]),
+        prop::bool::ANY,
     )
-        .prop_map(|(mode, ino, nlink, size, uid, rdev)| ObjectFacts {
+        .prop_map(|(mode, ino, nlink, size, uid, rdev, own)| ObjectFacts {
+            own,
             mode,
             ino,
             nlink,

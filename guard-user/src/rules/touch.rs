@@ -17,6 +17,17 @@ pub struct Touch<'a> {
     pub object: &'a ObjectFacts,
 }
 
+impl Touch<'_> {
+    /// The agent made the object itself. Of a new name: what gets it.
+    pub(crate) fn is_own(&self, operation: &Operation) -> bool {
+        let gets_name = matches!(operation.op, Op::Rename | Op::Link) && self.object.ino == 0;
+        let object = if gets_name { &operation.target } else { self.object };
+        // A directory may be the agent's own and hold what is not: moving it moves that.
+        let holds_more = operation.op == Op::Rename && object.mode & 0o170_000 == 0o040_000;
+        object.own && !holds_more
+    }
+}
+
 /// `O_TRUNC` of x86-64 and of every other architecture guard builds for.
 pub(crate) const O_TRUNC: u64 = 0o1000;
 

@@ -80,6 +80,9 @@ fn what(page: &mut Page<'_>, hold: &Hold) {
             facts.push(words::bytes(view.size));
         }
     }
+    if let Some(own) = view.own {
+        facts.push(if own { "made by this agent" } else { "not made by this agent" }.to_owned());
+    }
     // Where nothing else names the object, the detail stands there already.
     if !view.detail.is_empty() && object != shown(&view.detail) {
         facts.push(shown(&view.detail));

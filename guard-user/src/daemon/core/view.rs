@@ -13,6 +13,7 @@ use crate::{
     daemon::scope,
     holds::{Hold, Stage},
     operation::{Address, Context, Operation},
+    rules::touch::touches,
     text::lossy,
 };
 
@@ -162,6 +163,7 @@ pub(super) fn operation(operation: &Operation) -> api::OperationView {
         address: operation.address.as_ref().map(address).unwrap_or_default(),
         object_type: if operation.target.ino == 0 { String::new() } else { object_type(operation.target.mode).into() },
         size: operation.target.size,
+        own: asks_whose(operation).then_some(operation.target.own),
         detail: detail(operation),
         doubt: doubts(operation.doubt),
     }
@@ -174,6 +176,13 @@ fn address(address: &Address) -> String {
         Address::UnixAbstract(name) => format!("unix:@{}", lossy(name)),
         Address::Other(family, _) => format!("address family {family}"),
     }
+}
+
+/// The kernel looked whose the object is.
+fn asks_whose(operation: &Operation) -> bool {
+    operation.context != Context::Tripped
+        && operation.target.ino != 0
+        && touches(operation).iter().any(|touch| touch.act.asks_whose())
 }
 
 fn object_type(mode: u32) -> &'static str {

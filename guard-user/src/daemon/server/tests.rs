@@ -134,6 +134,7 @@ fn record(agent: u64, pid: u32, path: &str) -> Box<HoldRecord> {
         nlink: 1,
         uid: 0,
         magic: 0,
+        own: 0,
         name: [0; NAME_MAX],
     };
     let mut record = Box::new(HoldRecord {

@@ -150,6 +150,7 @@ impl Deed {
             nlink: self.links.unwrap_or(1),
             size: self.size.map_or(0, |size| size.0),
             uid: self.owner,
+            own: self.own,
             rdev,
             name: path.rsplit('/').next().unwrap_or("").as_bytes().to_vec(),
             ..ObjectFacts::default()
@@ -164,7 +165,6 @@ impl Deed {
             lineage: Found::Is(Lineage { programs: self.programs.into_iter().map(program).collect(), whole: true }),
             users: Found::Is(self.user.map(|name| (self.uid, name)).into_iter().collect()),
             hash: Found::from(self.sha256.map(|hash| hash.0)),
-            made: Found::Is(self.own),
             tallies: Found::NotAsked,
         };
         Ok(Operation {
