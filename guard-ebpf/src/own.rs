@@ -78,6 +78,7 @@ mod marks {
 
     const S_IFMT: u32 = 0o170_000;
     const S_IFDIR: u32 = 0o040_000;
+    const S_IFREG: u32 = 0o100_000;
 
     /// Did this agent make what `dentry` stands for, since it was tagged?
     #[inline(always)]
@@ -126,8 +127,13 @@ mod marks {
         }
         super::forget(dentry);
         let kind = u32::from(load::<u16>(inode, offset!(inode_mode))) & S_IFMT;
-        // What has another name already is not new.
-        if kind != noted.kind || (kind != S_IFDIR && load::<u32>(inode, offset!(inode_nlink)) > 1) {
+        // What has another name or any content already is not new: a remote file system may be wrong about that.
+        let is_new = match kind {
+            S_IFDIR => true,
+            S_IFREG => load::<u32>(inode, offset!(inode_nlink)) <= 1 && load::<u64>(inode, offset!(inode_size)) == 0,
+            _ => load::<u32>(inode, offset!(inode_nlink)) <= 1,
+        };
+        if kind != noted.kind || !is_new {
             return;
         }
         let Some(tagged) = current_agent() else {

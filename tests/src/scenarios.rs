@@ -13,6 +13,7 @@ mod many;
 mod mount;
 mod names;
 mod net;
+mod own;
 mod race;
 mod tag;
 mod task;
@@ -78,6 +79,7 @@ fn all() -> Vec<Scenario> {
         uring::scenarios(),
         tag::scenarios(),
         names::scenarios(),
+        own::scenarios(),
         race::scenarios(),
         many::scenarios(),
         crash::scenarios(),

@@ -18,6 +18,8 @@ const S_IFMT: u32 = 0o170_000;
 const S_IFDIR: u32 = 0o040_000;
 const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
+const S_IFBLK: u32 = 0o060_000;
+const S_IFCHR: u32 = 0o020_000;
 
 /// What to look for when something is made: could a rule match that, and will it matter whose it is?
 #[inline(always)]
@@ -47,8 +49,9 @@ pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
     } else {
         ALLOW
     };
-    if answer == ALLOW && found != 0 {
-        let kind = mode as u32 & S_IFMT;
+    let kind = mode as u32 & S_IFMT;
+    // A device node stands for what the agent did not make.
+    if answer == ALLOW && found != 0 && kind != S_IFBLK && kind != S_IFCHR {
         own::begin(&tagged, dentry, if kind == 0 { S_IFREG } else { kind });
     }
     answer

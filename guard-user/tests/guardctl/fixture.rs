@@ -18,6 +18,7 @@ pub(crate) fn hold() -> Value {
             "address": "",
             "object_type": "file",
             "size": 1_572_864,
+            "own": false,
             "detail": "",
             "doubt": ""
         },
