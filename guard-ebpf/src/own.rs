@@ -89,8 +89,7 @@ mod marks {
         }
         let mark = CREATED.get_ptr_mut(inode as *mut inode);
         // SAFETY: not null, so a value of the map, which lives as long as this program runs.
-        !mark.is_null()
-            && unsafe { (*mark).agent == tagged.agent && (*mark).epoch == u64::from(tagged.entry.epoch) }
+        !mark.is_null() && unsafe { (*mark).agent == tagged.agent && (*mark).epoch == u64::from(tagged.entry.epoch) }
     }
 
     /// A name was given to an inode: marks it when it is the one the current task was seen to make.

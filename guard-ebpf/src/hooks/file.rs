@@ -77,9 +77,8 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
         found |= prefilter::look(&tagged, bits, new_mount, to);
     }
     // A directory may be the agent's own and hold what is not.
-    let own = |dentry: Addr| {
-        mode_of(dentry).is_some_and(|mode| mode & S_IFMT != S_IFDIR) && own::is_own(&tagged, dentry)
-    };
+    let own =
+        |dentry: Addr| mode_of(dentry).is_some_and(|mode| mode & S_IFMT != S_IFDIR) && own::is_own(&tagged, dentry);
     if found == 0 || (!prefilter::is_certain(found) && own(from) && (mode_of(to) == Some(0) || own(to))) {
         return ALLOW;
     }

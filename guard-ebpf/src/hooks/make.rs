@@ -38,17 +38,16 @@ pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
     let mode = u64::from(ctx.arg::<u32>(2) & 0xffff);
     let dev = u64::from(ctx.arg::<u32>(3));
     let found = prefilter::look(&tagged, bits(&tagged, Op::Mknod), mount, dentry);
-    let answer = if found & Op::Mknod.set().or_on_foreign().0 != 0
-        || prefilter::block(&tagged, Op::Mknod.set(), mode as u32)
-    {
-        gate::hold(&tagged, Op::Mknod, |index| {
-            detail(index, 0, mode)?;
-            detail(index, 1, dev)?;
-            object::name(index, mount, dentry, false)
-        })
-    } else {
-        ALLOW
-    };
+    let answer =
+        if found & Op::Mknod.set().or_on_foreign().0 != 0 || prefilter::block(&tagged, Op::Mknod.set(), mode as u32) {
+            gate::hold(&tagged, Op::Mknod, |index| {
+                detail(index, 0, mode)?;
+                detail(index, 1, dev)?;
+                object::name(index, mount, dentry, false)
+            })
+        } else {
+            ALLOW
+        };
     let kind = mode as u32 & S_IFMT;
     // A device node stands for what the agent did not make.
     if answer == ALLOW && found != 0 && kind != S_IFBLK && kind != S_IFCHR {

@@ -23,14 +23,9 @@ fn is_own(operation: &Operation) -> bool {
     let plain = |object: &ObjectFacts| own(object) && object.mode & 0o170_000 != 0o040_000;
     match operation.op {
         Op::Rename => plain(&operation.target) && (operation.other.ino == 0 || plain(&operation.other)),
-        Op::Unlink
-        | Op::Rmdir
-        | Op::Link
-        | Op::Chmod
-        | Op::Chown
-        | Op::Truncate
-        | Op::OpenWrite
-        | Op::OpenRead => own(&operation.target),
+        Op::Unlink | Op::Rmdir | Op::Link | Op::Chmod | Op::Chown | Op::Truncate | Op::OpenWrite | Op::OpenRead => {
+            own(&operation.target)
+        }
         Op::Symlink
         | Op::Mknod
         | Op::Exec

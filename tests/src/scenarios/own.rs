@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::{Scenario, gate};
@@ -22,7 +22,7 @@ const FOREIGN: &str = "/srv/foreign";
 const THEIRS: &str = "/srv/foreign/theirs";
 
 /// Makes one of each kind, changes what can be changed, and removes it all.
-const WORK: &str = "cd /srv/foreign && mkdir -p tree/deep && echo one > tree/deep/file && ln -s file tree/deep/soft \
+const WORK: &str = "echo ready; while [ ! -e go ]; do sleep 0.1; done; cd /srv/foreign && mkdir -p tree/deep && echo one > tree/deep/file && ln -s file tree/deep/soft \
     && mkfifo tree/pipe && ln tree/deep/file tree/second && echo two >> tree/deep/file && echo three > tree/deep/file \
     && chmod 600 tree/deep/file && mv tree/deep/file tree/moved && echo four > tree/other && mv -f tree/other tree/moved \
     && rm -r tree; echo code $?";
@@ -62,10 +62,18 @@ fn fresh() -> Result<()> {
 fn work(guard: &mut Guard, kind: Option<&str>) -> Result<()> {
     fresh()?;
     let mounted = kind.map(Mounted::new).transpose()?;
-    let before = guard.count("held")?;
     let mut agent = guard.agent(WORK)?;
+    agent.says("ready")?;
+    let before = guard.count("held")?;
+    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
+    until("the agent to end", || {
+        if let Some(hold) = guard.pending()?.first() {
+            bail!("its own was held: {}", hold["operation"]);
+        }
+        Ok(agent.has_ended()?.then_some(()))
+    })?;
     let output = agent.ends_with(0)?;
-    ensure!(output == "code 0\n", "the agent printed {output:?}");
+    ensure!(output == "ready\ncode 0\n", "the agent printed {output:?}");
     ensure!(!Path::new("/srv/foreign/tree").exists(), "it removed its tree, and the tree is there");
     let after = guard.count("held")?;
     ensure!(before == after, "guardd was asked {} times about what the agent made itself", after - before);

@@ -77,7 +77,7 @@ fn a_hold_of_each_kind_and_context() {
             json!({ "blast": null, "stops": 3, "reversibility": "partial", "scope": "this program with these arguments, once" }),
             json!({
                 "op": "exec", "path": "/usr/bin/git", "argv": ["git", "push", "--force", "origin", "main branch"],
-                "object_type": "file", "size": 4_000_000,
+                "object_type": "file", "size": 4_000_000, "own": null,
                 "doubt": "the argument list is longer than what was read"
             }),
         )
@@ -86,19 +86,22 @@ fn a_hold_of_each_kind_and_context() {
         "show_denied",
         show(
             json!({ "context": "denied", "blast": null, "processes": [] }),
-            json!({ "op": "ptrace", "path": "", "object_type": "", "detail": "attaches to pid 42" })
+            json!({ "op": "ptrace", "path": "", "object_type": "", "own": null, "detail": "attaches to pid 42" })
         )
     );
-    insta::assert_snapshot!("show_tripped", show(json!({ "context": "tripped" }), json!({})));
+    insta::assert_snapshot!("show_tripped", show(json!({ "context": "tripped" }), json!({ "own": null })));
     insta::assert_snapshot!(
         "show_tripped_exec",
-        show(json!({ "context": "tripped", "blast": null }), json!({ "op": "exec", "argv": ["rm", "-rf", "/"] }))
+        show(
+            json!({ "context": "tripped", "blast": null }),
+            json!({ "op": "exec", "own": null, "argv": ["rm", "-rf", "/"] })
+        )
     );
     insta::assert_snapshot!(
         "show_mount",
         show(
             json!({ "blast": null, "scope": "" }),
-            json!({ "op": "mount", "path": "/srv", "other_path": "tmpfs", "object_type": "directory", "detail": "hides what is below" })
+            json!({ "op": "mount", "path": "/srv", "other_path": "tmpfs", "object_type": "directory", "own": null, "detail": "hides what is below" })
         )
     );
 }
