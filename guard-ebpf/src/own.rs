@@ -42,10 +42,17 @@ pub(crate) fn forget(dentry: Addr) {
     }
 }
 
+/// What `dentry` stands for; 0 when nothing is there. Of an open file ask the file: newer verifiers do not trust what is
+/// reached through its path.
+#[inline(always)]
+pub(crate) fn inode_of(dentry: Addr) -> Addr {
+    load(dentry, offset!(dentry_inode))
+}
+
 /// Notes in the record of a claimed scratch whether the agent made the object.
 #[inline(always)]
-pub(crate) fn note(index: u32, tagged: &Tagged, dentry: Addr, other: bool) -> Option<()> {
-    let own = u32::from(is_own(tagged, dentry));
+pub(crate) fn note(index: u32, tagged: &Tagged, inode: Addr, other: bool) -> Option<()> {
+    let own = u32::from(is_own(tagged, inode));
     // SAFETY: the record of a claimed slot.
     let record = unsafe { &mut (*slot(index)?).record };
     if other {
@@ -61,7 +68,7 @@ pub(crate) use marks::{is_own, made};
 
 /// Without inode storage nothing is known to be anybody's.
 #[cfg(not(feature = "lsm"))]
-pub(crate) fn is_own(_tagged: &Tagged, _dentry: Addr) -> bool {
+pub(crate) fn is_own(_tagged: &Tagged, _inode: Addr) -> bool {
     false
 }
 
@@ -80,10 +87,9 @@ mod marks {
     const S_IFDIR: u32 = 0o040_000;
     const S_IFREG: u32 = 0o100_000;
 
-    /// Did this agent make what `dentry` stands for, since it was tagged?
+    /// Did this agent make it, since it was tagged?
     #[inline(always)]
-    pub(crate) fn is_own(tagged: &Tagged, dentry: Addr) -> bool {
-        let inode: Addr = load(dentry, offset!(dentry_inode));
+    pub(crate) fn is_own(tagged: &Tagged, inode: Addr) -> bool {
         if inode == 0 {
             return false;
         }

@@ -22,11 +22,11 @@ pub(crate) fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bo
     look(tagged, ops.or_on_foreign().0, mount, dentry) != 0
 }
 
-/// As [`path`], with a look at whose it is where that alone decides.
+/// As [`path`], with a look at whose `inode` is where that alone decides.
 #[inline(always)]
-pub(crate) fn object(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
+pub(crate) fn object(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr, inode: Addr) -> bool {
     let found = look(tagged, ops.or_on_foreign().0, mount, dentry);
-    found != 0 && (is_certain(found) || !own::is_own(tagged, dentry))
+    found != 0 && (is_certain(found) || !own::is_own(tagged, inode))
 }
 
 /// Does it matter, whosever the object is?

@@ -45,12 +45,13 @@ fn named_in(ctx: &LsmContext, op: Op) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
-    if !prefilter::object(&tagged, op.set(), mount, dentry) {
+    let inode = own::inode_of(dentry);
+    if !prefilter::object(&tagged, op.set(), mount, dentry, inode) {
         return ALLOW;
     }
     gate::hold(&tagged, op, |index| {
         object::name(index, mount, dentry, false)?;
-        own::note(index, &tagged, dentry, false)
+        own::note(index, &tagged, inode, false)
     })
 }
 
@@ -77,8 +78,9 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
         found |= prefilter::look(&tagged, bits, new_mount, to);
     }
     // A directory may be the agent's own and hold what is not.
-    let own =
-        |dentry: Addr| mode_of(dentry).is_some_and(|mode| mode & S_IFMT != S_IFDIR) && own::is_own(&tagged, dentry);
+    let own = |dentry: Addr| {
+        mode_of(dentry).is_some_and(|mode| mode & S_IFMT != S_IFDIR) && own::is_own(&tagged, own::inode_of(dentry))
+    };
     if found == 0 || (!prefilter::is_certain(found) && own(from) && (mode_of(to) == Some(0) || own(to))) {
         return ALLOW;
     }
@@ -87,10 +89,10 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
         object::name(index, old_mount, from, false)?;
         object::name(index, new_mount, to, true)?;
         if own(from) {
-            own::note(index, &tagged, from, false)?;
+            own::note(index, &tagged, own::inode_of(from), false)?;
         }
         if own(to) {
-            own::note(index, &tagged, to, true)?;
+            own::note(index, &tagged, own::inode_of(to), true)?;
         }
         // SAFETY: the record of a claimed slot.
         let record = unsafe { &mut (*slot(index)?).record };
@@ -137,9 +139,19 @@ pub(crate) fn file_truncate(ctx: LsmContext) -> i32 {
         return ALLOW;
     };
     match file_path(ctx.arg(0)) {
-        Some((mount, dentry)) => on_dentry(&tagged, Op::Truncate, mount, dentry, 0, 0),
+        Some((mount, dentry)) => {
+            let inode = load(ctx.arg(0), offset!(file_inode));
+            on_dentry(&tagged, Op::Truncate, Place { mount, dentry, inode }, 0, 0)
+        }
         None => gate::refuse(guard_common::count::Count::PathDoubt),
     }
+}
+
+/// An object and where it is.
+struct Place {
+    mount: Addr,
+    dentry: Addr,
+    inode: Addr,
 }
 
 /// What the hooks with one `struct path` share.
@@ -149,12 +161,14 @@ fn on_path(ctx: &LsmContext, op: Op, first: u64, second: u64) -> i32 {
         return ALLOW;
     };
     let path = ctx.arg::<*const c_void>(0);
-    on_dentry(&tagged, op, field(path, PATH_MNT), field(path, PATH_DENTRY), first, second)
+    let dentry = field(path, PATH_DENTRY);
+    on_dentry(&tagged, op, Place { mount: field(path, PATH_MNT), dentry, inode: own::inode_of(dentry) }, first, second)
 }
 
 #[inline(always)]
-fn on_dentry(tagged: &Tagged, op: Op, mount: Addr, dentry: Addr, first: u64, second: u64) -> i32 {
-    if !prefilter::object(tagged, op.set(), mount, dentry) {
+fn on_dentry(tagged: &Tagged, op: Op, place: Place, first: u64, second: u64) -> i32 {
+    let Place { mount, dentry, inode } = place;
+    if !prefilter::object(tagged, op.set(), mount, dentry, inode) {
         return ALLOW;
     }
     if op as u32 == Op::Truncate as u32 && pass::take(tagged.task, dentry) {
@@ -164,7 +178,7 @@ fn on_dentry(tagged: &Tagged, op: Op, mount: Addr, dentry: Addr, first: u64, sec
         detail(index, 0, first)?;
         detail(index, 1, second)?;
         object::name(index, mount, dentry, false)?;
-        own::note(index, tagged, dentry, false)
+        own::note(index, tagged, inode, false)
     })
 }
 
@@ -206,7 +220,8 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     } else {
         return ALLOW;
     };
-    if !prefilter::object(&tagged, ops, mount, dentry)
+    let inode = load(file, offset!(file_inode));
+    if !prefilter::object(&tagged, ops, mount, dentry, inode)
         && !(tagged.entry.block.0 & ops.0 != 0
             && mode_of(dentry).is_none_or(|mode| prefilter::block(&tagged, ops, mode)))
     {
@@ -216,7 +231,7 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         // The kernel clears some flags between hook runs of one call; these three are stable.
         detail(index, 0, u64::from(flags & (O_TRUNC | 3 | 0o2000)))?;
         object::name(index, mount, dentry, false)?;
-        own::note(index, &tagged, dentry, false)
+        own::note(index, &tagged, inode, false)
     });
     if answer == ALLOW && truncates {
         pass::give(tagged.task, dentry);

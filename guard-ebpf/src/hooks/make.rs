@@ -96,13 +96,13 @@ pub(crate) fn path_link(ctx: LsmContext) -> i32 {
     if !prefilter::is_certain(found) {
         found |= prefilter::look(&tagged, bits, mount, to);
     }
-    if found == 0 || (!prefilter::is_certain(found) && own::is_own(&tagged, from)) {
+    if found == 0 || (!prefilter::is_certain(found) && own::is_own(&tagged, own::inode_of(from))) {
         return ALLOW;
     }
     gate::hold(&tagged, Op::Link, |index| {
         object::name(index, mount, from, false)?;
         object::name(index, mount, to, true)?;
-        own::note(index, &tagged, from, false)
+        own::note(index, &tagged, own::inode_of(from), false)
     })
 }
 

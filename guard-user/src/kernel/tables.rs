@@ -196,10 +196,9 @@ impl Kernel for Maps {
         agent.name_bits = written.map_or(0, |written| written.name_bits);
         agent.exec_bits = written.map_or(0, |written| written.exec_bits);
         // An agent that is there keeps what it made; a cgroup that is tagged again begins with nothing.
-        agent.epoch = match found(self.agents.get(&cgroup_id, 0))? {
-            Some(present) => present.epoch,
-            None => self.state.get(&0, 0).map_err(io_error)?.generation as u32,
-        };
+        let present = found(self.agents.get(&cgroup_id, 0))?;
+        let now = self.state.get(&0, 0).map_err(io_error)?.generation as u32;
+        agent.epoch = present.map_or(now, |present| present.epoch);
         self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
         self.forget()
     }
