@@ -11,24 +11,32 @@ use crate::program::{self, as_root, is_root, run_quiet};
 /// What agents and scenarios use. Part of the image's key: a change makes a new image.
 const PACKAGES: &[&str] = &[
     "bash",
+    "cargo",
     "ca-certificates",
     "coreutils",
     "curl",
     "e2fsprogs",
+    "gcc",
     "git",
     "iproute2",
+    "libc6-dev",
+    "make",
     "nodejs",
+    "npm",
     "passwd",
     "procps",
     "psmisc",
     "python3-minimal",
+    "python3-pip",
+    "python3-venv",
     "strace",
     "util-linux",
+    "vim-tiny",
     "xfsprogs",
 ];
 
 /// Raised when the image is made differently.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 
 /// Makes the image unless it is there already, and returns its path.
 pub(crate) fn image() -> Result<PathBuf> {
@@ -66,7 +74,7 @@ pub(crate) fn image() -> Result<PathBuf> {
             .args(["-q", "-t", "ext4", "-L", "guard-root", "-m", "0", "-d"])
             .arg(&tree)
             .arg(&partial)
-            .arg("2G"),
+            .arg("4G"),
     )?;
     run_quiet(as_root("rm").args(["-rf", "--"]).arg(&tree))?;
     if !is_root() {
