@@ -26,8 +26,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let count: u32 = count.parse().context("not a number")?;
             together((0..count).map(|number| vec!["unlink".to_owned(), format!("{directory}/{prefix}{number}")]))
         }
+        ["follow"] => crate::lists::follow::run(),
         ["bomb", size] => bomb(size.parse().context("not a number")?),
-        _ => bail!("usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|bomb …"),
+        _ => bail!(
+            "usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|follow|bomb …"
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ mod cost;
 mod latency;
 mod machine;
 mod seccomp;
+mod work;
 
 use std::process::ExitCode;
 
@@ -25,18 +26,19 @@ pub(crate) struct Measure {
     pub(crate) method: &'static str,
 }
 
-/// `guard-tests bench cost|latency`
+/// `guard-tests bench cost|work|latency`
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let measures = match words.as_slice() {
         ["cost"] => cost::measure()?,
         ["latency"] => latency::measure()?,
+        ["work"] => work::measure()?,
         // What the ones above start in an agent.
         ["loop", operation, directory, count] => {
             return cost::looped(operation, directory, count.parse().context("not a number")?);
         }
         ["unlinks", directory, count] => return latency::unlinks(directory, count.parse().context("not a number")?),
-        _ => bail!("usage: guard-tests bench cost|latency"),
+        _ => bail!("usage: guard-tests bench cost|work|latency"),
     };
     println!("measures {}", serde_json::to_string(&measures).context("cannot write JSON")?);
     Ok(ExitCode::SUCCESS)

@@ -9,9 +9,11 @@ mod bench;
 mod demo;
 mod guard;
 mod init;
+mod lists;
 mod patience;
 mod scenarios;
 mod setting;
+mod work;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = if std::process::id() == 1 {
         init::run().map(|()| ExitCode::FAILURE)
+    } else if let Some(name) = lists::stub::name() {
+        lists::stub::run(&name).map(|()| ExitCode::SUCCESS)
     } else {
         match arguments.split_first() {
             Some((command, rest)) if command == "scenarios" => scenarios::run(rest),

@@ -9,6 +9,7 @@ mod ioctl;
 mod kernel;
 mod language;
 mod limit;
+mod lists;
 mod many;
 mod mount;
 mod names;
@@ -19,6 +20,7 @@ mod tag;
 mod task;
 mod trip;
 mod uring;
+mod work;
 
 use std::{
     io::Write as _,
@@ -60,7 +62,7 @@ pub(crate) fn gate(name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<(
     short(Setting::Usual, name, run)
 }
 
-/// The same with a guardd that is short of something.
+/// The same with a guardd that is set up in another way.
 fn short(setting: Setting, name: impl Into<String>, run: impl Fn(&mut Guard) -> Result<()> + 'static) -> Scenario {
     Scenario { name: name.into(), run: Run::Guard(Tier::Gate, setting, Box::new(run)) }
 }
@@ -84,6 +86,8 @@ fn all() -> Vec<Scenario> {
         many::scenarios(),
         crash::scenarios(),
         cli::scenarios(),
+        work::scenarios(),
+        lists::scenarios(),
         limit::scenarios(),
         trip::scenarios(),
     ]
@@ -159,7 +163,8 @@ fn one(scenario: &Scenario, running: &mut Option<Running>) -> Result<()> {
             let (tier, setting) = (*tier, *setting);
             if running.as_ref().is_none_or(|present| (present.tier, present.setting) != (tier, setting)) {
                 *running = None;
-                *running = Some(Running { tier, setting, guard: Guard::start_with(tier, setting, Some(RULES))? });
+                *running =
+                    Some(Running { tier, setting, guard: Guard::start_with(tier, setting, setting.rules(RULES))? });
             }
             let Some(Running { guard, .. }) = running else { return Err(anyhow!("guardd was started above")) };
             run(guard)?;

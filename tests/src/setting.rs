@@ -1,4 +1,5 @@
-//! What a scenario's guardd is short of: its settings file and the place of its log. Starting it is `guard.rs`'s.
+//! What is different about a scenario's guardd: its rules, its settings file, the place of its log. Starting it is
+//! `guard.rs`'s.
 
 use std::{
     fs,
@@ -13,6 +14,8 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     Usual,
+    /// The rules are those that come with guard, as on a host where nobody has written any.
+    Shipped,
     /// Room for [`FEW`] holds.
     FewHolds,
     /// The audit log is alone on a file system of [`SMALL`] bytes.
@@ -31,7 +34,7 @@ impl Setting {
     /// Makes what guardd will find at its start.
     pub(crate) fn prepare(self, directory: &Path) -> Result<()> {
         match self {
-            Self::Usual => Ok(()),
+            Self::Usual | Self::Shipped => Ok(()),
             Self::FewHolds => {
                 let file = settings(directory);
                 fs::write(&file, format!("max_holds: {FEW}\n"))
@@ -58,16 +61,24 @@ impl Setting {
     /// Takes back what [`Self::prepare`] made.
     pub(crate) fn clean(self, directory: &Path) {
         match self {
-            Self::Usual | Self::FewHolds => {}
+            Self::Usual | Self::Shipped | Self::FewHolds => {}
             // It may not have been mounted; then there is nothing to take back.
             Self::SmallLog | Self::FragileLog => drop(unmount(small(directory), UnmountFlags::DETACH)),
+        }
+    }
+
+    /// The rules to start with, where the scenarios usually have `rules`.
+    pub(crate) fn rules(self, rules: &str) -> Option<&str> {
+        match self {
+            Self::Usual | Self::FewHolds | Self::SmallLog | Self::FragileLog => Some(rules),
+            Self::Shipped => None,
         }
     }
 
     /// What to pass as `--config`.
     pub(crate) fn config(self, directory: &Path) -> Option<PathBuf> {
         match self {
-            Self::Usual | Self::SmallLog | Self::FragileLog => None,
+            Self::Usual | Self::Shipped | Self::SmallLog | Self::FragileLog => None,
             Self::FewHolds => Some(settings(directory)),
         }
     }
@@ -75,7 +86,7 @@ impl Setting {
     /// Where the audit log is.
     pub(crate) fn audit(self, directory: &Path) -> PathBuf {
         match self {
-            Self::Usual | Self::FewHolds => directory.join("audit.jsonl"),
+            Self::Usual | Self::Shipped | Self::FewHolds => directory.join("audit.jsonl"),
             Self::SmallLog | Self::FragileLog => small(directory).join("audit.jsonl"),
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     /// Which kernel: 6.1, 6.12 or newest.
     #[arg(long, default_value = "6.12")]
     kernel: Series,
-    /// Only the part `cost` (instructions of operations), `rules` (of judging) or `latency`.
-    #[arg(long, value_parser = ["cost", "rules", "latency"])]
+    /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work) or `latency`.
+    #[arg(long, value_parser = ["cost", "rules", "work", "latency"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -61,6 +61,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if wanted("rules") {
         measures.extend(measure(arguments, &["judge"], &[build::judge()?, build::guard_tests()?], true)?);
     }
+    if wanted("work") {
+        measures.extend(measure(arguments, &["guard-tests", "bench", "work"], &build::for_bench(), true)?);
+    }
     if wanted("latency") {
         measures.extend(measure(arguments, &["guard-tests", "bench", "latency"], &build::for_bench(), false)?);
     }
@@ -91,7 +94,7 @@ fn measure(arguments: &Arguments, argv: &[&str], binaries: &[PathBuf], icount: b
         initramfs: initramfs.path(),
         icount,
         memory: 2560,
-        timeout: Duration::from_secs(1800),
+        timeout: Duration::from_secs(3600),
         append: "",
         verbose: arguments.verbose,
     };

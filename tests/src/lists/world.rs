@@ -1,0 +1,164 @@
+//! The world the command lines are run in: a repository, programs of every name the lists mention, and the files each
+//! line is about, made anew before it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Case, Step};
+
+pub(super) const SHOP: &str = "/home/dev/shop";
+/// First in the agent's path.
+pub(super) const STUBS: &str = "/opt/stubs";
+
+/// Programs that run for real: what they do is what guard watches, and undone before the next line.
+const REAL: &[&str] = &[
+    "[", "awk", "base64", "basename", "bash", "cat", "chgrp", "chmod", "chown", "cmp", "comm", "cp", "curl", "cut",
+    "dash", "dd", "df", "diff", "dirname", "du", "echo", "egrep", "env", "expr", "false", "fgrep", "find", "git",
+    "grep", "gunzip", "gzip", "head", "id", "install", "ln", "ls", "mkdir", "mktemp", "mv", "nice", "nohup", "od",
+    "perl", "printenv", "printf", "pwd", "python3", "readlink", "realpath", "rm", "rmdir", "sed", "seq", "setsid",
+    "sh", "shred", "sleep", "sort", "split", "stat", "tac", "tail", "tar", "tee", "test", "timeout", "touch", "tr",
+    "true", "truncate", "uname", "uniq", "unlink", "wc", "which", "whoami", "xargs", "yes",
+];
+
+/// Below these nothing is made: the kernel's own.
+const KERNEL: &[&str] = &["/dev", "/proc", "/sys", "/run/guard"];
+
+pub(super) struct World {
+    stubs: BTreeSet<String>,
+}
+
+impl World {
+    pub(super) fn new() -> Result<Self> {
+        fs::create_dir_all(STUBS).with_context(|| format!("cannot make {STUBS}"))?;
+        let itself = std::env::current_exe().context("cannot find this program")?;
+        fs::copy(itself, format!("{STUBS}/.stub")).context("cannot copy the stub")?;
+        let world = Self { stubs: BTreeSet::new() };
+        repository()?;
+        Ok(world)
+    }
+
+    /// Whether this step is another program than the real one.
+    pub(super) fn is_stub(&self, step: &Step) -> bool {
+        step.op == "exec" && self.stubs.contains(name(program(step)))
+    }
+
+    /// Makes what the line is about.
+    pub(super) fn prepare(&mut self, case: &Case) -> Result<()> {
+        repository()?;
+        for step in &case.foreseen.operations {
+            if step.op == "exec" {
+                self.program(program(step))?;
+                continue;
+            }
+            let (first, second) = match step.what.split_once(" → ") {
+                Some((first, second)) => (first, Some(second)),
+                None => (step.what.as_str(), None),
+            };
+            match step.op.as_str() {
+                "rmdir" => directory(first)?,
+                "mknod" | "mkdir" | "create" | "symlink" => above(first)?,
+                "connect" | "signal" | "ptrace" | "mount" | "umount" | "ioctl" => {}
+                _ => file(first)?,
+            }
+            if let Some(second) = second {
+                above(second)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn program(&mut self, program: &str) -> Result<()> {
+        if REAL.contains(&name(program)) && !program.starts_with('.') {
+            return Ok(());
+        }
+        let place = match program {
+            "" | "~" => return Ok(()),
+            absolute if absolute.starts_with('/') => PathBuf::from(absolute),
+            relative if relative.contains('/') => Path::new(SHOP).join(relative),
+            name => Path::new(STUBS).join(name),
+        };
+        self.stubs.insert(name(program).to_owned());
+        if place.symlink_metadata().is_ok() || !usable(&place) {
+            return Ok(());
+        }
+        if place.starts_with(STUBS) {
+            return fs::hard_link(format!("{STUBS}/.stub"), &place)
+                .with_context(|| format!("cannot make the stub {}", place.display()));
+        }
+        above(&place.to_string_lossy())?;
+        fs::copy(format!("{STUBS}/.stub"), &place)
+            .map(drop)
+            .with_context(|| format!("cannot make the stub {}", place.display()))
+    }
+}
+
+/// The first word of a command line.
+fn program(step: &Step) -> &str {
+    step.what.split(' ').next().unwrap_or_default().trim_matches('\'')
+}
+
+fn name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
+fn usable(path: &Path) -> bool {
+    path.is_absolute() && !KERNEL.iter().any(|kernel| path.starts_with(kernel)) && path.parent().is_some()
+}
+
+/// `*` in a path stands for some name.
+fn path(text: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(text.replace(['*', '?'], "x"));
+    usable(&path).then_some(path)
+}
+
+fn file(text: &str) -> Result<()> {
+    let Some(path) = path(text) else { return Ok(()) };
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    above(text)?;
+    // Something on the way may be a file: then the line is wrong about the world, and fails by itself.
+    if path.parent().is_some_and(Path::is_dir) && !text.ends_with('/') {
+        fs::write(&path, "something\n").with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn directory(text: &str) -> Result<()> {
+    let Some(path) = path(text) else { return Ok(()) };
+    if path.is_dir() && fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    file(&format!("{}/kept", text.trim_end_matches('/')))
+}
+
+fn above(text: &str) -> Result<()> {
+    let Some(path) = path(text) else { return Ok(()) };
+    match path.parent() {
+        Some(parent) if parent.ancestors().all(|above| above.symlink_metadata().map_or(true, |_| above.is_dir())) => {
+            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A repository with a few files and commits, and changes that are in none.
+fn repository() -> Result<()> {
+    if Path::new(SHOP).join(".git/HEAD").exists() && Path::new(SHOP).join("src/main.js").exists() {
+        return Ok(());
+    }
+    let script = "rm -rf /home/dev/shop && mkdir -p /home/dev/shop/src && cd /home/dev/shop && git init -q -b main && \
+        git config user.name dev && git config user.email dev@example.com && \
+        echo 'console.log(1)' >src/main.js && echo '{}' >package.json && echo text >README.md && git add . && \
+        git commit -q -m first && echo more >>README.md && git commit -q -am second && echo changed >>README.md";
+    let output = Command::new("/bin/bash").args(["-c", script]).env("HOME", "/home/dev").output();
+    let output = output.context("cannot make the repository")?;
+    ensure!(output.status.success(), "no repository: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
