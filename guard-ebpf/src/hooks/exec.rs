@@ -47,6 +47,10 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
         return gate::refuse(Count::PathDoubt);
     };
     if !prefilter::path(&tagged, Op::Exec.set(), mount, dentry) {
+        // What was judged for an exec that failed after its grant was used must not be asked of this one.
+        if !interpreter && EXECS.remove(&tagged.task).is_err() {
+            // Nothing was judged.
+        }
         return ALLOW;
     }
     let Some(argc) = read::<u32>(bprm, offset!(bprm_argc)) else {
@@ -183,10 +187,6 @@ extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
         state.different = 1;
         return 1;
     };
-    if state.at_new >= state.len_new || state.at_old >= state.len_old {
-        state.done = 1;
-        return 1;
-    }
     let at_new = (core::hint::black_box(state.at_new) & (ARGV_MAX as u32 - 1)) as usize;
     let at_old = (core::hint::black_box(state.at_old) & (ARGV_MAX as u32 - 1)) as usize;
     // SAFETY: both offsets are masked to their arrays.
@@ -196,19 +196,24 @@ extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
             (&raw const (*expected).argv).cast::<u8>().add(at_old).read(),
         )
     };
-    if state.skip_new != 0 {
+    if state.skip_new != 0 && state.at_new < state.len_new {
         state.at_new += 1;
         if new == 0 {
             state.skip_new -= 1;
         }
         return 0;
     }
-    if state.skip_old != 0 {
+    if state.skip_old != 0 && state.at_old < state.len_old {
         state.at_old += 1;
         if old == 0 {
             state.skip_old -= 1;
         }
         return 0;
+    }
+    // Only after skipping: a command of one word has nothing behind what is skipped, on either side.
+    if state.at_new >= state.len_new || state.at_old >= state.len_old {
+        state.done = 1;
+        return 1;
     }
     if new != old {
         state.different = 1;
