@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     } else {
         match arguments.split_first() {
             Some((command, rest)) if command == "scenarios" => scenarios::run(rest),
+            Some((command, rest)) if command == "lists" && rest.is_empty() => scenarios::lists::whole(),
             Some((command, rest)) if command == "demo" => demo::run(rest),
             Some((command, rest)) if command == "bench" => bench::run(rest),
             Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),

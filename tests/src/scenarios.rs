@@ -9,7 +9,7 @@ mod ioctl;
 mod kernel;
 mod language;
 mod limit;
-mod lists;
+pub(crate) mod lists;
 mod many;
 mod mount;
 mod names;

@@ -13,7 +13,10 @@ use super::{
     judge::{Judgement, judge},
     tests::{exec, on, operation, scope},
 };
-use crate::operation::{Address, ObjectFacts, Operation};
+use crate::{
+    circumstances::{Circumstances, Found, Lineage, Program},
+    operation::{Address, ObjectFacts, Operation},
+};
 
 fn policy() -> Policy {
     load(None).unwrap_or_else(|error| panic!("{error}")).policy(&scope())
@@ -104,6 +107,35 @@ fn the_repository_is_kept_and_gits_daily_work_is_not_noticed() {
         (on(Op::Unlink, "/home/u/work/.git/refs/heads/topic"), ""),
         (device(Op::Rmdir, "/tmp/test-repo/.git", DIRECTORY), ""),
         (device(Op::Rmdir, "/home/u/work/node_modules/left/.git", DIRECTORY), ""),
+    ]);
+}
+
+#[test]
+fn what_git_starts_by_itself_is_let_through_and_the_same_by_hand_is_not() {
+    let below = |parent: &str, operation: Operation| {
+        let program = |file: &str| Program { file: file.into(), aliases: Vec::new() };
+        let lineage = Lineage { programs: vec![program("/usr/bin/git"), program(parent)], whole: true };
+        let circumstances = Circumstances { lineage: Found::Is(lineage), ..operation.circumstances.clone() };
+        Operation { circumstances, ..operation }
+    };
+    let core = |arguments: &[&str]| exec("/usr/lib/git-core/git", &[&["/usr/lib/git-core/git"], arguments].concat());
+    let reset = || core(&["reset", "--hard", "-q", "--no-recurse-submodules"]);
+    let prune = |age: &str| core(&["prune", "--expire", age, "--no-progress"]);
+    check(&[
+        (below("/usr/bin/git", reset()), ""),
+        (below("/usr/bin/git", core(&["clean", "--force", "--quiet", "-d", ":/"])), ""),
+        (below("/usr/lib/git-core/git", prune("2.weeks.ago")), ""),
+        (below("/usr/lib/git-core/git", core(&["reflog", "expire", "--all"])), ""),
+        (below("/usr/bin/bash", reset()), "git-discard"),
+        (below("/usr/bin/git", core(&["reset", "--hard", "-q"])), "git-discard"),
+        (below("/usr/bin/git", core(&["clean", "-fdx"])), "git-discard"),
+        (below("/usr/bin/git", prune("now")), "git-history"),
+        (below("/usr/bin/bash", prune("2.weeks.ago")), "git-history"),
+        (below("/usr/bin/git", core(&["reflog", "expire", "--all", "--expire=now"])), "git-history"),
+        (below("/usr/bin/git", device(Op::Rmdir, "/home/u/work/.git", DIRECTORY)), ""),
+        (below("/usr/bin/git", on(Op::Unlink, "/home/u/work/.git/HEAD")), "git-directory"),
+        // Who it was is not known.
+        (reset(), "git-discard"),
     ]);
 }
 

@@ -13,12 +13,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, set_child_subreaper, wait},
+    process::{
+        Pid, Signal, WaitOptions, kill_process, kill_process_group, set_child_subreaper, test_kill_process_group, wait,
+    },
 };
 use serde::Deserialize;
 
 /// A line that has not ended by then waits for somebody, or never ends.
 const LIMIT: Duration = Duration::from_secs(6);
+
+/// How long what runs in the background may go on.
+const BACKGROUND: Duration = Duration::from_secs(2);
 
 /// A line of `rules/cases`.
 #[derive(Deserialize)]
@@ -77,7 +82,12 @@ fn one(line: &Line) -> Result<bool> {
         }
         thread::sleep(Duration::from_millis(2));
     };
-    // It is gone already unless it left something running.
+    // What it left in the background is a part of it, for a moment.
+    let deadline = Instant::now() + BACKGROUND;
+    while ended && Instant::now() < deadline && test_kill_process_group(group).is_ok() {
+        reap();
+        thread::sleep(Duration::from_millis(2));
+    }
     if_any(kill_process_group(group, Signal::KILL))?;
     if !ended {
         child.wait().context("cannot wait")?;
@@ -93,8 +103,13 @@ fn orphans() -> Result<()> {
     for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
         if_any(kill_process(child, Signal::KILL))?;
     }
-    while let Ok(Some(_)) = wait(WaitOptions::empty()) {}
+    while wait(WaitOptions::empty()).is_ok() {}
     Ok(())
+}
+
+/// Takes note of orphans that have ended.
+fn reap() {
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 /// Nobody to end is as good.

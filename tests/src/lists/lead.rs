@@ -93,10 +93,8 @@ impl<'a> Lead<'a> {
     /// The program before the step that is to be stopped is a stub.
     fn by_stub(&self, case: &Case) -> bool {
         let steps = &case.foreseen.operations;
-        let at = steps.iter().position(|step| step.action != "allow" && step.op != "exec");
-        let exec_stops = steps.iter().any(|step| step.action != "allow" && step.op == "exec");
-        let before = at.map_or(&[][..], |at| &steps[..at]);
-        !exec_stops && before.iter().any(|step| self.world.is_stub(step))
+        let at = steps.iter().position(|step| step.action != "allow").unwrap_or(0);
+        steps[..at].iter().any(|step| self.world.is_stub(step))
     }
 
     /// Whole lines the agent has said, waiting a moment for the first.

@@ -1,5 +1,5 @@
 //! A program that stands where a cloud's, cluster's or database's would: this very program under another name. It records
-//! that it ran and does nothing. Only `sudo` does what the real one does: it starts the rest of its arguments.
+//! that it ran and does nothing. Those that only start another program do that.
 
 use std::{fs::File, io::Write as _, os::unix::process::CommandExt as _, path::Path, process::Command};
 
@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail};
 
 /// The names of those that ran, a line each.
 pub(crate) const RAN: &str = "/tmp/stubs-ran";
+
+/// Those that start what their arguments name, as the real ones do.
+const STARTERS: [&str; 3] = ["sudo", "npx", "bunx"];
 
 /// The name it was started as, if that is not its own.
 pub(crate) fn name() -> Option<String> {
@@ -18,7 +21,7 @@ pub(crate) fn name() -> Option<String> {
 pub(crate) fn run(name: &str) -> Result<()> {
     let mut ran = File::options().append(true).create(true).open(RAN).with_context(|| format!("cannot open {RAN}"))?;
     writeln!(ran, "{name}").context("cannot record")?;
-    if name != "sudo" {
+    if !STARTERS.contains(&name) {
         return Ok(());
     }
     let mut words = std::env::args().skip(1).peekable();

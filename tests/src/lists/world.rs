@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::{
+    fs::{CWD, FileType, Mode, makedev},
+    io::Errno,
+};
 
 use super::{Case, Step};
 
@@ -51,6 +55,7 @@ impl World {
     /// Makes what the line is about.
     pub(super) fn prepare(&mut self, case: &Case) -> Result<()> {
         repository()?;
+        directories(&case.line)?;
         for step in &case.foreseen.operations {
             if step.op == "exec" {
                 self.program(program(step))?;
@@ -61,6 +66,8 @@ impl World {
                 None => (step.what.as_str(), None),
             };
             match step.op.as_str() {
+                // Whether it is a directory is the line's to know.
+                "rmdir" if ["unlink", "os.remove"].iter().any(|call| case.line.contains(call)) => file(first)?,
                 "rmdir" => directory(first)?,
                 "mknod" | "mkdir" | "create" | "symlink" => above(first)?,
                 "connect" | "signal" | "ptrace" | "mount" | "umount" | "ioctl" => {}
@@ -117,7 +124,42 @@ fn path(text: &str) -> Option<PathBuf> {
     usable(&path).then_some(path)
 }
 
+/// Where the line goes before it does what it is about: `cd infra && …`.
+fn directories(line: &str) -> Result<()> {
+    for rest in line.split("cd ").skip(1) {
+        let word = rest.split([' ', ';', '&', '|', ')', '"', '\\']).next().unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+        if !word.is_empty() && word.bytes().all(plain) {
+            let place = Path::new(SHOP).join(word);
+            fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A disk that is not there: opening it is what is watched, and fails afterwards.
+fn disk(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if path.parent() != Some(Path::new("/dev"))
+        || !["sd", "nvme", "hd", "mmcblk"].iter().any(|kind| name.starts_with(kind))
+    {
+        return Ok(());
+    }
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_file()) {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    // Loop devices of numbers that nothing uses.
+    let node = rustix::fs::mknodat(CWD, path, FileType::BlockDevice, Mode::from_raw_mode(0o660), makedev(7, 200));
+    match node {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+}
+
 fn file(text: &str) -> Result<()> {
+    if text.starts_with("/dev/") {
+        return disk(Path::new(text));
+    }
     let Some(path) = path(text) else { return Ok(()) };
     if path.symlink_metadata().is_ok() {
         return Ok(());
@@ -125,8 +167,17 @@ fn file(text: &str) -> Result<()> {
     above(text)?;
     // Something on the way may be a file: then the line is wrong about the world, and fails by itself.
     if path.parent().is_some_and(Path::is_dir) && !text.ends_with('/') {
+        if [".tar", ".tgz", ".tar.gz"].iter().any(|ending| text.ends_with(ending)) {
+            return archive(&path);
+        }
         fs::write(&path, "something\n").with_context(|| format!("cannot make {}", path.display()))?;
     }
+    Ok(())
+}
+
+fn archive(path: &Path) -> Result<()> {
+    let tar = Command::new("tar").arg("-caf").arg(path).args(["-C", "/etc", "hosts"]).status();
+    ensure!(tar.context("cannot start tar")?.success(), "cannot make {}", path.display());
     Ok(())
 }
 

@@ -16,6 +16,7 @@ const PROGRAM: &str = "/srv/bin/guarded-program";
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("exec_of_a_watched_program_is_held_and_runs_after_approval", approved),
+        gate("a_watched_program_without_arguments_runs_after_approval", alone),
         gate("exec_of_a_watched_program_fails_cleanly_after_denial", denied),
         gate("exec_with_a_watched_argument_shows_the_arguments", arguments),
         gate("exec_of_other_programs_is_not_held", others),
@@ -38,6 +39,18 @@ fn approved(guard: &mut Guard) -> Result<()> {
     guard.decide("approve", &hold)?;
     let output = agent.ends_with(0)?;
     ensure!(output == "ran one\ncode 0\n", "it printed {output:?}");
+    Ok(())
+}
+
+fn alone(guard: &mut Guard) -> Result<()> {
+    install()?;
+    // No script: its interpreter would be put before the one word there is.
+    fs::copy("/bin/true", PROGRAM).context("cannot copy a program")?;
+    let mut agent = guard.agent("/srv/bin/guarded-program; echo code $?")?;
+    let hold = guard.held("exec", "guarded-program")?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "code 0\n", "it printed {output:?}");
     Ok(())
 }
 
