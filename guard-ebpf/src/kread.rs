@@ -116,6 +116,15 @@ pub(crate) struct Regs {
     pub(crate) compat: bool,
 }
 
+/// `TS_COMPAT` in `thread_info.status`.
+pub(crate) const COMPAT: u32 = 2;
+
+/// Came the current call through the 32-bit entry? Which entry a call takes does not depend on the program.
+#[inline(always)]
+pub(crate) fn is_compat(task: Addr) -> Option<bool> {
+    Some(read::<u32>(task, offset!(task_status))? & COMPAT != 0)
+}
+
 /// Reads the registers the current task entered the kernel with.
 #[inline(always)]
 pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
@@ -124,9 +133,6 @@ pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
     const DX: u32 = 12 * 8;
     const SI: u32 = 13 * 8;
     const ORIG_AX: u32 = 15 * 8;
-    const CS: u32 = 17 * 8;
-    /// `__USER32_CS`
-    const USER32_CS: u64 = 0x23;
     // SAFETY: `task` comes from `current`.
     let regs = unsafe { bpf_task_pt_regs(task) } as u64;
     Some(Regs {
@@ -134,6 +140,6 @@ pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
         si: read(regs, SI)?,
         dx: read(regs, DX)?,
         cx: read(regs, CX)?,
-        compat: read::<u64>(regs, CS)? & 0xffff == USER32_CS,
+        compat: is_compat(task as u64)?,
     })
 }

@@ -40,12 +40,24 @@ fn build_one(name: &str, arguments: &[&str]) -> Result<PathBuf> {
     program::run(&mut command)?;
     let built = directory.join("bpfel-unknown-none/ebpf/guard-ebpf");
     let object = directory.join(format!("guard-{name}.o"));
+    let stripped = object.with_extension("stripped");
+    program::run(strip()?.arg(&built).arg(&stripped))?;
     // Written only when it is another one: what embeds it is built anew by its date.
-    let bytes = fs::read(&built).with_context(|| format!("the build left no {}", built.display()))?;
+    let bytes = fs::read(&stripped).with_context(|| format!("nothing is in {}", stripped.display()))?;
     if fs::read(&object).ok().as_ref() != Some(&bytes) {
         fs::write(&object, bytes).with_context(|| format!("cannot write {}", object.display()))?;
     }
     object.canonicalize().with_context(|| format!("the build left no {}", object.display()))
+}
+
+/// Takes the debug information out, which is four fifths of the object. What the kernel reads of it is in BTF already.
+fn strip() -> Result<Command> {
+    let sysroot = program::read(program::program("rustc").args(["--print", "sysroot"]))?;
+    let sysroot = PathBuf::from(sysroot.trim());
+    let mut command = program::program(sysroot.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-objcopy"));
+    // rustc starts it with its own libraries in reach.
+    command.env("LD_LIBRARY_PATH", sysroot.join("lib")).arg("--strip-debug");
+    Ok(command)
 }
 
 /// Cargo on guard-ebpf alone, set up for the BPF target.

@@ -16,7 +16,7 @@ use crate::{
         file::{detail, mode_of},
         trip::{Reached, on_process, stop},
     },
-    kread::{Addr, copy_user, copy_user_str, current, pointer, read},
+    kread::{Addr, COMPAT, copy_user, copy_user_str, current, pointer, read},
     maps::HOLDS,
     object::{self, begin},
     offset,
@@ -39,8 +39,6 @@ mod register {
 /// A system call is done. `None` when it cannot be told what it did, or it could not be stopped.
 #[inline(always)]
 pub(crate) fn returned(tagged: &Tagged, regs: Addr, answer: i32) -> Option<()> {
-    /// `TS_COMPAT`: the call came through the 32-bit entry, whatever the program is.
-    const COMPAT: u32 = 2;
     let asked = read::<u64>(regs, register::ORIG_AX)? as u32;
     if !call::is_exec(asked) && woken_unanswered() {
         count(Count::GrantVoid);
