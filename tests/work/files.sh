@@ -1,6 +1,6 @@
 # What editors and test suites do to files: saved by renaming, changed in bulk, ten thousand made and deleted.
 set -eu
-mkdir -p
+mkdir -p text/deep
 for number in 1 2 3 4 5 6 7 8 9; do echo "colour $number" >text/deep/file$number.txt; done
 find text -name '*.txt' -exec sed -i 's/colour/color/' {} +
 grep -rl color text | sort | xargs sed -i.bak 's/color/hue/'

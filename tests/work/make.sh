@@ -19,7 +19,7 @@ cat >src/main.c <<'END'
 int main(void) { int numbers[] = {3, 9, 4}; printf("%d %d\n", sum(numbers, 3), largest(numbers, 3)); return 0; }
 END
 cat >Makefile <<'END'
-CFLAGS = -O1 -Wall -Iinclude
+CFLAGS = -O1 -Wall -I include
 objects = build/sum.o build/largest.o build/main.o
 program: $(objects)
 	$(CC) -o $@ $(objects)
