@@ -29,6 +29,8 @@ const UNSEEN: &[(&str, &str)] = &[
     (r#""rm", "-rf", ".."]"#, "rm refuses by itself"),
     ("(pwd)/../..", "rm refuses by itself"),
     ("-mtime +", "nothing here is that old"),
+    ("case $1", "it has no arguments here"),
+    ("/dev/tcp/", "the redirection is the shell's own, and the address is in no rule"),
     ("| xargs rm", "the names are those of other files here"),
     ("| psql", "check reads what goes through the pipe; guardd judges arguments"),
     ("psql shop <<<", "check reads what goes through the pipe; guardd judges arguments"),
