@@ -31,6 +31,8 @@ const UNSEEN: &[(&str, &str)] = &[
     ("-mtime +", "nothing here is that old"),
     ("case $1", "it has no arguments here"),
     ("/dev/tcp/", "the redirection is the shell's own, and the address is in no rule"),
+    (r#"[ -n \"$X\" ]"#, "the variable is not set here"),
+    ("git rebase -i --root &&", "what stands before fails here"),
     ("| xargs rm", "the names are those of other files here"),
     ("| psql", "check reads what goes through the pipe; guardd judges arguments"),
     ("psql shop <<<", "check reads what goes through the pipe; guardd judges arguments"),
