@@ -33,6 +33,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ("/dev/tcp/", "the redirection is the shell's own, and the address is in no rule"),
     (r#"[ -n \"$X\" ]"#, "the variable is not set here"),
     ("git rebase -i --root &&", "what stands before fails here"),
+    ("cat >> ~/.zshrc <<EOF", "not understood yet: it should have been held"),
     ("| xargs rm", "the names are those of other files here"),
     ("| psql", "check reads what goes through the pipe; guardd judges arguments"),
     ("psql shop <<<", "check reads what goes through the pipe; guardd judges arguments"),
