@@ -87,7 +87,16 @@ pub(crate) fn copy_user(to: *mut u8, len: u32, from: u64) -> Option<()> {
 pub(crate) fn copy_user_str(to: *mut u8, len: u32, from: u64) -> Option<u32> {
     // SAFETY: as in [`copy`].
     let copied = unsafe { bpf_probe_read_user_str(to.cast(), len, from as *const c_void) };
-    u32::try_from(copied).ok().filter(|copied| *copied > 0)
+    match u32::try_from(copied) {
+        // Kernels before 6.13 say so of an empty string, where later ones count its NUL.
+        Ok(0) => {
+            // SAFETY: the caller's memory has room for `len`, which is not 0.
+            unsafe { to.write(0) };
+            Some(1)
+        }
+        Ok(copied) => Some(copied),
+        Err(_) => None,
+    }
 }
 
 /// Copies a kernel string; answers its length with the NUL.

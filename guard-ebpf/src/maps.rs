@@ -117,6 +117,12 @@ pub(crate) struct DirValue {
     pub(crate) inode: u64,
     /// Inode number of the directory, for the same reason.
     pub(crate) ino: u64,
+    /// The directory above it, as a `dentry`: memory and number of one that was removed are soon another's.
+    pub(crate) above: u64,
+    /// `i_generation` of the directory.
+    pub(crate) generation: u32,
+    /// Hash of its name.
+    pub(crate) hash: u32,
     /// Kinds that are candidates for anything in the directory, names of the things themselves apart.
     pub(crate) ops: OpSet,
 }

@@ -78,6 +78,7 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
     // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
     let seen = unsafe { DIRS.get(&key) }?;
     let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
+    let (above, generation, hash) = (seen.above, seen.generation, seen.hash);
     if paths != state().paths {
         return None;
     }
@@ -85,6 +86,12 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
     // What cannot be read is zero, which no directory that was remembered has.
     // `black_box`: the compiler would read through the equal number instead of the pointer the verifier knows.
     if now == 0 || core::hint::black_box(now) != inode || load::<u64>(now, offset!(inode_ino)) != ino {
+        return None;
+    }
+    if load::<u32>(now, offset!(inode_generation)) != generation
+        || load::<u32>(parent, offset!(dentry_name_hash)) != hash
+        || load::<u64>(parent, offset!(dentry_parent)) != above
+    {
         return None;
     }
     let found = known.0 & bits;
@@ -195,7 +202,10 @@ fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
         let inode = pointer(parent, offset!(dentry_inode))?;
         let ino = read::<u64>(inode, offset!(inode_ino)).filter(|ino| *ino != 0)?;
         let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
-        let value = DirValue { paths, inode, ino, ops: OpSet(ops) };
+        let above = pointer(parent, offset!(dentry_parent))?;
+        let generation = read::<u32>(inode, offset!(inode_generation))?;
+        let hash = read::<u32>(parent, offset!(dentry_name_hash))?;
+        let value = DirValue { paths, inode, ino, above, generation, hash, ops: OpSet(ops) };
         (parent != dentry).then_some((key, value))
     })();
     if let Some((key, value)) = known

@@ -16,6 +16,7 @@ use rustix::{
 
 use super::{Case, Step};
 
+const HOME: &str = "/home/dev";
 pub(super) const SHOP: &str = "/home/dev/shop";
 /// First in the agent's path.
 pub(super) const STUBS: &str = "/opt/stubs";
@@ -32,6 +33,9 @@ const REAL: &[&str] = &[
 
 /// Below these nothing is made: the kernel's own.
 const KERNEL: &[&str] = &["/dev", "/proc", "/sys", "/run/guard"];
+
+/// Made for one line and read by programs of others where it is there: git over https asks it for a password.
+const LEFT: &[&str] = &["/home/dev/.netrc"];
 
 /// Rules say `${HOME}` and mean the one in this file; the lists' is a person's, and the agent is root, for whom no
 /// permission stands before guard.
@@ -63,6 +67,15 @@ impl World {
     /// Makes what the line is about.
     pub(super) fn prepare(&mut self, case: &Case) -> Result<()> {
         repository()?;
+        for left in LEFT.iter().filter(|left| !case.line.contains(name(left))) {
+            let removed = if Path::new(left).is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {left}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
         directories(&case.line)?;
         for step in &case.foreseen.operations {
             if step.op == "exec" {
@@ -76,6 +89,8 @@ impl World {
             match step.op.as_str() {
                 // Whether it is a directory is the line's to know.
                 "rmdir" if ["unlink", "os.remove"].iter().any(|call| case.line.contains(call)) => file(first)?,
+                // What is named below a directory that goes may or may not be there; what the line names is.
+                "rmdir" if !case.line.contains(name(first)) => above(first)?,
                 "rmdir" => directory(first)?,
                 "mknod" | "mkdir" | "create" | "symlink" => above(first)?,
                 "connect" | "signal" | "ptrace" | "mount" | "umount" | "ioctl" => {}
@@ -191,7 +206,7 @@ fn file(text: &str) -> Result<()> {
 }
 
 fn archive(path: &Path) -> Result<()> {
-    let tar = Command::new("tar").arg("-caf").arg(path).args(["-C", "/etc", "hosts"]).status();
+    let tar = Command::new("tar").arg("-caf").arg(path).args(["-C", "/etc", "passwd"]).status();
     ensure!(tar.context("cannot start tar")?.success(), "cannot make {}", path.display());
     Ok(())
 }
@@ -206,6 +221,11 @@ fn directory(text: &str) -> Result<()> {
 
 fn above(text: &str) -> Result<()> {
     let Some(path) = path(text) else { return Ok(()) };
+    // What another line needed as a file is a directory to this one.
+    let on_the_way = path.ancestors().skip(1).find(|above| above.starts_with(HOME) && above.is_file());
+    if let Some(file) = on_the_way {
+        fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
     match path.parent() {
         Some(parent) if parent.ancestors().all(|above| above.symlink_metadata().map_or(true, |_| above.is_dir())) => {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))

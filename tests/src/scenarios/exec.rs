@@ -19,6 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("a_watched_program_without_arguments_runs_after_approval", alone),
         gate("exec_of_a_watched_program_fails_cleanly_after_denial", denied),
         gate("exec_with_a_watched_argument_shows_the_arguments", arguments),
+        gate("an_empty_argument_is_shown_and_is_no_doubt", empty),
         gate("exec_of_other_programs_is_not_held", others),
         gate("arguments_changed_by_another_thread_never_run_when_denied", |guard| rewritten(guard, false)),
         gate("arguments_changed_by_another_thread_run_only_as_approved", |guard| rewritten(guard, true)),
@@ -29,6 +30,21 @@ fn install() -> Result<()> {
     fs::create_dir_all("/srv/bin").context("cannot make /srv/bin")?;
     fs::write(PROGRAM, "#!/bin/sh\necho ran \"$@\"\n").context("cannot write the program")?;
     fs::set_permissions(PROGRAM, fs::Permissions::from_mode(0o755)).context("cannot chmod the program")
+}
+
+/// Kernels differ in what they say of an empty text.
+fn empty(guard: &mut Guard) -> Result<()> {
+    install()?;
+    let mut agent = guard.agent("/srv/bin/guarded-program one '' two ''; echo code $?")?;
+    let hold = guard.held("exec", "guarded-program")?;
+    let operation = &hold["operation"];
+    ensure!(operation["doubt"] == "", "there is a doubt: {operation}");
+    let argv = operation["argv"].as_array().context("an exec has arguments")?;
+    ensure!(argv[argv.len() - 4..] == ["one", "", "two", ""], "it shows {argv:?}");
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "ran one  two \ncode 0\n", "it printed {output:?}");
+    Ok(())
 }
 
 fn approved(guard: &mut Guard) -> Result<()> {
