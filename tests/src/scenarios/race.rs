@@ -28,12 +28,37 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("a_directory_renamed_while_held_does_not_move_the_approval", renamed),
         gate("a_symlink_flipped_while_held_does_not_move_the_approval", flipped),
         gate("arguments_rewritten_while_held_do_not_run_under_the_approval", argv),
+        gate("a_directory_made_where_a_harmless_one_was_removed_is_not_taken_for_it", reused),
         gate("a_held_process_killed_from_outside_leaves_no_hold", killed),
     ]
 }
 
 fn held_pid(hold: &Value) -> Result<u64> {
     hold["processes"][0]["pid"].as_u64().context("a hold names its process")
+}
+
+/// A kernel gives memory and number of a removed directory to the next one.
+fn reused(guard: &mut Guard) -> Result<()> {
+    const ROUNDS: usize = 12;
+    fresh()?;
+    fs::create_dir_all("/srv/free").context("cannot make /srv/free")?;
+    let script = format!(
+        "for i in $(seq {ROUNDS}); do mkdir /srv/free/$i; : >/srv/free/$i/f; rm /srv/free/$i/f; rmdir /srv/free/$i; \
+         echo gone $i; until [ -e /srv/guarded/$i/f ]; do sleep 0.05; done; rm /srv/guarded/$i/f & done; wait"
+    );
+    let agent = guard.agent(&script)?;
+    for round in 1..=ROUNDS {
+        agent.says(&format!("gone {round}"))?;
+        let directory = format!("/srv/guarded/{round}");
+        fs::create_dir(&directory).with_context(|| format!("cannot make {directory}"))?;
+        fs::write(format!("{directory}/f"), "kept\n").with_context(|| format!("cannot write into {directory}"))?;
+    }
+    for round in 1..=ROUNDS {
+        let file = format!("/srv/guarded/{round}/f");
+        guard.held("unlink", &file)?;
+        ensure!(fs::exists(&file)?, "{file} is gone");
+    }
+    Ok(())
 }
 
 fn sigcont(guard: &mut Guard) -> Result<()> {
