@@ -195,7 +195,9 @@ fn look_up(index: u32, start: u32, end: u32) -> Option<PathValue> {
     }
 }
 
-#[inline(always)]
+/// A function of its own, so that its key and its value are off the stack when a path is walked: of all frames together
+/// 6.1 allows 512 bytes.
+#[inline(never)]
 fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
     let known = (|| {
         let parent = pointer(dentry, offset!(dentry_parent))?;
