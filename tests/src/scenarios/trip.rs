@@ -26,6 +26,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         trip("trip_freezes_the_whole_agent_until_somebody_decided", frozen),
         trip("trip_kills_the_process_when_it_is_denied", denied),
         trip("trip_lets_ordinary_work_pass", free_work),
+        trip("trip_leaves_no_program_stopped_that_it_let_go", many),
     ];
     for case in CASES.iter().copied() {
         let name = format!("trip_stops_right_after_{}", case.name);
@@ -148,5 +149,14 @@ fn free_work(guard: &mut Guard) -> Result<()> {
     let mut agent = guard.agent("mkdir a && echo one > a/b && mv a/b a/c && cat a/c && rm -rf a && echo done")?;
     let output = agent.ends_with(0)?;
     ensure!(output == "one\ndone\n", "the script printed {output:?}");
+    Ok(())
+}
+
+/// Each of them stops for a moment, and guardd's answer may be there before the stop is.
+fn many(guard: &mut Guard) -> Result<()> {
+    let some = "(for n in $(seq 60); do /bin/true; done)";
+    let mut agent = guard.agent(&format!("{some} & {some} & {some} & wait; echo done"))?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "done\n", "it printed {output:?}");
     Ok(())
 }

@@ -170,14 +170,17 @@ impl Core {
         let (life, next) = match operation.context {
             Context::Held => (GRANT_LIFE, Some(now + CONTINUE_EVERY)),
             Context::Denied => (RETRY_LIFE, None),
-            Context::Tripped => {
-                self.emit(Effect::RemoveHold(name));
-                return self.emit(Effect::Continue { tgid: operation.tgid });
-            }
+            Context::Tripped => (GRANT_LIFE, None),
         };
         let deadline = now + life;
         let cleared = Cleared { hold: name.hold, tgid: operation.tgid, deadline, next };
         self.cleared.insert(name.key, cleared);
+        if operation.context == Context::Tripped {
+            // Once: its notice and the look at all holds may both have brought it here, and a second signal would wake
+            // the process from its next stop.
+            self.emit(Effect::RemoveHold(name));
+            return self.emit(Effect::Continue { tgid: operation.tgid });
+        }
         self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: CLEAR, pad: 0 } });
         if next.is_some() {
             self.emit(Effect::Continue { tgid: operation.tgid });

@@ -251,6 +251,18 @@ fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
 }
 
 #[test]
+fn in_the_trip_tier_what_is_let_go_is_woken_once_however_often_it_was_found() {
+    let mut bench = Bench::new();
+    let mut operation = unlink(7, "/free/a");
+    operation.context = Context::Tripped;
+    bench.candidate(&operation);
+    assert!(bench.has(|effect| matches!(effect, Effect::RemoveHold(_))));
+    assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })));
+    bench.candidate(&operation);
+    assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+}
+
+#[test]
 fn what_an_observing_rule_would_hold_goes_on_and_is_logged_and_counted() {
     let mut bench = Bench::new();
     bench.candidate(&unlink(7, "/watch/a"));
