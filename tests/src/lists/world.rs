@@ -44,6 +44,8 @@ const ACCOUNTS: &str = "/etc/passwd";
 pub(super) struct World {
     stubs: BTreeSet<String>,
     accounts: String,
+    /// Files made for the line that are not below the home: no other program may find them there.
+    elsewhere: Vec<PathBuf>,
 }
 
 impl World {
@@ -54,7 +56,7 @@ impl World {
         let accounts = fs::read_to_string(ACCOUNTS).with_context(|| format!("cannot read {ACCOUNTS}"))?;
         fs::write(ACCOUNTS, accounts.replacen(":/root:", ":/home/dev:", 1))
             .with_context(|| format!("cannot write {ACCOUNTS}"))?;
-        let world = Self { stubs: BTreeSet::new(), accounts };
+        let world = Self { stubs: BTreeSet::new(), accounts, elsewhere: Vec::new() };
         repository()?;
         Ok(world)
     }
@@ -66,6 +68,7 @@ impl World {
 
     /// Makes what the line is about.
     pub(super) fn prepare(&mut self, case: &Case) -> Result<()> {
+        self.clean();
         repository()?;
         for left in LEFT.iter().filter(|left| !case.line.contains(name(left))) {
             let removed = if Path::new(left).is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) };
@@ -88,19 +91,26 @@ impl World {
             };
             match step.op.as_str() {
                 // Whether it is a directory is the line's to know.
-                "rmdir" if ["unlink", "os.remove"].iter().any(|call| case.line.contains(call)) => file(first)?,
+                "rmdir" if ["unlink", "os.remove"].iter().any(|call| case.line.contains(call)) => self.file(first)?,
                 // What is named below a directory that goes may or may not be there; what the line names is.
                 "rmdir" if !case.line.contains(name(first)) => above(first)?,
-                "rmdir" => directory(first)?,
+                "rmdir" => self.directory(first)?,
                 "mknod" | "mkdir" | "create" | "symlink" => above(first)?,
                 "connect" | "signal" | "ptrace" | "mount" | "umount" | "ioctl" => {}
-                _ => file(first)?,
+                _ => self.file(first)?,
             }
             if let Some(second) = second {
                 above(second)?;
             }
         }
         Ok(())
+    }
+
+    fn clean(&mut self) {
+        for path in self.elsewhere.drain(..) {
+            // The line may have removed it.
+            drop(fs::remove_file(path));
+        }
     }
 
     fn program(&mut self, program: &str) -> Result<()> {
@@ -126,12 +136,43 @@ impl World {
             .map(drop)
             .with_context(|| format!("cannot make the stub {}", place.display()))
     }
+
+    fn file(&mut self, text: &str) -> Result<()> {
+        if text.starts_with("/dev/") {
+            return disk(Path::new(text));
+        }
+        let Some(path) = path(text) else { return Ok(()) };
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        above(text)?;
+        // Something on the way may be a file: then the line is wrong about the world, and fails by itself.
+        if path.parent().is_some_and(Path::is_dir) && !text.ends_with('/') {
+            if !path.starts_with(HOME) {
+                self.elsewhere.push(path.clone());
+            }
+            if [".tar", ".tgz", ".tar.gz"].iter().any(|ending| text.ends_with(ending)) {
+                return archive(&path);
+            }
+            fs::write(&path, "something\n").with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, text: &str) -> Result<()> {
+        let Some(path) = path(text) else { return Ok(()) };
+        if path.is_dir() && fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Ok(());
+        }
+        self.file(&format!("{}/kept", text.trim_end_matches('/')))
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         // The machine is gone soon where this fails.
         drop(fs::write(ACCOUNTS, &self.accounts));
+        self.clean();
     }
 }
 
@@ -186,37 +227,10 @@ fn disk(path: &Path) -> Result<()> {
     }
 }
 
-fn file(text: &str) -> Result<()> {
-    if text.starts_with("/dev/") {
-        return disk(Path::new(text));
-    }
-    let Some(path) = path(text) else { return Ok(()) };
-    if path.symlink_metadata().is_ok() {
-        return Ok(());
-    }
-    above(text)?;
-    // Something on the way may be a file: then the line is wrong about the world, and fails by itself.
-    if path.parent().is_some_and(Path::is_dir) && !text.ends_with('/') {
-        if [".tar", ".tgz", ".tar.gz"].iter().any(|ending| text.ends_with(ending)) {
-            return archive(&path);
-        }
-        fs::write(&path, "something\n").with_context(|| format!("cannot make {}", path.display()))?;
-    }
-    Ok(())
-}
-
 fn archive(path: &Path) -> Result<()> {
     let tar = Command::new("tar").arg("-caf").arg(path).args(["-C", "/etc", "passwd"]).status();
     ensure!(tar.context("cannot start tar")?.success(), "cannot make {}", path.display());
     Ok(())
-}
-
-fn directory(text: &str) -> Result<()> {
-    let Some(path) = path(text) else { return Ok(()) };
-    if path.is_dir() && fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Ok(());
-    }
-    file(&format!("{}/kept", text.trim_end_matches('/')))
 }
 
 fn above(text: &str) -> Result<()> {

@@ -103,9 +103,9 @@ fn suspend(guard: &mut Guard) -> Result<()> {
 fn interactive(guard: &mut Guard) -> Result<()> {
     fresh()?;
     // `script` gives the shell a terminal. Its job control takes the stopped rm for a job put aside: the shell goes on,
-    // and after the approval the job does.
-    let typed =
-        "rm /srv/guarded/file\\necho still here\\nwhile [ -e /srv/guarded/file ]; do sleep 0.2; done\\nexit 3\\n";
+    // and after the approval the job does. A shell that still has a stopped job does not exit the first time.
+    let typed = "rm /srv/guarded/file\\necho still here\\nuntil [ ! -e /srv/guarded/file ] && [ -z \"$(jobs -s)\" ]; \
+                 do sleep 0.2; done\\nexit 3\\n";
     let mut agent = guard.agent(&format!("printf '{typed}' | script -qec 'bash -i' /dev/null"))?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     crate::patience::never("deleted before anybody decided", || Ok(gone("file")))?;
