@@ -101,6 +101,14 @@ impl Guard {
         self.directory.join("guard.sock")
     }
 
+    /// What its audit log said last, for whoever looks for the cause of a failure.
+    pub(crate) fn audited(&self) -> String {
+        const LAST: usize = 12;
+        let text = fs::read_to_string(self.audit()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LAST)..].join("\n")
+    }
+
     /// Where its audit log is.
     pub(crate) fn audit(&self) -> PathBuf {
         self.setting.audit(&self.directory)

@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
                 let started = running.is_some() || matches!(scenario.run, Run::Kernel(_));
                 println!("FAILED {}: {}", scenario.name, format!("{error:#}").replace('\n', " / "));
                 if let Some(Running { guard, .. }) = running.take() {
-                    println!("guardd's log:\n{}", guard.log());
+                    println!("guardd's log:\n{}\nthe end of its audit log:\n{}", guard.log(), guard.audited());
                 }
                 if !started {
                     // Every other scenario would say the same.
