@@ -77,6 +77,8 @@ fn destroying_files_is_held_outside_the_workspace_and_nowhere_else() {
         (on(Op::Unlink, "/home/u/.gitconfig.lock"), ""),
         (moved("/home/u/.gitconfig.lock", "/home/u/.gitconfig", rename::OVERWRITE), ""),
         (moved("/etc/nginx/new", "/etc/nginx/nginx.conf", rename::OVERWRITE), "overwrite-system-files"),
+        // Nothing is lost, and nothing finds it any more.
+        (moved("/etc/nginx/nginx.conf", "/etc/nginx/nginx.bak", 0), "overwrite-system-files"),
         (moved("/etc/a", "/home/u/work/a", rename::EXCHANGE | rename::ELSEWHERE), gone),
         (on(Op::Truncate, "/var/lib/postgresql/16/main/base/1"), "overwrite-system-files"),
         (on(Op::OpenWrite, "/usr/bin/ls"), "overwrite-system-files"),

@@ -44,7 +44,12 @@ pub fn touches(operation: &Operation) -> Vec<Touch<'_>> {
         Op::Rename => {
             // A new name in the same directory takes nothing away.
             let elsewhere = operation.flags & rename::ELSEWHERE != 0;
-            let mut touches = vec![here(Act::Rename), there(Act::Rename), at(Act::RenameTo, other, &operation.target)];
+            // What gets the new name is the thing that had the old one.
+            let mut touches = vec![
+                here(Act::Rename),
+                at(Act::Rename, other, &operation.target),
+                at(Act::RenameTo, other, &operation.target),
+            ];
             if elsewhere {
                 touches.push(Touch { leaves_to: Some(other), ..here(Act::MoveAway) });
             }
@@ -52,6 +57,8 @@ pub fn touches(operation: &Operation) -> Vec<Touch<'_>> {
                 if elsewhere {
                     touches.push(Touch { leaves_to: Some(path), ..there(Act::MoveAway) });
                 }
+                touches.push(there(Act::Rename));
+                touches.push(at(Act::Rename, path, &operation.other));
                 touches.push(at(Act::RenameTo, path, &operation.other));
                 touches.push(here(Act::RenameOver));
             }
