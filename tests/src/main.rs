@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     } else {
         match arguments.split_first() {
             Some((command, rest)) if command == "scenarios" => scenarios::run(rest),
-            Some((command, rest)) if command == "lists" && rest.is_empty() => scenarios::lists::whole(),
+            Some((command, rest)) if command == "lists" && rest.len() <= 1 => {
+                scenarios::lists::whole(rest.first().map(String::as_str))
+            }
             Some((command, rest)) if command == "demo" => demo::run(rest),
             Some((command, rest)) if command == "bench" => bench::run(rest),
             Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),

@@ -84,7 +84,7 @@ fn one(line: &Line) -> Result<bool> {
     };
     // What it left in the background is a part of it, for a moment.
     let deadline = Instant::now() + BACKGROUND;
-    while ended && Instant::now() < deadline && test_kill_process_group(group).is_ok() {
+    while ended && Instant::now() < deadline && (test_kill_process_group(group).is_ok() || !children()?.is_empty()) {
         reap();
         thread::sleep(Duration::from_millis(2));
     }
@@ -98,13 +98,17 @@ fn one(line: &Line) -> Result<bool> {
 
 /// Ends what left its process group.
 fn orphans() -> Result<()> {
-    let me = std::process::id();
-    let children = std::fs::read_to_string(format!("/proc/{me}/task/{me}/children")).context("cannot list children")?;
-    for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
+    for child in children()?.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
         if_any(kill_process(child, Signal::KILL))?;
     }
     while wait(WaitOptions::empty()).is_ok() {}
     Ok(())
+}
+
+/// Numbers of its own children, and of those it adopted.
+fn children() -> Result<String> {
+    let me = std::process::id();
+    std::fs::read_to_string(format!("/proc/{me}/task/{me}/children")).context("cannot list children")
 }
 
 /// Takes note of orphans that have ended.

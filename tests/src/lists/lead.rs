@@ -55,6 +55,8 @@ impl<'a> Lead<'a> {
         command.args(["run", "--name", NAME, "--workspace", SHOP, "--", "guard-tests", "act", "follow"]);
         command.current_dir(SHOP).env("HOME", "/home/dev").env("PATH", path).env("GIT_EDITOR", "true");
         command.env("GIT_PAGER", "cat").env("GIT_TERMINAL_PROMPT", "0");
+        command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "url./opt/remote/.insteadOf");
+        command.env("GIT_CONFIG_VALUE_0", "https://github.com/acme/");
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start the agent")?;
         let input = child.stdin.take().context("the agent has an input")?;

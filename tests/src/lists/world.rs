@@ -58,6 +58,7 @@ impl World {
             .with_context(|| format!("cannot write {ACCOUNTS}"))?;
         let world = Self { stubs: BTreeSet::new(), accounts, elsewhere: Vec::new() };
         repository()?;
+        bare()?;
         Ok(world)
     }
 
@@ -80,6 +81,13 @@ impl World {
             }
         }
         directories(&case.line)?;
+        self.sources(&case.line)?;
+        // Where a file is written, `guardctl check` foresees as well that a directory stands there.
+        let written: Vec<&str> = case.foreseen.operations.iter().filter_map(written).collect();
+        let is_within = |path: &str| {
+            let below = |file: &&str| Path::new(path).starts_with(file) && Path::new(path) != Path::new(file);
+            written.iter().any(below)
+        };
         for step in &case.foreseen.operations {
             if step.op == "exec" {
                 self.program(program(step))?;
@@ -89,6 +97,9 @@ impl World {
                 Some((first, second)) => (first, Some(second)),
                 None => (step.what.as_str(), None),
             };
+            if is_within(first) || second.is_some_and(is_within) {
+                continue;
+            }
             match step.op.as_str() {
                 // Whether it is a directory is the line's to know.
                 "rmdir" if ["unlink", "os.remove"].iter().any(|call| case.line.contains(call)) => self.file(first)?,
@@ -97,6 +108,8 @@ impl World {
                 "rmdir" => self.directory(first)?,
                 "mknod" | "mkdir" | "create" | "symlink" => above(first)?,
                 "connect" | "signal" | "ptrace" | "mount" | "umount" | "ioctl" => {}
+                // A directory is copied, and comes to be a directory.
+                "open_write" if ["cp -r", "cp -a"].iter().any(|copy| case.line.contains(copy)) => above(first)?,
                 _ => self.file(first)?,
             }
             if let Some(second) = second {
@@ -137,6 +150,20 @@ impl World {
             .with_context(|| format!("cannot make the stub {}", place.display()))
     }
 
+    /// What the line copies or moves from the directory it is in.
+    fn sources(&mut self, line: &str) -> Result<()> {
+        let line = line.replace("\", \"", " ");
+        let words: Vec<&str> = line.split([' ', '"', ';']).collect();
+        for (index, _) in words.iter().enumerate().filter(|(_, word)| ["cp", "mv", "install"].contains(word)) {
+            let source = words[index + 1..].iter().find(|word| !word.starts_with('-'));
+            let plain = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            if let Some(source) = source.filter(|word| !word.is_empty()).filter(plain) {
+                self.file(&format!("{SHOP}/{source}"))?;
+            }
+        }
+        Ok(())
+    }
+
     fn file(&mut self, text: &str) -> Result<()> {
         if text.starts_with("/dev/") {
             return disk(Path::new(text));
@@ -174,6 +201,16 @@ impl Drop for World {
         drop(fs::write(ACCOUNTS, &self.accounts));
         self.clean();
     }
+}
+
+/// The file a step writes or makes, where it is one for certain.
+fn written(step: &Step) -> Option<&str> {
+    let path = match step.op.as_str() {
+        "open_write" | "mknod" | "create" => step.what.as_str(),
+        "rename" => step.what.split_once(" → ")?.1,
+        _ => return None,
+    };
+    (!path.ends_with('/')).then_some(path)
 }
 
 /// The first word of a command line.
@@ -246,6 +283,16 @@ fn above(text: &str) -> Result<()> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// What the agent clones from instead of the network, as a bare repository.
+fn bare() -> Result<()> {
+    let script =
+        "rm -rf /opt/remote && mkdir -p /opt/remote && git clone -q --bare /home/dev/shop /opt/remote/shop.git";
+    let output = Command::new("/bin/bash").args(["-c", script]).env("HOME", "/home/dev").output();
+    let output = output.context("cannot make the remote repository")?;
+    ensure!(output.status.success(), "no remote repository: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// A repository with a few files and commits, and changes that are in none.
