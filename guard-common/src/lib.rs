@@ -13,9 +13,10 @@ pub mod notice;
 pub mod op;
 #[cfg(feature = "user")]
 pub mod pod;
+pub mod quota;
 pub mod record;
 pub mod table;
 pub mod task;
 
 /// Version of everything in this crate. The daemon refuses pinned maps written under another one.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

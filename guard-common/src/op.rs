@@ -122,6 +122,11 @@ impl TryFrom<u32> for Op {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpSet(pub u64);
 
+/// Where the counted kinds begin in each half of an [`OpSet`]; see [`OpSet::counted`].
+pub const COUNTED: u32 = 21;
+/// Kinds that can be counted: what changes files. Everything else with a threshold is guardd's to count. The last bit of
+/// each half is nobody's.
+pub const COUNTABLE: u64 = (1 << (FOREIGN - COUNTED - 1)) - 1;
 /// Where the upper half of an [`OpSet`] begins; see [`OpSet::on_foreign`].
 pub const FOREIGN: u32 = 32;
 
@@ -145,6 +150,19 @@ impl OpSet {
     #[must_use]
     pub const fn on_foreign(self) -> Self {
         Self(self.0 << FOREIGN)
+    }
+
+    /// The same kinds where a rule with a threshold counts them: they pass until enough of them did. Kinds that are
+    /// not counted ([`COUNTABLE`]) have no such bits.
+    #[must_use]
+    pub const fn counted(self) -> Self {
+        Self((self.0 & COUNTABLE) << COUNTED)
+    }
+
+    /// Every bit by which the kernel's tables can name these kinds.
+    #[must_use]
+    pub const fn in_tables(self) -> Self {
+        self.union(self.counted()).or_on_foreign()
     }
 
     /// The kinds that matter on any object, and those that matter on a foreign one alone.
@@ -172,7 +190,8 @@ pub mod rename {
 }
 
 const _: () = {
-    assert!(Op::ALL.len() < FOREIGN as usize, "the upper half is for objects that are not the agent's own");
+    assert!(Op::ALL.len() <= COUNTED as usize, "above them are the counted kinds");
+    assert!(COUNTABLE == 2 * Op::OpenWrite.set().0 - 1, "the first kinds are those of files");
     let mut index = 0;
     while index < Op::ALL.len() {
         assert!(Op::ALL[index] as usize == index, "Op::ALL is in the order of its numbers");

@@ -112,6 +112,10 @@ pub struct HoldRecord {
     /// the fields above say. Paths are from the root of the mount namespace's tree and not NUL-terminated. Unused when
     /// they are longer together than [`INLINE_MAX`]: then they are in [`HoldText::text`].
     pub text: [u8; INLINE_MAX],
+    /// Files the agent's quota let pass lately; see [`crate::quota`]. A fact, not identity.
+    pub passed_files: u64,
+    /// The same in bytes.
+    pub passed_bytes: u64,
     /// `hold` once more. A reader that finds another value read while the element was written.
     pub seal: u64,
 }
@@ -172,8 +176,8 @@ const _: () = {
     assert!(offset_of!(HoldRecord, address) == 736);
     assert!(offset_of!(HoldRecord, comm) == 848);
     assert!(offset_of!(HoldRecord, text) == 864);
-    assert!(offset_of!(HoldRecord, seal) == 864 + INLINE_MAX);
-    assert!(size_of::<HoldRecord>() == 872 + INLINE_MAX);
+    assert!(offset_of!(HoldRecord, seal) == 880 + INLINE_MAX);
+    assert!(size_of::<HoldRecord>() == 888 + INLINE_MAX);
     assert!(offset_of!(HoldText, text) == 8);
     assert!(size_of::<HoldText>() == 16 + TEXT_MAX);
 };

@@ -19,7 +19,7 @@ use crate::{
     kread::{current, read, regs},
     maps::{GRANTS, HOLDS, NOTICES},
     object::begin,
-    offset,
+    offset, quota,
     scratch::{self, slot},
 };
 
@@ -104,6 +104,7 @@ fn try_decide(index: u32, slot_number: u32) -> Option<i32> {
     if GRANTS.remove(&key).is_ok() {
         count(Count::GrantVoid);
     }
+    quota::note(record);
     held::insert(&key, index)?;
     count(Count::Held);
     Some(stop(&key, record.context, record.hold, record.tgid, notice::HELD, true))

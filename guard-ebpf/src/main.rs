@@ -18,6 +18,7 @@ mod own;
 mod pass;
 mod path;
 mod prefilter;
+mod quota;
 mod scratch;
 
 /// The kernel lets only GPL programs call the helpers that read memory and send signals.

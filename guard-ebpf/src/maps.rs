@@ -10,6 +10,7 @@ use guard_common::{
     config::Offsets,
     grant::Grant,
     op::OpSet,
+    quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
     table::{AGENTS_MAX, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey},
     task::{State, Task},
@@ -52,6 +53,10 @@ pub(crate) static TASKS: HashMap<u64, Task> = HashMap::with_max_entries(131_072,
 /// Tagged cgroups, by cgroup id.
 #[map]
 pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(AGENTS_MAX, 0);
+
+/// What agents may do before guardd is asked, and what they did, by cgroup id.
+#[map]
+pub(crate) static QUOTAS: HashMap<u64, Quota> = HashMap::with_max_entries(AGENTS_MAX, 0);
 
 /// Prefilter: directories.
 #[map]

@@ -1,7 +1,7 @@
 //! Could a rule match this? May err towards yes, never towards no.
 
 use guard_common::{
-    op::{Op, OpSet},
+    op::{COUNTED, FOREIGN, Op, OpSet},
     record::{PATH_MAX, doubt},
     table::{Agent, PREFIX_MAX, PathValue, name_bit},
 };
@@ -13,26 +13,37 @@ use crate::{
     maps::{DIRS, DirKey, DirValue, PATHS},
     offset, own,
     path::{Names, named, walk},
+    quota,
     scratch::{self, slot},
 };
 
 /// Could a rule match one of `ops` on the thing `dentry` names in `mount`, whosever it is?
 #[inline(always)]
 pub(crate) fn path(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
-    look(tagged, ops.or_on_foreign().0, mount, dentry) != 0
+    look(tagged, ops.in_tables().0, mount, dentry) != 0
 }
 
-/// As [`path`], with a look at whose `inode` is where that alone decides.
+/// As [`path`], with a look at whose `inode` is where that decides, and at the agent's quota where a count does.
 #[inline(always)]
 pub(crate) fn object(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr, inode: Addr) -> bool {
-    let found = look(tagged, ops.or_on_foreign().0, mount, dentry);
-    found != 0 && (is_certain(found) || !own::is_own(tagged, inode))
+    let found = look(tagged, ops.in_tables().0, mount, dentry);
+    if found == 0 || is_plain(found) {
+        return found != 0;
+    }
+    let matters = if own::is_own(tagged, inode) { found } else { found | found >> FOREIGN };
+    matters as u32 != 0 && (is_plain(matters) || !quota::passes(tagged.agent, inode))
 }
 
 /// Does it matter, whosever the object is?
 #[inline(always)]
 pub(crate) fn is_certain(found: u64) -> bool {
     found as u32 != 0
+}
+
+/// Does it matter, whosever the object is and however much of it there was?
+#[inline(always)]
+fn is_plain(found: u64) -> bool {
+    found & ((1 << COUNTED) - 1) != 0
 }
 
 /// Those of `bits`, in either half of an [`OpSet`], that a rule could match on what `dentry` names in `mount`.
@@ -42,7 +53,7 @@ pub(crate) fn look(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64
         return 0;
     }
     let always = bits & tagged.entry.always.0;
-    if always != 0 && is_certain(always) {
+    if is_plain(always) {
         return always;
     }
     let known = known_directory(&tagged.entry, bits, mount, dentry);
@@ -52,7 +63,7 @@ pub(crate) fn look(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64
 /// As [`path`], for a `dentry` and a `mount` that the verifier knows as numbers alone.
 #[inline(always)]
 pub(crate) fn path_of_numbers(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr) -> bool {
-    let bits = ops.or_on_foreign().0;
+    let bits = ops.in_tables().0;
     if bits & tagged.entry.ops.0 == 0 {
         return false;
     }
@@ -95,7 +106,7 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
         return None;
     }
     let found = known.0 & bits;
-    if is_certain(found) {
+    if is_plain(found) {
         return Some(found);
     }
     let name_bits = name_bits(agent, bits);

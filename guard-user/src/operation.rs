@@ -11,6 +11,7 @@ use std::{
 
 use guard_common::{
     op::Op,
+    quota::Passed,
     record::{self, HoldKey, HoldRecord, HoldText, INLINE_MAX, Object},
 };
 
@@ -103,6 +104,8 @@ pub struct Operation {
     pub argc: u32,
     pub address: Option<Address>,
     pub comm: Vec<u8>,
+    /// What the agent's quota let pass before it; nothing where none is kept.
+    pub passed: Passed,
     /// What the daemon found out because a rule asks for it; nothing when the record is decoded.
     pub circumstances: Circumstances,
 }
@@ -208,6 +211,7 @@ impl Operation {
             argc: record.argc,
             address: Address::decode(address),
             comm: until_nul(&record.comm).to_vec(),
+            passed: Passed { files: record.passed_files, bytes: record.passed_bytes },
             circumstances: Circumstances::default(),
         })
     }

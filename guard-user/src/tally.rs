@@ -1,8 +1,7 @@
 //! What an agent did lately, counted for rules with thresholds: pure state, no IO and no clock.
 //!
-//! guardd counts: a rule with a threshold makes every operation it could match a candidate, so that none is missed and
-//! each costs a round trip. Counting in the kernel would replace [`Tallies::count`] alone: it would send a candidate
-//! only when a threshold is near, and the sums with it.
+//! The kernel lets half of a threshold pass and says with every candidate how much that was; here is counted what it asks
+//! about. What passed may have been about something else, so the sums are at least what they should be.
 
 use std::collections::{BTreeMap, HashMap, VecDeque, hash_map::DefaultHasher};
 use std::hash::{Hash as _, Hasher as _};
@@ -83,7 +82,13 @@ impl Window {
         self.acts.push_back((now, bytes, directory));
         self.bytes = self.bytes.saturating_add(bytes);
         *self.directories.entry(directory).or_default() += 1;
-        Tally { files: self.acts.len() as u64, bytes: self.bytes, directories: self.directories.len() as u64 }
+        let passed = operation.passed;
+        Tally {
+            files: (self.acts.len() as u64).saturating_add(passed.files),
+            bytes: self.bytes.saturating_add(passed.bytes),
+            // Each of them may have been in a directory of its own.
+            directories: (self.directories.len() as u64).saturating_add(passed.files),
+        }
     }
 }
 

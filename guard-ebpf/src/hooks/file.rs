@@ -72,7 +72,7 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     };
     let old_mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let new_mount = field(ctx.arg::<*const c_void>(2), PATH_MNT);
-    let bits = Op::Rename.set().or_on_foreign().0;
+    let bits = Op::Rename.set().in_tables().0;
     let mut found = prefilter::look(&tagged, bits, old_mount, from);
     if !prefilter::is_certain(found) {
         found |= prefilter::look(&tagged, bits, new_mount, to);

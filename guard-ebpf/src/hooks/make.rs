@@ -24,7 +24,7 @@ const S_IFCHR: u32 = 0o020_000;
 /// What to look for when something is made: could a rule match that, and will it matter whose it is?
 #[inline(always)]
 fn bits(tagged: &Tagged, op: Op) -> u64 {
-    op.set().or_on_foreign().0 | own::kinds(tagged)
+    op.set().in_tables().0 | own::kinds(tagged)
 }
 
 /// `int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)`
@@ -39,7 +39,7 @@ pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
     let dev = u64::from(ctx.arg::<u32>(3));
     let found = prefilter::look(&tagged, bits(&tagged, Op::Mknod), mount, dentry);
     let answer =
-        if found & Op::Mknod.set().or_on_foreign().0 != 0 || prefilter::block(&tagged, Op::Mknod.set(), mode as u32) {
+        if found & Op::Mknod.set().in_tables().0 != 0 || prefilter::block(&tagged, Op::Mknod.set(), mode as u32) {
             gate::hold(&tagged, Op::Mknod, |index| {
                 detail(index, 0, mode)?;
                 detail(index, 1, dev)?;
@@ -66,7 +66,7 @@ pub(crate) fn path_symlink(ctx: LsmContext) -> i32 {
     let dentry = ctx.arg::<u64>(1);
     let text = ctx.arg::<u64>(2);
     let found = prefilter::look(&tagged, bits(&tagged, Op::Symlink), mount, dentry);
-    let answer = if found & Op::Symlink.set().or_on_foreign().0 != 0 {
+    let answer = if found & Op::Symlink.set().in_tables().0 != 0 {
         gate::hold(&tagged, Op::Symlink, |index| {
             other_text(index, text)?;
             object::name(index, mount, dentry, false)
@@ -91,7 +91,7 @@ pub(crate) fn path_link(ctx: LsmContext) -> i32 {
     let mount = field(ctx.arg::<*const c_void>(1), PATH_MNT);
     let to = ctx.arg::<u64>(2);
     own::forget(to);
-    let bits = Op::Link.set().or_on_foreign().0;
+    let bits = Op::Link.set().in_tables().0;
     let mut found = prefilter::look(&tagged, bits, mount, from);
     if !prefilter::is_certain(found) {
         found |= prefilter::look(&tagged, bits, mount, to);

@@ -51,6 +51,7 @@ fn operation(op: Op) -> Operation {
         argc: 0,
         address: None,
         comm: Vec::new(),
+        passed: guard_common::quota::Passed::default(),
         // What is not known could match, here as in guardd.
         circumstances: crate::circumstances::Circumstances::default(),
     }

@@ -56,6 +56,7 @@ pub(crate) fn unlink(pid: u32, path: &str) -> Operation {
         argc: 0,
         address: None,
         comm: b"rm".to_vec(),
+        passed: guard_common::quota::Passed::default(),
         circumstances: crate::circumstances::Circumstances::default(),
     }
 }

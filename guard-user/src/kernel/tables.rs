@@ -1,28 +1,31 @@
 //! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap as StdHashMap},
+    collections::{BTreeSet, HashMap as StdHashMap},
     io,
 };
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray},
 };
 use guard_common::{
     ABI_VERSION,
     count::Count,
     grant::Grant,
     op::{Op, OpSet},
+    quota::{Limits, Words},
     record::{HoldKey, HoldRecord, HoldText},
-    table::{
-        ADDRESS_LEN, AddressKey, Agent, NAME_HEAD, NameKey, NameValue, PREFIX_MAX, PathKey, PathValue, PortKey,
-        name_bit,
-    },
+    table::{ADDRESS_LEN, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey, name_bit},
     task::{State, Task},
 };
 
-use crate::{daemon::effect::Kernel, operation::Stopped, rules::lower::Tables};
+use self::entry::{address_key, name_key, path_key, with_ancestors};
+use crate::{
+    daemon::{clock::Now, effect::Kernel},
+    operation::Stopped,
+    rules::lower::Tables,
+};
 
 /// The maps of the loaded programs.
 pub struct Maps {
@@ -31,6 +34,7 @@ pub struct Maps {
     grants: HashMap<MapData, HoldKey, Grant>,
     tasks: HashMap<MapData, u64, Task>,
     agents: HashMap<MapData, u64, Agent>,
+    quotas: HashMap<MapData, u64, Words>,
     paths: LpmTrie<MapData, PathKey, PathValue>,
     names: HashMap<MapData, NameKey, NameValue>,
     ports: HashMap<MapData, PortKey, OpSet>,
@@ -52,6 +56,7 @@ struct Written {
     addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
     name_bits: u64,
     exec_bits: u64,
+    quota: Limits,
 }
 
 impl Maps {
@@ -69,6 +74,7 @@ impl Maps {
             grants: take(ebpf, "GRANTS")?,
             tasks: take(ebpf, "TASKS")?,
             agents,
+            quotas: take(ebpf, "QUOTAS")?,
             paths: take(ebpf, "PATHS")?,
             names: take(ebpf, "NAMES")?,
             ports: take(ebpf, "PORTS")?,
@@ -133,6 +139,7 @@ impl Maps {
             self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
             new.addresses.push((u32::from(*bits), address.octets()));
         }
+        new.quota = tables.quota;
         Ok(())
     }
 
@@ -195,6 +202,11 @@ impl Kernel for Maps {
         let written = self.written.get(&agent.policy);
         agent.name_bits = written.map_or(0, |written| written.name_bits);
         agent.exec_bits = written.map_or(0, |written| written.exec_bits);
+        let limits = written.map_or(Limits::default(), |written| written.quota);
+        let counted = found(self.quotas.get(&cgroup_id, 0))?;
+        // What another processor counts between the two is not counted: once, when rules change.
+        let quota = limits.put(counted, Now::read().boottime);
+        self.quotas.insert(&cgroup_id, &quota, 0).map_err(io_error)?;
         // An agent that is there keeps what it made; a cgroup that is tagged again begins with nothing.
         let present = found(self.agents.get(&cgroup_id, 0))?;
         let now = self.state.get(&0, 0).map_err(io_error)?.generation as u32;
@@ -205,6 +217,7 @@ impl Kernel for Maps {
 
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
         absent_is_fine(self.agents.remove(&cgroup_id))?;
+        absent_is_fine(self.quotas.remove(&cgroup_id))?;
         let tagged: Vec<u64> = self
             .tasks
             .iter()
@@ -218,6 +231,7 @@ impl Kernel for Maps {
 
     fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
         absent_is_fine(self.agents.remove(&cgroup_id))?;
+        absent_is_fine(self.quotas.remove(&cgroup_id))?;
         self.forget()
     }
 
@@ -323,56 +337,6 @@ fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyho
     T::try_from(map).map_err(|error| anyhow::anyhow!("map {name}: {error}"))
 }
 
-/// Adds an entry for every directory above one, with what it inherits, and marks those that have one below.
-fn with_ancestors(paths: &[(Vec<u8>, OpSet)]) -> BTreeMap<Vec<u8>, PathValue> {
-    let mut given: BTreeMap<Vec<u8>, OpSet> = BTreeMap::new();
-    for (path, ops) in paths {
-        // Cut at a component: wider, never narrower.
-        let mut path = path.clone();
-        while path.len() > PREFIX_MAX {
-            path.pop();
-            while path.last().is_some_and(|byte| *byte != b'/') {
-                path.pop();
-            }
-        }
-        let entry = given.entry(path).or_default();
-        *entry = entry.union(*ops);
-    }
-    let mut all: BTreeMap<Vec<u8>, PathValue> = BTreeMap::new();
-    let value = |path: &[u8], ops: OpSet| PathValue { ops, len: path.len() as u32, deeper: 0 };
-    for path in given.keys() {
-        for (index, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            let directory = &path[..=index];
-            let inherited =
-                given.iter().filter(|(given, _)| directory.starts_with(given)).max_by_key(|(given, _)| given.len());
-            let ops = inherited.map_or(OpSet::EMPTY, |(_, ops)| *ops);
-            let entry = all.entry(directory.to_vec()).or_insert_with(|| value(directory, ops));
-            if directory.len() < path.len() {
-                entry.deeper = 1;
-            }
-        }
-    }
-    all
-}
-
-fn path_key(policy: u32, path: &[u8]) -> Key<PathKey> {
-    let mut key = PathKey { policy, path: [0; PREFIX_MAX] };
-    let len = path.len().min(PREFIX_MAX);
-    key.path[..len].copy_from_slice(&path[..len]);
-    Key::new(32 + 8 * len as u32, key)
-}
-
-fn name_key(policy: u32, name: &[u8]) -> NameKey {
-    let mut key = NameKey { policy, len: name.len() as u32, head: [0; NAME_HEAD] };
-    let len = name.len().min(NAME_HEAD);
-    key.head[..len].copy_from_slice(&name[..len]);
-    key
-}
-
-fn address_key(policy: u32, address: [u8; ADDRESS_LEN], bits: u32) -> Key<AddressKey> {
-    Key::new(32 + bits, AddressKey { policy, address })
-}
-
 fn found<T>(result: Result<T, MapError>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -396,5 +360,6 @@ fn io_error(error: MapError) -> io::Error {
     }
 }
 
+mod entry;
 #[cfg(test)]
 mod tests;

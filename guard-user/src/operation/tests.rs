@@ -53,6 +53,8 @@ fn exec(arguments: usize) -> Stopped {
             address: [0; record::ADDRESS_MAX],
             comm: [0; record::COMM_LEN],
             text: [b'x'; INLINE_MAX],
+            passed_files: 0,
+            passed_bytes: 0,
             seal: 7,
         },
         text: None,

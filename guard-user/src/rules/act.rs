@@ -3,7 +3,7 @@
 //! A kernel operation may do several things: a rename takes a name away in one place, puts it in another, and
 //! may destroy what stood there. Rules speak of these acts.
 
-use guard_common::op::{Op, OpSet};
+use guard_common::op::{COUNTABLE, Op, OpSet};
 use serde::Deserialize;
 
 /// One act, or a group of acts, by its name in a rules file.
@@ -141,6 +141,12 @@ impl Act {
     #[must_use]
     pub fn table_ops(self) -> OpSet {
         if self == Self::Truncate { Op::Truncate.set() } else { self.ops() }
+    }
+
+    /// The kernel's programs can count it.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        self.table_ops().0 & !COUNTABLE == 0
     }
 
     /// It happens to something that has a path.

@@ -48,6 +48,8 @@ impl Tables {
         let truncates = operation.op == Op::OpenWrite && operation.detail[0] & O_TRUNC != 0;
         let also = if truncates { Op::Truncate.set() } else { OpSet::EMPTY };
         let ops = operation.op.set().union(also);
+        // Once the quota is used up, what is counted is a candidate like everything else.
+        let ops = ops.union(ops.counted());
         let any = |set: OpSet| set.0 & ops.0 != 0;
         if !any(self.ops) {
             return false;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use guard_common::op::{FOREIGN, Op, OpSet};
+use guard_common::op::{COUNTABLE, COUNTED, FOREIGN, Op, OpSet};
 use serde::Serialize;
 
 use super::{
@@ -103,6 +103,7 @@ fn asked(rule: &Rule, tables: &Tables) -> Vec<String> {
     }
     let mut lines = Vec::new();
     let ops = |set: OpSet| {
+        let set = OpSet(set.0 | set.0 >> COUNTED & (COUNTABLE | COUNTABLE << FOREIGN));
         let foreign = names(OpSet((set.0 >> FOREIGN) & !set.0));
         match (names(set).join(", "), foreign.join(", ")) {
             (certain, foreign) if foreign.is_empty() => certain,
@@ -137,6 +138,11 @@ fn asked(rule: &Rule, tables: &Tables) -> Vec<String> {
         Some(v4) if *bits >= 96 => format!("connect to {v4}/{}", bits - 96),
         Some(_) | None => format!("connect to {address}/{bits}"),
     });
+    if tables.quota.span != 0 {
+        lines.push(
+            "where only `more_than` decides, what changes files passes until half of an amount is reached".to_owned(),
+        );
+    }
     if lines.is_empty() {
         lines.push("nothing: it cannot match for this agent".to_owned());
     }

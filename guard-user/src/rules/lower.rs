@@ -7,6 +7,7 @@ use std::{
 
 use guard_common::{
     op::OpSet,
+    quota::{Limits, PARTS},
     table::{NameValue, PREFIX_MAX},
 };
 
@@ -17,6 +18,7 @@ use super::{
     pattern::Name,
     place::{Places, is_below},
     syntax::ObjectType,
+    threshold::Threshold,
     tool::Tools,
 };
 
@@ -37,6 +39,8 @@ pub struct Tables {
     pub ports: Vec<(u16, u16)>,
     /// IPv4 is mapped into IPv6; bits of the prefix.
     pub addresses: Vec<(Ipv6Addr, u8)>,
+    /// What passes of the counted kinds before guardd is asked.
+    pub quota: Limits,
 }
 
 /// Where one clause may match, in directories without trailing slashes.
@@ -92,14 +96,17 @@ impl Policy {
 impl Lowering<'_> {
     fn add(&mut self, fitted: &Fitted) {
         let mut on_paths = OpSet::EMPTY;
+        let share = fitted.clause.more_than.and_then(share);
         for act in fitted.clause.acts.iter() {
             let kinds = act.table_ops();
+            let plain = kinds;
+            let kinds = if share.is_some() && act.is_counted() { kinds.counted() } else { kinds };
             let ops = match fitted.clause.own {
                 Some(false) if act.asks_whose() => kinds.on_foreign(),
                 None if self.own_excepted.contains(&fitted.info.name) => kinds.or_on_foreign(),
                 Some(_) | None => kinds,
             };
-            self.tables.ops = self.tables.ops.union(kinds).union(ops);
+            self.tables.ops = self.tables.ops.union(plain).union(ops);
             match act {
                 Act::Connect => self.connect(fitted),
                 Act::Exec if fitted.clause.has_program() => self.programs(fitted, kinds),
@@ -133,6 +140,9 @@ impl Lowering<'_> {
                 | Act::Umount
                 | Act::PivotRoot => on_paths = on_paths.union(ops),
             }
+        }
+        if let Some(share) = share {
+            self.tables.quota = both(self.tables.quota, share);
         }
         if !on_paths.is_empty() {
             self.places(fitted, on_paths);
@@ -210,6 +220,24 @@ impl Lowering<'_> {
             self.tables.always = self.tables.always.union(Act::Connect.table_ops());
         }
     }
+}
+
+/// What of a threshold passes without guardd: half, so that both halves together are never too much. `None` where that
+/// is nothing.
+fn share(threshold: Threshold) -> Option<Limits> {
+    let files = threshold.files.min(threshold.directories) / 2;
+    let bytes = threshold.bytes / 2;
+    let span = threshold.within.saturating_mul(1_000_000_000).div_ceil(PARTS);
+    (files > 0 && bytes > 0).then_some(Limits { span, files, bytes })
+}
+
+/// One quota for two thresholds: the smaller amounts in the longer time.
+fn both(one: Limits, other: Limits) -> Limits {
+    if one.span == 0 {
+        return other;
+    }
+    let Limits { span, files, bytes } = other;
+    Limits { span: one.span.max(span), files: one.files.min(files), bytes: one.bytes.min(bytes) }
 }
 
 /// One entry per directory that any clause names, with what holds there.

@@ -1,6 +1,6 @@
 //! What rules can say of objects and actors, case by case, and that what is not known is held. Tests only.
 
-use guard_common::{op::Op, record::doubt};
+use guard_common::{op::Op, quota::Passed, record::doubt};
 
 use super::{
     case::Cases,
@@ -295,6 +295,16 @@ fn many_small_deletes_are_one_large_one() {
         &[&earlier("{directories: 3}")],
         &[&earlier("{directories: 2, files: 1000}"), "op: unlink, path: /x, earlier: {directories: 3}"],
     );
+    // What the kernel let pass may have been anything of the kind.
+    let policy = hold("{op: delete, path: /srv/**, more_than: {files: 9, within: 5m}}").policy(&scope());
+    let mut tallies = crate::tally::Tallies::default();
+    let mut after = |files| {
+        let mut operation = Operation { passed: Passed { files, bytes: 0 }, ..on(Op::Unlink, "/srv/x") };
+        let counted = tallies.count(&policy.counters(&operation), &operation, 1);
+        operation.circumstances.tallies = Found::Is(counted);
+        judge(&policy, &operation).is_clear()
+    };
+    assert_eq!([after(4), after(4), after(7), after(6)], [true, true, false, false]);
     let policy = hold("{op: delete, path: /srv/**, more_than: {files: 1, within: 5m}}").policy(&scope());
     assert!(policy.counters(&on(Op::Unlink, "/home/x")).is_empty());
     assert_eq!(policy.counters(&on(Op::Unlink, "/srv/x"))[0].key, "r#0");

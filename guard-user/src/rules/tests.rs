@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use guard_common::{
     op::{Op, OpSet},
+    quota::Limits,
     record::doubt,
     table::NameValue,
 };
@@ -271,6 +272,13 @@ fn the_tables_of_a_rule_say_no_more_than_needed() {
     let unlink = Op::Unlink.set();
     let expected = [("/a/", unlink), ("/a/b/", OpSet::EMPTY), ("/a/b/c/", unlink)];
     assert_eq!(tables.paths, expected.map(|(path, ops)| (path.as_bytes().to_vec(), ops)));
+    let much = "{op: unlink, path: /a/**, own: false, more_than: {files: 9, directories: 5, bytes: 1KiB, within: 7s}}";
+    let amounts = hold(&format!("[{much}, {{op: rmdir, path: /a/**, more_than: {{files: 1, within: 9s}}}}]"));
+    let amounts = amounts.policy(&scope()).tables();
+    let counted = unlink.counted().on_foreign();
+    assert_eq!(amounts.paths, [(b"/a/".to_vec(), counted.union(Op::Rmdir.set()))], "half of one is nothing");
+    assert_eq!(amounts.quota, Limits { span: 1_000_000_000, files: 2, bytes: 512 });
+    assert!(amounts.candidate(&on(Op::Unlink, "/a/x")));
     let of_name = hold("[{op: unlink, path: \"**/x\"}, {op: unlink, path: [/a/x, /a/y]}]").policy(&scope()).tables();
     assert_eq!(of_name.paths, [(b"/a/y/".to_vec(), unlink)]);
     assert_eq!(tables.names, [(b"x".to_vec(), NameValue { last: Op::Rmdir.set(), any: OpSet::EMPTY })]);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     guard::Guard,
-    patience::{until, until_within},
+    patience::{never, until, until_within},
 };
 
 /// Enough that a list of them is long; the machine has 2 GiB.
@@ -23,6 +23,7 @@ const HOLDS: usize = 1000;
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("a_thousand_holds_at_once_are_all_kept_and_all_end", thousand),
+        gate("many_small_deletes_are_one_large_one_and_one_prompt_covers_them", amount),
         gate("more_short_agents_in_a_row_than_fit_at_once_all_work_and_few_stay_listed", short_agents),
         gate("an_agent_ends_only_when_nobody_of_it_lives_anywhere", elsewhere),
         gate("the_kill_switch_ends_a_fork_bomb", fork_bomb),
@@ -45,6 +46,35 @@ fn thousand(guard: &mut Guard) -> Result<()> {
     until("no hold to be left", || Ok(guard.pending()?.is_empty().then_some(())))?;
     let there = (0..HOLDS).filter(|number| fs::exists(format!("{GUARDED}/n{number}")).unwrap_or(false)).count();
     ensure!(there == HOLDS, "{} files are gone although all were killed", HOLDS - there);
+    Ok(())
+}
+
+/// What the rule lets pass, and what there is.
+const ENOUGH: usize = 200;
+const MUCH: usize = 400;
+
+fn amount(guard: &mut Guard) -> Result<()> {
+    const PLACE: &str = "/srv/much";
+    fs::create_dir_all(PLACE).context("cannot make a directory")?;
+    for number in 0..MUCH {
+        fs::write(format!("{PLACE}/n{number}"), "some").context("cannot make a file")?;
+    }
+    let left = || fs::read_dir(PLACE).map_or(0, Iterator::count);
+    let (asked, cleared) = (guard.count("held")?, guard.count("cleared")?);
+    // What it made itself does not count, however much it is.
+    let own = format!("mkdir {PLACE}/own && touch {PLACE}/own/{{1..300}} && rm -r {PLACE}/own");
+    let mut agent = guard.agent(&format!("{own} && rm {PLACE}/n*; echo code $?"))?;
+    let hold = guard.held("unlink", PLACE)?;
+    never("deleted before anybody decided", || Ok(left() != MUCH - ENOUGH))?;
+    ensure!(hold["rule"] == "guarded-amount", "it was held by {}", hold["rule"]);
+    let (asked, cleared) = (guard.count("held")? - asked, guard.count("cleared")? - cleared);
+    ensure!(asked == cleared + 1, "guardd was asked {asked} times and cleared {cleared}");
+    // The kernel let half of them pass without guardd, which is asked about some of the programs as well.
+    let others = cleared as usize - ENOUGH / 2;
+    ensure!(others < 10, "guardd cleared {cleared}");
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "code 0\n" && left() == 0, "it printed {output:?}, and {} are left", left());
     Ok(())
 }
 

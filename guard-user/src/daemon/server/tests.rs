@@ -161,6 +161,8 @@ fn record(agent: u64, pid: u32, path: &str) -> Box<HoldRecord> {
         address: [0; ADDRESS_MAX],
         comm: [0; COMM_LEN],
         text: [0; INLINE_MAX],
+        passed_files: 0,
+        passed_bytes: 0,
         seal: 1_000,
     });
     record.text[..path.len()].copy_from_slice(path.as_bytes());

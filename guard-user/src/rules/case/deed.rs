@@ -189,6 +189,7 @@ impl Deed {
             argv: self.argv.into_iter().map(OsString::from).collect(),
             address,
             comm: Vec::new(),
+            passed: guard_common::quota::Passed::default(),
             circumstances,
         })
     }
