@@ -71,6 +71,8 @@ struct Cleared {
     tgid: u32,
     deadline: u64,
     next: Option<u64>,
+    /// It was woken already; later it is only looked after.
+    tripped: bool,
 }
 
 /// A decision that covers what comes after it.

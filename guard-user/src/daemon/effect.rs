@@ -88,6 +88,15 @@ impl<K: Kernel> Edge<K> {
                 Err(error) => Some(Input::GrantFailed { name, error: error.to_string() }),
             },
             Effect::Continue { tgid } => self.signalled(tgid, Processes::wake),
+            // A hold is there before its stop: one that is not there yet did not stop the thread.
+            Effect::ContinueStopped { name, tgid } if facts::is_stopped(tgid, name.key.id) => {
+                match self.kernel.record(name.key) {
+                    Ok(None) => self.signalled(tgid, Processes::wake),
+                    Ok(Some(_)) => None,
+                    Err(error) => Some(Input::Trouble(format!("holds could not be read: {error}"))),
+                }
+            }
+            Effect::ContinueStopped { .. } => None,
             Effect::KillProcess { tgid } => self.signalled(tgid, |processes, pid| processes.get(pid)?.kill()),
             Effect::RemoveHold(HoldName { key, hold }) => {
                 let removed = self.kernel.remove_hold(key, hold);

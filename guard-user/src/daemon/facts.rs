@@ -63,6 +63,13 @@ pub fn lives(tgid: u32, tid: u32, start_boottime: u64) -> bool {
     start_ticks(&format!("/proc/{tgid}/task/{tid}/stat")) == Some(start_boottime / NANOSECONDS_PER_TICK)
 }
 
+/// The thread is stopped by a signal.
+#[must_use]
+pub fn is_stopped(tgid: u32, tid: u32) -> bool {
+    let stat = bounded(&format!("/proc/{tgid}/task/{tid}/stat"), 4_096);
+    stat.and_then(|stat| after_name(&stat)).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
+}
+
 /// `USER_HZ` is 100 on every architecture guard runs on.
 const NANOSECONDS_PER_TICK: u64 = 10_000_000;
 

@@ -170,14 +170,14 @@ impl Core {
         let (life, next) = match operation.context {
             Context::Held => (GRANT_LIFE, Some(now + CONTINUE_EVERY)),
             Context::Denied => (RETRY_LIFE, None),
-            Context::Tripped => (GRANT_LIFE, None),
+            Context::Tripped => (GRANT_LIFE, Some(now + CONTINUE_EVERY)),
         };
         let deadline = now + life;
-        let cleared = Cleared { hold: name.hold, tgid: operation.tgid, deadline, next };
-        self.cleared.insert(name.key, cleared);
-        if operation.context == Context::Tripped {
+        let tripped = operation.context == Context::Tripped;
+        self.cleared.insert(name.key, Cleared { hold: name.hold, tgid: operation.tgid, deadline, next, tripped });
+        if tripped {
             // Once: its notice and the look at all holds may both have brought it here, and a second signal would wake
-            // the process from its next stop.
+            // the process from its next stop. This one may be there before the stop is, so it is looked after.
             self.emit(Effect::RemoveHold(name));
             return self.emit(Effect::Continue { tgid: operation.tgid });
         }

@@ -93,10 +93,16 @@ impl Core {
             let name = HoldName { key: *key, hold: cleared.hold };
             if now > cleared.deadline + GRACE {
                 again.push(Effect::RemoveHold(name));
-                again.extend(cleared.next.map(|_| Effect::Continue { tgid: cleared.tgid }));
+                let waits = cleared.next.filter(|_| !cleared.tripped);
+                again.extend(waits.map(|_| Effect::Continue { tgid: cleared.tgid }));
                 return false;
             }
-            if cleared.next.is_some_and(|next| next <= now) {
+            if cleared.next.is_some_and(|next| next <= now) && cleared.tripped {
+                // Less and less often.
+                let since = cleared.deadline - GRANT_LIFE;
+                cleared.next = Some(now + (now - since).max(CONTINUE_EVERY));
+                again.push(Effect::ContinueStopped { name, tgid: cleared.tgid });
+            } else if cleared.next.is_some_and(|next| next <= now) {
                 cleared.next = Some(now + CONTINUE_EVERY);
                 again.push(Effect::Continue { tgid: cleared.tgid });
             }

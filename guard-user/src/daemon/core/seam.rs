@@ -116,6 +116,11 @@ pub enum Effect {
     Continue {
         tgid: u32,
     },
+    /// `SIGCONT`, if the thread of this hold is stopped although nothing of it is held.
+    ContinueStopped {
+        name: HoldName,
+        tgid: u32,
+    },
     KillProcess {
         tgid: u32,
     },

@@ -260,6 +260,16 @@ fn in_the_trip_tier_what_is_let_go_is_woken_once_however_often_it_was_found() {
     assert!(bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })));
     bench.candidate(&operation);
     assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+    for later in [21, 41, 81, 9_000] {
+        bench.now = later;
+        bench.input(Input::Tick);
+        assert!(bench.has(|effect| matches!(effect, Effect::ContinueStopped { tgid: 7, .. })), "{later}");
+        assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+    }
+    bench.now = 11_000;
+    bench.input(Input::Tick);
+    assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. } | Effect::ContinueStopped { .. })));
+    assert_eq!(bench.core.next_tick(), None);
 }
 
 #[test]
