@@ -237,7 +237,7 @@ fn directories(line: &str) -> Result<()> {
     for rest in line.split("cd ").skip(1) {
         let word = rest.split([' ', ';', '&', '|', ')', '"', '\\']).next().unwrap_or_default();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-        if !word.is_empty() && word.bytes().all(plain) {
+        if !word.is_empty() && word != "-" && word.bytes().all(plain) {
             let place = Path::new(SHOP).join(word);
             fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
         }
