@@ -233,7 +233,9 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         object::name(index, mount, dentry, false)?;
         own::note(index, &tagged, inode, false)
     });
-    if answer == ALLOW && truncates {
+    // Read again and not kept: with the flag kept in a register over the call above, 6.1's verifier takes this branch
+    // for dead and removes it (docs/adr/0004).
+    if answer == ALLOW && load::<u32>(file, offset!(file_flags)) & O_TRUNC != 0 {
         pass::give(tagged.task, dentry);
     }
     answer
