@@ -9,6 +9,7 @@ mod bench;
 mod demo;
 mod guard;
 mod init;
+mod kept;
 mod lists;
 mod patience;
 mod scenarios;

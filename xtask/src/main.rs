@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod ebpf;
 mod program;
+mod report;
 mod setup;
 mod stats;
 mod test;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     build,
     program::{as_root, program, run},
+    report::Report,
     setup,
     vm::{
         initramfs::{self, Boot},
@@ -42,13 +43,6 @@ pub(crate) struct Arguments {
     verbose: bool,
 }
 
-/// What ran.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    passed: u32,
-    failed: u32,
-}
-
 /// A machine that is not done after this long has hung.
 const DEADLINE: Duration = Duration::from_secs(25 * 60);
 
@@ -60,17 +54,22 @@ pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     setup::build_tools()?;
-    let mut sum = Sum::default();
+    let mut sum = Report::default();
     if arguments.only.is_none() {
-        sum.add("host tests", host_tests());
+        part(&mut sum, "host tests", host_tests());
     }
     let binaries = build::for_vm(true)?;
     if arguments.only.is_none() {
-        sum.add("trip tier on this machine", native(&binaries));
+        part(&mut sum, "trip tier on this machine", native(&binaries));
     }
     if !arguments.no_vm {
         setup::vm_tools()?;
-        sum.add("kernels", kernels(arguments, &binaries));
+        part(&mut sum, "kernels", kernels(arguments, &binaries));
+        sum.compare_kernels();
+    }
+    // Once more at the end, where a person looks first.
+    for failure in sum.failures() {
+        println!("{failure}");
     }
     println!("took {} s", started.elapsed().as_secs());
     println!("{} passed, {} failed", sum.passed, sum.failed);
@@ -78,25 +77,22 @@ pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Sum {
-    /// Adds a part; one that could not run at all counts as a failure.
-    fn add(&mut self, part: &str, result: Result<Sum>) {
-        match result {
-            Ok(Self { passed, failed }) => {
-                println!("{part}: {passed} passed, {failed} failed");
-                self.passed += passed;
-                self.failed += failed;
-            }
-            Err(error) => {
-                println!("FAILED {part}: {error:#}");
-                self.failed += 1;
-            }
+/// Adds a part; one that could not run at all counts as a failure.
+fn part(sum: &mut Report, name: &str, result: Result<Report>) {
+    match result {
+        Ok(report) => {
+            println!("{name}: {} passed, {} failed", report.passed, report.failed);
+            sum.add(report);
+        }
+        Err(error) => {
+            println!("FAILED {name}: {error:#}");
+            sum.broken(name, &error);
         }
     }
 }
 
 /// `cargo test` of the default members.
-fn host_tests() -> Result<Sum> {
+fn host_tests() -> Result<Report> {
     println!("host tests: cargo test");
     let output = program("cargo")
         .args(["test", "--quiet", "--no-fail-fast"])
@@ -105,7 +101,7 @@ fn host_tests() -> Result<Sum> {
         .output();
     let output = output.context("cannot start cargo test")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut sum = Sum::default();
+    let mut sum = Report::default();
     for line in text.lines() {
         if let Some(result) = line.strip_prefix("test result: ") {
             let counts = result.split_once(". ").map_or("", |(_, counts)| counts);
@@ -122,21 +118,23 @@ fn host_tests() -> Result<Sum> {
         println!("{text}");
         // A test program that does not compile, or dies, has no counts.
         sum.failed = sum.failed.max(1);
+        let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("---- ")).collect();
+        sum.explain(format!("cargo test {}: {}", output.status, failed.join(" ")));
     }
     Ok(sum)
 }
 
 /// The trip tier needs tracepoints only, so it is proven on the machine itself.
-fn native(binaries: &[PathBuf]) -> Result<Sum> {
+fn native(binaries: &[PathBuf]) -> Result<Report> {
     println!("trip tier on this machine:");
     let directory = binaries.first().and_then(|binary| binary.parent()).context("binaries have a directory")?;
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = as_root("env");
     command.arg(format!("PATH={path}")).arg(directory.join("guard-tests")).args(["scenarios", "--tier", "trip"]);
     let output = command.stdin(Stdio::null()).output().context("cannot start guard-tests")?;
-    let mut sum = Sum::default();
+    let mut sum = Report::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        sum.line("native", line);
+        show(&mut sum, "native", line);
     }
     if !output.status.success() && sum.failed == 0 {
         anyhow::bail!("guard-tests ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
@@ -145,7 +143,7 @@ fn native(binaries: &[PathBuf]) -> Result<Sum> {
 }
 
 /// The scenarios on each kernel. Two machines at once: each is mostly one busy processor.
-fn kernels(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Sum> {
+fn kernels(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
     let wanted = if arguments.kernel.is_empty() { Series::TESTED.to_vec() } else { arguments.kernel.clone() };
     root::image()?;
     let fetched: Result<Vec<_>> = wanted.iter().map(|series| Ok((*series, kernel::fetch(*series)?))).collect();
@@ -165,14 +163,14 @@ fn kernels(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Sum> {
             });
         }
     });
-    let mut sum = Sum::default();
+    let mut sum = Report::default();
     for (series, result) in sums.into_inner().context("a thread panicked")? {
-        sum.add(&format!("kernel {series}"), result);
+        part(&mut sum, &format!("kernel {series}"), result);
     }
     Ok(sum)
 }
 
-fn one(arguments: &Arguments, series: Series, kernel: &Kernel, binaries: &[PathBuf]) -> Result<Sum> {
+fn one(arguments: &Arguments, series: Series, kernel: &Kernel, binaries: &[PathBuf]) -> Result<Report> {
     let mut argv: Vec<String> = ["guard-tests", "scenarios"].map(str::to_owned).to_vec();
     if let Some(only) = &arguments.only {
         argv.extend(["--only".to_owned(), only.clone()]);
@@ -190,14 +188,14 @@ fn one(arguments: &Arguments, series: Series, kernel: &Kernel, binaries: &[PathB
         verbose: arguments.verbose,
     };
     println!("kernel {series}: starting {}", kernel.release);
-    let mut sum = Sum::default();
+    let mut sum = Report::default();
     let mut closed = false;
     let name = series.to_string();
     let mut take = |line: &str| {
         if line.ends_with(" failed") && line.contains(" passed, ") {
             closed = true;
         }
-        sum.line(&name, line);
+        show(&mut sum, &name, line);
         Ok(())
     };
     let code = machine.boot(Screen::Lines(&mut take))?;
@@ -207,19 +205,9 @@ fn one(arguments: &Arguments, series: Series, kernel: &Kernel, binaries: &[PathB
     Ok(sum)
 }
 
-impl Sum {
-    /// Counts a line of `guard-tests scenarios` and shows it.
-    fn line(&mut self, place: &str, line: &str) {
-        if line.starts_with("running ") {
-            // A machine that died half-way begins again: what it counted before is counted anew.
-            *self = Self::default();
-        } else if line.starts_with("ok ") {
-            self.passed += 1;
-        } else if line.starts_with("FAILED ") {
-            self.failed += 1;
-        } else if line.ends_with(" failed") && line.contains(" passed, ") {
-            return;
-        }
+/// Counts a line of `guard-tests scenarios` and shows it.
+fn show(sum: &mut Report, place: &str, line: &str) {
+    if sum.line(place, line) {
         println!("[{place}] {line}");
     }
 }

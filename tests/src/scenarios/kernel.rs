@@ -4,10 +4,12 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Run, Scenario};
+use super::{Run, Scenario, gate};
+use crate::kept;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
+        gate("the_lines_left_of_the_gates_programs_are_told", |_| kept::print("gate")),
         Scenario { name: "the_kernel_runs_bpf_lsm_programs".to_owned(), run: Run::Kernel(bpf_is_an_active_lsm) },
         Scenario { name: "the_kernel_describes_its_types".to_owned(), run: Run::Kernel(btf_is_there) },
         Scenario { name: "the_cgroup_tree_is_version_2_with_a_kill_switch".to_owned(), run: Run::Kernel(cgroups) },

@@ -14,12 +14,14 @@ use super::{
 };
 use crate::{
     guard::{Guard, Tier},
+    kept,
     patience::{never, until},
     setting::Setting,
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = vec![
+        trip("the_lines_left_of_the_trip_tiers_programs_are_told", |_| kept::print("trip")),
         trip("trip_stops_a_watched_program_before_its_first_instruction", exec),
         trip("trip_kills_a_stopped_program_that_another_process_of_its_agent_wakes", woken),
         trip("trip_stops_a_recursive_delete_right_after_its_first_effect", delete),
