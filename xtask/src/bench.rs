@@ -31,6 +31,15 @@ pub(crate) struct Arguments {
     verbose: bool,
 }
 
+/// Above the table in docs/bench.md.
+const HEAD: &str = "# Measures
+
+Written by `cargo xtask bench`; with `--only PART` it measures that part again and leaves the others.
+Instructions understate mechanisms that switch context. Times are those of two emulated processors: they compare with each
+other, not with hardware.
+
+";
+
 /// As `guard-tests bench` prints it.
 #[derive(Serialize, Deserialize)]
 struct Measure {
@@ -72,12 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        let table = table(&report.measures);
-        print!("{table}");
+        print!("{}", table(rows(&report.measures)));
         let file = program::workspace().join("docs/bench.md");
+        // Of a part alone the other measures stay.
+        let kept = if arguments.only.is_some() { fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+        let table = table(merged(&kept, rows(&report.measures)));
         fs::create_dir_all(program::workspace().join("docs")).context("cannot make docs")?;
-        fs::write(&file, format!("# Measures\n\nWritten by `cargo xtask bench`.\nInstructions understate mechanisms that switch context.\n\n{table}"))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, format!("{HEAD}{table}")).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,17 +144,52 @@ fn size() -> Result<Vec<Measure>> {
     }])
 }
 
-fn table(measures: &[Measure]) -> String {
-    let mut text =
-        String::from("| what | value | limit | | kernel | method |\n| --- | ---: | ---: | --- | --- | --- |\n");
-    for Measure { name, value, unit, limit, kernel, method } in measures {
+/// What was measured and its line of the table.
+fn rows(measures: &[Measure]) -> Vec<(String, String)> {
+    let row = |measure: &Measure| {
+        let Measure { name, value, unit, limit, kernel, method } = measure;
         let verdict = match limit {
             Some(limit) if value <= limit => "ok",
             Some(_) => "over",
             None => "",
         };
         let limit = limit.map_or_else(String::new, |limit| format!("{limit} {unit}"));
-        text.push_str(&format!("| {name} | {value} {unit} | {limit} | {verdict} | {kernel} | {method} |\n"));
+        (name.clone(), format!("| {name} | {value} {unit} | {limit} | {verdict} | {kernel} | {method} |"))
+    };
+    measures.iter().map(row).collect()
+}
+
+/// The lines of an earlier table with the new ones in their places; what is new comes last.
+fn merged(earlier: &str, mut new: Vec<(String, String)>) -> Vec<(String, String)> {
+    let lines = earlier.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    let mut all = Vec::new();
+    for line in lines.filter(|line| line.starts_with("| ")) {
+        let name = line.split(" | ").next().unwrap_or_default().trim_start_matches("| ").to_owned();
+        let at = new.iter().position(|(other, _)| *other == name);
+        all.push(at.map_or_else(|| (name, line.to_owned()), |at| new.remove(at)));
     }
-    text
+    all.extend(new);
+    all
+}
+
+fn table(rows: Vec<(String, String)>) -> String {
+    let head = "| what | value | limit | | kernel | method |\n| --- | ---: | ---: | --- | --- | --- |\n";
+    rows.into_iter().fold(head.to_owned(), |text, (_, row)| text + &row + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{merged, table};
+
+    fn row(name: &str, value: u32) -> (String, String) {
+        (name.to_owned(), format!("| {name} | {value} |"))
+    }
+
+    #[test]
+    fn a_part_that_is_measured_again_leaves_the_others() {
+        let first = table(vec![row("a", 1), row("b", 2)]);
+        let both = merged(&first, vec![row("b", 3), row("c", 4)]);
+        assert_eq!(both, [row("a", 1), row("b", 3), row("c", 4)]);
+        assert_eq!(merged("", vec![row("c", 4)]), [row("c", 4)]);
+    }
 }
