@@ -34,10 +34,12 @@ pub enum Count {
     ExecMismatch = 13,
     /// What an agent made could not be marked as its own: it counts as foreign.
     MarkFailed = 14,
+    /// Execs let through because the same one was cleared before.
+    Remembered = 15,
 }
 
 impl Count {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -53,6 +55,7 @@ impl Count {
         Self::Shielded,
         Self::ExecMismatch,
         Self::MarkFailed,
+        Self::Remembered,
     ];
 
     /// The name used in the API and on screen.
@@ -74,6 +77,7 @@ impl Count {
             Self::Shielded => "shielded",
             Self::ExecMismatch => "exec_mismatch",
             Self::MarkFailed => "mark_failed",
+            Self::Remembered => "remembered",
         }
     }
 }

@@ -12,7 +12,8 @@ pub struct Grant {
     pub deadline: u64,
     /// [`APPROVE`], [`CLEAR`] or [`DENY`]; anything else denies.
     pub verdict: u32,
-    pub pad: u32,
+    /// Of [`CLEAR`]: the policy that cleared it, where the kernel may remember that; see [`crate::clear`]. 0 elsewhere.
+    pub policy: u32,
 }
 
 /// Far apart in bits, so that no flipped bit turns one into the other.

@@ -9,11 +9,12 @@ use guard_common::{
     grant::{APPROVE, CLEAR},
     notice::{self, Notice},
     op::Op,
-    record::{HoldKey, SLOT_DENIED, SLOT_HELD, context},
+    record::{HoldKey, HoldRecord, SLOT_DENIED, SLOT_HELD, context},
 };
 
 use crate::{
     agent::Tagged,
+    clear,
     count::count,
     held,
     kread::{current, read, regs},
@@ -51,6 +52,32 @@ pub(crate) fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOn
         None => EPERM,
     };
     scratch::release(index);
+    answer
+}
+
+/// As [`hold_in`], for an exec: guardd is not asked about one that the same rules cleared before.
+#[inline(always)]
+pub(crate) fn hold_exec(tagged: &Tagged, slot_number: u32, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
+    let Some(index) = scratch::claim() else {
+        return EPERM;
+    };
+    let filled = begin(index, tagged.agent, tagged.task, Op::Exec).and_then(|()| fill(index));
+    let answer = match filled {
+        Some(()) => match clear::is_remembered(index, tagged.entry.policy, slot_number) {
+            true => ALLOW,
+            false => decide_and_remember(index, slot_number),
+        },
+        None => EPERM,
+    };
+    scratch::release(index);
+    answer
+}
+
+#[inline(always)]
+fn decide_and_remember(index: u32, slot_number: u32) -> i32 {
+    clear::begin(index);
+    let answer = decide(index, slot_number);
+    clear::remember(index);
     answer
 }
 
@@ -92,7 +119,7 @@ fn try_decide(index: u32, slot_number: u32) -> Option<i32> {
             // Read only now: were the element reused for another hold meanwhile, no grant for this one would do.
             // SAFETY: a field of a map value.
             let hold = unsafe { core::ptr::read_volatile(&raw const held.hold) };
-            if let Some(answer) = use_grant(&key, hold, held.tgid, long) {
+            if let Some(answer) = use_grant(index, &key, held, hold, long) {
                 return Some(answer);
             }
             held.stops += 1;
@@ -112,16 +139,20 @@ fn try_decide(index: u32, slot_number: u32) -> Option<i32> {
 
 /// Uses the grant for exactly this hold; `None` when there is none that is good.
 #[inline(always)]
-fn use_grant(key: &HoldKey, hold: u64, tgid: u32, long: bool) -> Option<i32> {
+fn use_grant(index: u32, key: &HoldKey, held: &HoldRecord, hold: u64, long: bool) -> Option<i32> {
     // SAFETY: fields are copied at once.
     let grant = unsafe { GRANTS.get(key) }?;
-    let (granted, deadline, verdict) = (grant.hold, grant.deadline, grant.verdict);
+    let (granted, deadline, verdict, policy) = (grant.hold, grant.deadline, grant.verdict, grant.policy);
+    let tgid = held.tgid;
     // Removing it is what makes it single-use: of two threads only one succeeds.
     GRANTS.remove(key).ok()?;
     // SAFETY: no arguments; the helper cannot fail.
     if granted != hold || unsafe { bpf_ktime_get_boot_ns() } > deadline {
         count(Count::GrantVoid);
         return None;
+    }
+    if policy != 0 && verdict == CLEAR {
+        clear::note(index, key, held, policy);
     }
     // The daemon may have removed it first; the grant was used all the same.
     held::remove(key, long);

@@ -102,7 +102,7 @@ fn pack(index: u32) -> Option<()> {
 /// # Safety
 /// Twice `MASK` bytes after `to` must be in the same map value.
 #[inline(always)]
-unsafe fn put<const MASK: u32>(to: *mut u8, at: u32, len: u32, from: *const u8) -> Option<()> {
+pub(crate) unsafe fn put<const MASK: u32>(to: *mut u8, at: u32, len: u32, from: *const u8) -> Option<()> {
     if len == 0 {
         return Some(());
     }

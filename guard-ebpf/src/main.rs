@@ -7,6 +7,7 @@
 
 mod agent;
 mod argv;
+mod clear;
 mod count;
 mod gate;
 mod held;

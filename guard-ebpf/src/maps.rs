@@ -7,6 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use guard_common::{
+    clear::ClearKey,
     config::Offsets,
     grant::Grant,
     op::OpSet,
@@ -77,6 +78,10 @@ pub(crate) static ADDRESSES: LpmTrie<AddressKey, OpSet> = LpmTrie::with_max_entr
 /// What the prefilter found out about directories. A cache: losing an entry costs a walk.
 #[map]
 pub(crate) static DIRS: LruHashMap<DirKey, DirValue> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Execs the rules cleared, with the moment. A cache: what is not found is judged.
+#[map]
+pub(crate) static CLEARED: LruHashMap<ClearKey, u64> = LruHashMap::with_max_entries(2_048, 0);
 
 /// Arguments as they were judged, by address of the `task_struct`, until the program runs.
 #[map]
@@ -191,6 +196,10 @@ pub(crate) struct Scratch {
     pub(crate) state: Walk,
     /// The system call that is looked at, in the trip tier.
     pub(crate) call: Call,
+    /// 1 when `clear` is what guardd cleared just now.
+    pub(crate) cleared: u64,
+    /// An exec to be looked up, or to be remembered.
+    pub(crate) clear: ClearKey,
     pub(crate) record: HoldRecord,
     /// The texts of the record, when it has no room for them.
     pub(crate) text: HoldText,

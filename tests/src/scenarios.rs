@@ -16,6 +16,7 @@ mod names;
 mod net;
 mod own;
 mod race;
+mod remembered;
 mod tag;
 mod task;
 mod trip;
@@ -83,6 +84,7 @@ fn all() -> Vec<Scenario> {
         names::scenarios(),
         own::scenarios(),
         race::scenarios(),
+        remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
         cli::scenarios(),

@@ -18,6 +18,7 @@ const UNSAFE: &[&str] = &[
     "guard-common/src/pod.rs",
     "guard-ebpf/src/agent.rs",
     "guard-ebpf/src/argv.rs",
+    "guard-ebpf/src/clear.rs",
     "guard-ebpf/src/count.rs",
     "guard-ebpf/src/gate.rs",
     "guard-ebpf/src/held.rs",

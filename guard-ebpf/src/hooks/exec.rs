@@ -57,7 +57,7 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
         return gate::refuse(Count::PathDoubt);
     };
     let slot_number = if interpreter { SLOT_INTERPRETER } else { SLOT_HELD };
-    let answer = gate::hold_in(&tagged, Op::Exec, slot_number, |index| {
+    let answer = gate::hold_exec(&tagged, slot_number, |index| {
         argv::from_call(index, if interpreter { u32::MAX } else { argc })?;
         object::name(index, mount, dentry, false)?;
         // Room for what will be compared is made before anybody waits.

@@ -161,7 +161,10 @@ impl Maps {
 }
 
 impl Kernel for Maps {
-    fn grant(&mut self, key: HoldKey, grant: Grant) -> io::Result<()> {
+    fn grant(&mut self, key: HoldKey, mut grant: Grant) -> io::Result<()> {
+        if grant.policy != 0 {
+            grant.policy += self.base;
+        }
         self.grants.insert(&key, &grant, 0).map_err(io_error)
     }
 

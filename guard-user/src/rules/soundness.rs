@@ -302,4 +302,32 @@ proptest! {
             }
         }
     }
+
+    /// Two execs with the same [`guard_common::clear::ClearKey`] are judged the same, whoever does them and when.
+    #[test]
+    fn an_exec_is_judged_by_what_is_remembered_of_it(
+        text in rules_text(),
+        scope in scope(),
+        operations in prop::collection::vec(any_operation(), 20),
+        (id, moment) in (1_u32..1_000, 1_u64..1_000),
+    ) {
+        let policy = rules(&text).policy(&scope);
+        for operation in operations {
+            let exec = Operation { op: Op::Exec, doubt: 0, circumstances: Circumstances::default(), ..operation };
+            let key = guard_common::record::HoldKey { id, slot: exec.name.key.slot };
+            let other = Operation {
+                name: crate::operation::HoldName { key, hold: moment },
+                agent: moment,
+                tid: id,
+                tgid: id,
+                start_boottime: moment,
+                stops: id,
+                comm: b"other".to_vec(),
+                passed: guard_common::quota::Passed { files: moment, bytes: moment },
+                ..exec.clone()
+            };
+            prop_assert_eq!(policy.needs(&exec), policy.needs(&other));
+            prop_assert_eq!(judge(&policy, &exec), judge(&policy, &other));
+        }
+    }
 }

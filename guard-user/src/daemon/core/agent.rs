@@ -267,6 +267,11 @@ impl Core {
         running.filter_map(|agent| deadline(&*self.rulebook, &agent.places, agent.since)).min()
     }
 
+    /// Its policy gives it a time.
+    pub(super) fn is_timed(&self, agent: &Agent) -> bool {
+        deadline(&*self.rulebook, &agent.places, agent.since).is_some()
+    }
+
     /// Agents whose time is over are held from now on, whatever they do.
     pub(super) fn expire(&mut self) {
         if self.next_expiry().is_none_or(|deadline| deadline > self.now.wall) {

@@ -9,7 +9,7 @@ use guard_common::{
 use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIFE};
 use crate::{
     api::{self, Action, Outcome, Reversibility, Verdict},
-    circumstances::Found,
+    circumstances::{Circumstances, Found},
     daemon::{
         circumstances::Question,
         record::{Kind, Record},
@@ -49,12 +49,15 @@ impl Core {
             Judged::Stop(ruling) => ruling,
             Judged::WouldStop(ruling) => {
                 self.would_stop(&operation, agent, &ruling);
-                return self.clear(&operation);
+                return self.clear(&operation, 0);
             }
-            Judged::Clear => return self.clear(&operation),
+            Judged::Clear => {
+                let policy = self.lasting(&operation);
+                return self.clear(&operation, policy);
+            }
         };
         match ruling.action {
-            Action::Allow => self.clear(&operation),
+            Action::Allow => self.clear(&operation, 0),
             Action::Hold => self.hold(operation, agent, ruling),
             Action::Deny => {
                 let decision = self.by_rule(&ruling, Verdict::Deny);
@@ -149,6 +152,15 @@ impl Core {
         (None, Judged::Stop(ruling))
     }
 
+    /// The policy that would clear it again and again: nothing was asked that is not in the record, nothing was counted,
+    /// and nobody's time is running out. Else 0.
+    fn lasting(&self, operation: &Operation) -> u32 {
+        let whole = operation.doubt == 0 && operation.context == Context::Held;
+        let alone = operation.circumstances == Circumstances::default();
+        let agent = self.agents.by_cgroup(operation.agent).filter(|agent| whole && alone && !self.is_timed(agent));
+        agent.filter(|_| operation.op == Op::Exec).map_or(0, |agent| agent.policy)
+    }
+
     /// A rule that only observes: counted and in the log, and nothing else happens.
     fn would_stop(&mut self, operation: &Operation, agent: Option<u64>, ruling: &Ruling) {
         self.counts.would_hold += 1;
@@ -163,7 +175,8 @@ impl Core {
         self.log(record, false);
     }
 
-    fn clear(&mut self, operation: &Operation) {
+    /// `policy`: the one that cleared it, where the kernel may remember that; else 0.
+    fn clear(&mut self, operation: &Operation, policy: u32) {
         self.counts.cleared += 1;
         let now = self.now.boottime;
         let name = operation.name;
@@ -181,7 +194,8 @@ impl Core {
             self.emit(Effect::RemoveHold(name));
             return self.emit(Effect::Continue { tgid: operation.tgid });
         }
-        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: CLEAR, pad: 0 } });
+        let grant = Grant { hold: name.hold, deadline, verdict: CLEAR, policy };
+        self.emit(Effect::Grant { name, grant });
         if next.is_some() {
             self.emit(Effect::Continue { tgid: operation.tgid });
         }

@@ -120,7 +120,7 @@ impl Core {
         hold.stage = Stage::Granted { deadline, next };
         hold.losses = self.losses;
         self.remember(number);
-        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, pad: 0 } });
+        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: APPROVE, policy: 0 } });
         if next.is_some() {
             self.emit(Effect::Continue { tgid });
         }
@@ -150,7 +150,7 @@ impl Core {
                 let deadline = now + GRANT_LIFE;
                 hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
                 hold.losses = self.losses;
-                self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
+                self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, policy: 0 } });
                 self.emit(Effect::Continue { tgid });
             }
             Context::Denied => self.emit(Effect::RemoveHold(name)),

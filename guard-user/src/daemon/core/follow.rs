@@ -198,7 +198,7 @@ impl Core {
         let deadline = now + GRANT_LIFE;
         hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
         (hold.losses, hold.ending) = (losses, None);
-        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, pad: 0 } });
+        self.emit(Effect::Grant { name, grant: Grant { hold: name.hold, deadline, verdict: DENY, policy: 0 } });
         self.emit(Effect::Continue { tgid });
     }
 

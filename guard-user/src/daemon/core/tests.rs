@@ -1,6 +1,7 @@
 //! Inputs in, effects out: what the core does in each situation.
 
 mod ends;
+mod remembered;
 
 use guard_common::{
     grant::{APPROVE, CLEAR, DENY},
