@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{guard::Guard, patience::until_within};
@@ -52,11 +52,29 @@ impl Work {
     /// Does it in a fresh home, as an agent where there is a guard. `stopped` gets whatever is held; it is approved, so
     /// that one run finds every stop.
     pub(crate) fn run(self, guard: Option<&Guard>, stopped: &mut Vec<Value>) -> Result<Done> {
+        self.run_script(self.script, guard, stopped)
+    }
+
+    /// The same, and how many nanoseconds the work itself took: without starting the agent it is done by.
+    pub(crate) fn timed(self, guard: Option<&Guard>, stopped: &mut Vec<Value>) -> Result<(Done, u64)> {
+        const MOMENTS: &str = "/run/work-moments";
+        fs::write(MOMENTS, "").with_context(|| format!("cannot write {MOMENTS}"))?;
+        fs::set_permissions(MOMENTS, fs::Permissions::from_mode(0o666)).context("cannot open the moments to all")?;
+        let now = format!("date +%s%N >>{MOMENTS}");
+        let script = format!("{now}\n(\n{}\n)\ncode=$?\n{now}\nexit $code\n", self.script);
+        let done = self.run_script(&script, guard, stopped)?;
+        let moments = fs::read_to_string(MOMENTS).with_context(|| format!("cannot read {MOMENTS}"))?;
+        let moments: Vec<u64> = moments.lines().map(str::parse).collect::<Result<_, _>>().context("not a moment")?;
+        ensure!(moments.len() == 2, "{} ended with {done:?} and noted {moments:?}", self.name);
+        Ok((done, moments[1] - moments[0]))
+    }
+
+    fn run_script(self, script: &str, guard: Option<&Guard>, stopped: &mut Vec<Value>) -> Result<Done> {
         fresh_home()?;
         let place = format!("{HOME}/{}", self.name);
         fs::create_dir(&place).with_context(|| format!("cannot make {place}"))?;
         chown(&place, Some(USER), Some(USER)).with_context(|| format!("cannot give away {place}"))?;
-        let words = ["/bin/bash", "-c", self.script];
+        let words = ["/bin/bash", "-c", script];
         let mut command = match guard {
             Some(guard) => {
                 let mut command = guard.command();
