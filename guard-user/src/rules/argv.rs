@@ -39,16 +39,24 @@ pub struct Given<'a> {
     whole: bool,
     /// What they do as SQL: parsed once, and only when a rule asks.
     sql: OnceCell<Vec<SqlAct>>,
+    /// How the first tool that was asked about reads them; rules on one program are many.
+    line: OnceCell<(&'a Tool, Line<'a>)>,
 }
 
 impl<'a> Given<'a> {
     #[must_use]
     pub fn new(argv: &'a [OsString], whole: bool) -> Self {
-        Self { argv, whole, sql: OnceCell::new() }
+        Self { argv, whole, sql: OnceCell::new(), line: OnceCell::new() }
     }
 
     fn texts(&self) -> impl Iterator<Item = &'a OsStr> {
         self.argv.iter().skip(1).map(OsString::as_os_str)
+    }
+
+    /// The arguments as `tool` reads them, unless another one was first.
+    fn line(&self, tool: &'a Tool) -> Option<&Line<'a>> {
+        let (of, line) = self.line.get_or_init(|| (tool, Line::new(self.argv, None, tool, self.whole)));
+        std::ptr::eq(*of, tool).then_some(line)
     }
 
     fn sql(&self) -> &[SqlAct] {
@@ -138,9 +146,17 @@ impl Matcher {
 
     /// `dashed` is the subcommand that the program's own name gives.
     #[must_use]
-    pub fn matches(&self, given: &Given<'_>, dashed: Option<&[u8]>, tool: &Tool) -> Answer {
+    pub fn matches<'a>(&self, given: &Given<'a>, dashed: Option<&[u8]>, tool: &'a Tool) -> Answer {
         let whole = given.whole;
-        let line = Line::new(given.argv, dashed, tool, whole);
+        let own;
+        let known = if dashed.is_none() { given.line(tool) } else { None };
+        let line: &Line<'_> = match known {
+            Some(line) => line,
+            None => {
+                own = Line::new(given.argv, dashed, tool, whole);
+                &own
+            }
+        };
         let says = |wanted: &Wanted, certain: bool| {
             line.options.iter().any(|option| (option.certain || !certain) && wanted.fits(option, tool, certain))
         };
@@ -151,7 +167,7 @@ impl Matcher {
         let subcommand = match self.subcommands.is_empty() {
             true => Answer::Yes,
             false => {
-                let answers = self.subcommands.iter().map(|wanted| align(&line, wanted, whole));
+                let answers = self.subcommands.iter().map(|wanted| align(line, wanted, whole));
                 answers.max().unwrap_or(Answer::No)
             }
         };

@@ -72,7 +72,7 @@ impl Policy {
             return Needs::NONE;
         }
         let known = Known::of(self, operation);
-        let clauses = self.by_op[operation.op as usize].iter().map(|index| &self.clauses[*index]);
+        let clauses = known.clauses().into_iter().map(|index| &self.clauses[index]);
         clauses
             .filter(|fitted| !fitted.needs.is_none() && known.matches(fitted) != Answer::No)
             .fold(Needs::NONE, |needs, fitted| needs.with(fitted.needs))
