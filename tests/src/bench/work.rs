@@ -51,7 +51,12 @@ pub(super) fn measure() -> Result<Vec<Measure>> {
 fn start(guard: &Guard) -> Result<Measure> {
     let once = |_round| {
         let started = nanoseconds();
-        let status = guard.command().args(["run", "--", "/bin/true"]).status().context("cannot start guardctl")?;
+        let status = guard
+            .command()
+            .args(["run", "--", "/bin/true"])
+            .current_dir(work::HOME)
+            .status()
+            .context("cannot start guardctl")?;
         ensure!(status.success(), "guardctl run ended with {status}");
         Ok((nanoseconds() - started) as f64)
     };
