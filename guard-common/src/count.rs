@@ -36,10 +36,12 @@ pub enum Count {
     MarkFailed = 14,
     /// Execs let through because the same one was cleared before.
     Remembered = 15,
+    /// Execs of programs that rules name, let through because no rule could match the arguments.
+    OtherArguments = 16,
 }
 
 impl Count {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -56,6 +58,7 @@ impl Count {
         Self::ExecMismatch,
         Self::MarkFailed,
         Self::Remembered,
+        Self::OtherArguments,
     ];
 
     /// The name used in the API and on screen.
@@ -78,6 +81,7 @@ impl Count {
             Self::ExecMismatch => "exec_mismatch",
             Self::MarkFailed => "mark_failed",
             Self::Remembered => "remembered",
+            Self::OtherArguments => "other_arguments",
         }
     }
 }

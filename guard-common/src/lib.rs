@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod arguments;
 pub mod clear;
 pub mod config;
 pub mod count;
@@ -20,4 +21,4 @@ pub mod table;
 pub mod task;
 
 /// Version of everything in this crate. The daemon refuses pinned maps written under another one.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;

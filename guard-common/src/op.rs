@@ -124,11 +124,14 @@ pub struct OpSet(pub u64);
 
 /// Where the counted kinds begin in each half of an [`OpSet`]; see [`OpSet::counted`].
 pub const COUNTED: u32 = 21;
-/// Kinds that can be counted: what changes files. Everything else with a threshold is guardd's to count. The last bit of
-/// each half is nobody's.
+/// Kinds that can be counted: what changes files. Everything else with a threshold is guardd's to count.
 pub const COUNTABLE: u64 = (1 << (FOREIGN - COUNTED - 1)) - 1;
 /// Where the upper half of an [`OpSet`] begins; see [`OpSet::on_foreign`].
 pub const FOREIGN: u32 = 32;
+
+/// An exec that is a candidate if its arguments are such as a rule asks for; see [`crate::arguments`]. The last bit of the
+/// lower half; that of the upper half is nobody's.
+pub const BY_ARGUMENTS: OpSet = OpSet(1 << (FOREIGN - 1));
 
 impl OpSet {
     pub const EMPTY: Self = Self(0);
@@ -162,7 +165,8 @@ impl OpSet {
     /// Every bit by which the kernel's tables can name these kinds.
     #[must_use]
     pub const fn in_tables(self) -> Self {
-        self.union(self.counted()).or_on_foreign()
+        let all = self.union(self.counted()).or_on_foreign();
+        if self.contains(Op::Exec) { all.union(BY_ARGUMENTS) } else { all }
     }
 
     /// The kinds that matter on any object, and those that matter on a foreign one alone.

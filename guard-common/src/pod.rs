@@ -1,6 +1,6 @@
 //! Says of the wire types that any bytes of the right size are one, so that aya may move them to and from maps.
 
-use crate::{config, grant, notice, op, record, table, task};
+use crate::{arguments, config, grant, notice, op, record, table, task};
 
 /// Implements aya's `Pod`.
 macro_rules! pod {
@@ -12,6 +12,8 @@ macro_rules! pod {
 }
 
 pod!(
+    arguments::Program,
+    arguments::ArgumentKey,
     record::HoldKey,
     record::HoldRecord,
     record::HoldText,

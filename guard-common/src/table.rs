@@ -70,7 +70,7 @@ pub const NAME_HEAD: usize = 24;
 
 /// Key of `NAMES`: a file or directory name that a rule mentions wherever it is.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NameKey {
     pub policy: u32,
     /// Length of the whole name in bytes.

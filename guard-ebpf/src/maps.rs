@@ -7,6 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use guard_common::{
+    arguments::{ArgumentKey, Program},
     clear::ClearKey,
     config::Offsets,
     grant::Grant,
@@ -17,7 +18,7 @@ use guard_common::{
     task::{State, Task},
 };
 
-use crate::{hooks::call::Call, path::Walk};
+use crate::{arguments::Look, hooks::call::Call, path::Walk};
 
 /// `BPF_F_NO_PREALLOC`: memory follows use, and an element is never reused while a program reads it.
 const NO_PREALLOC: u32 = 1;
@@ -66,6 +67,15 @@ pub(crate) static PATHS: LpmTrie<PathKey, PathValue> = LpmTrie::with_max_entries
 /// Prefilter: names.
 #[map]
 pub(crate) static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(262_144, NO_PREALLOC);
+
+/// Prefilter: programs that rules name together with their arguments. Like `ARGUMENTS` not pinned: what a new guardd has
+/// not written yet is a candidate.
+#[map]
+pub(crate) static PROGRAMS: HashMap<NameKey, Program> = HashMap::with_max_entries(262_144, NO_PREALLOC);
+
+/// Prefilter: what rules ask for among the arguments.
+#[map]
+pub(crate) static ARGUMENTS: HashMap<ArgumentKey, u64> = HashMap::with_max_entries(262_144, NO_PREALLOC);
 
 /// Prefilter: ports.
 #[map]
@@ -194,6 +204,8 @@ pub(crate) struct Scratch {
     pub(crate) key: Key<PathKey>,
     /// Where a walk is.
     pub(crate) state: Walk,
+    /// Where the reading of arguments is.
+    pub(crate) look: Look,
     /// The system call that is looked at, in the trip tier.
     pub(crate) call: Call,
     /// 1 when `clear` is what guardd cleared just now.

@@ -127,7 +127,7 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
 /// directory is the same with and without them.
 #[inline(always)]
 fn name_bits(agent: &Agent, bits: u64) -> u64 {
-    if bits == Op::Exec.set().or_on_foreign().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
+    if bits == Op::Exec.set().in_tables().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.

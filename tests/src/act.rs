@@ -18,8 +18,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             .with_context(|| format!("cannot exchange {one} and {other}")),
         ["pivot", new, old] => pivot(new, old),
         ["move-mount", from, to] => clone_and_move(from, to),
-        ["rewrite", rounds] => rewrite::rounds(rounds.parse().context("not a number")?),
-        ["rewrite-once"] => rewrite::once(),
+        ["rewrite", rounds, program] => rewrite::rounds(rounds.parse().context("not a number")?, program),
+        ["rewrite-once", program] => rewrite::once(program),
         ["unlink", path] => fs::remove_file(path).with_context(|| format!("cannot remove {path}")),
         ["unlink-all", directory] => unlink_all(Path::new(directory)),
         ["unlink-each", directory, prefix, count] => {

@@ -32,7 +32,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let measures = match words.as_slice() {
         ["cost"] => cost::measure()?,
         ["latency"] => latency::measure()?,
-        ["work"] => work::measure()?,
+        ["work"] => work::measure(&work::WORK)?,
+        // By hand, of one alone.
+        ["work", name] => work::measure(&[name])?,
         // What the ones above start in an agent.
         ["loop", operation, directory, count] => {
             return cost::looped(operation, directory, count.parse().context("not a number")?);

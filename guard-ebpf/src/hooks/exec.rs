@@ -10,13 +10,13 @@ use aya_ebpf::{
 };
 use guard_common::{
     count::Count,
-    op::Op,
+    op::{BY_ARGUMENTS, Op},
     record::{ARGV_MAX, SLOT_HELD, SLOT_INTERPRETER, doubt},
 };
 
 use crate::{
     agent::{current_agent, current_agent_id},
-    argv,
+    arguments, argv,
     count::count,
     gate::{self, ALLOW},
     hooks::{file::file_path, trip},
@@ -46,7 +46,8 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     let Some((mount, dentry, interpreter)) = facts else {
         return gate::refuse(Count::PathDoubt);
     };
-    if !prefilter::path(&tagged, Op::Exec.set(), mount, dentry) {
+    let found = prefilter::look(&tagged, Op::Exec.set().in_tables().0, mount, dentry);
+    if found == 0 {
         // What was judged for an exec that failed after its grant was used must not be asked of this one.
         if !interpreter && EXECS.remove(&tagged.task).is_err() {
             // Nothing was judged.
@@ -56,6 +57,13 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     let Some(argc) = read::<u32>(bprm, offset!(bprm_argc)) else {
         return gate::refuse(Count::PathDoubt);
     };
+    // The arguments of a script's interpreter are not those of the call.
+    if found == BY_ARGUMENTS.0
+        && !interpreter
+        && arguments::are_other(tagged.entry.policy, dentry, argc, |index| expect(index, tagged.task))
+    {
+        return ALLOW;
+    }
     let slot_number = if interpreter { SLOT_INTERPRETER } else { SLOT_HELD };
     let answer = gate::hold_exec(&tagged, slot_number, |index| {
         argv::from_call(index, if interpreter { u32::MAX } else { argc })?;

@@ -13,14 +13,17 @@ use guard_common::{
     ABI_VERSION,
     count::Count,
     grant::Grant,
-    op::{Op, OpSet},
+    op::{BY_ARGUMENTS, Op, OpSet},
     quota::{Limits, Words},
     record::{HoldKey, HoldRecord, HoldText},
     table::{ADDRESS_LEN, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey, name_bit},
     task::{State, Task},
 };
 
-use self::entry::{address_key, name_key, path_key, with_ancestors};
+use self::{
+    entry::{address_key, name_key, path_key, with_ancestors},
+    programs::Programs,
+};
 use crate::{
     daemon::{clock::Now, effect::Kernel},
     operation::Stopped,
@@ -37,6 +40,7 @@ pub struct Maps {
     quotas: HashMap<MapData, u64, Words>,
     paths: LpmTrie<MapData, PathKey, PathValue>,
     names: HashMap<MapData, NameKey, NameValue>,
+    programs: Programs,
     ports: HashMap<MapData, PortKey, OpSet>,
     addresses: LpmTrie<MapData, AddressKey, OpSet>,
     counts: PerCpuArray<MapData, u64>,
@@ -52,6 +56,7 @@ pub struct Maps {
 struct Written {
     paths: Vec<Vec<u8>>,
     names: Vec<NameKey>,
+    programs: Vec<NameKey>,
     ports: Vec<PortKey>,
     addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
     name_bits: u64,
@@ -77,6 +82,7 @@ impl Maps {
             quotas: take(ebpf, "QUOTAS")?,
             paths: take(ebpf, "PATHS")?,
             names: take(ebpf, "NAMES")?,
+            programs: Programs::new(take(ebpf, "PROGRAMS")?, take(ebpf, "ARGUMENTS")?),
             ports: take(ebpf, "PORTS")?,
             addresses: take(ebpf, "ADDRESSES")?,
             counts: take(ebpf, "COUNTS")?,
@@ -114,6 +120,12 @@ impl Maps {
             self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
             new.paths.push(path);
         }
+        // Before the names that say there is such a table.
+        for (name, arguments) in &tables.programs {
+            let key = name_key(policy, name);
+            self.programs.set(key, arguments)?;
+            new.programs.push(key);
+        }
         for (name, value) in &tables.names {
             let Some(last) = name.last() else {
                 continue;
@@ -125,7 +137,7 @@ impl Maps {
             let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
             self.names.insert(&key, &value, 0).map_err(io_error)?;
             new.names.push(key);
-            let is_program = value.any.is_empty() && value.last == Op::Exec.set();
+            let is_program = value.any.is_empty() && value.last.0 & !Op::Exec.set().union(BY_ARGUMENTS).0 == 0;
             let bits = if is_program { &mut new.exec_bits } else { &mut new.name_bits };
             *bits |= name_bit(key.len, *last);
         }
@@ -149,6 +161,9 @@ impl Maps {
         }
         for name in old.names.iter().filter(|name| !new.names.contains(name)) {
             absent_is_fine(self.names.remove(name))?;
+        }
+        for program in old.programs.iter().filter(|program| !new.programs.contains(program)) {
+            self.programs.remove(program)?;
         }
         for port in old.ports.iter().filter(|port| !new.ports.contains(port)) {
             absent_is_fine(self.ports.remove(port))?;
@@ -364,5 +379,6 @@ fn io_error(error: MapError) -> io::Error {
 }
 
 mod entry;
+mod programs;
 #[cfg(test)]
 mod tests;

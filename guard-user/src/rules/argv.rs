@@ -13,6 +13,7 @@ use super::{
     sql::{self, SqlAct},
     syntax::Arguments,
     tool::Tool,
+    trigger::{self, Condition, Trigger},
 };
 
 /// Whether something matches.
@@ -72,6 +73,8 @@ pub struct Matcher {
     any_option: Vec<Wanted>,
     not_option: Vec<Wanted>,
     any_argument: Option<GlobSet>,
+    /// What `any_argument` may match begins so.
+    argument: Trigger,
     keywords: Vec<String>,
     sql: Vec<SqlAct>,
 }
@@ -113,6 +116,7 @@ impl Matcher {
             globs.add(glob(text)?);
         }
         let globs = globs.build().map_err(|error| format!("these globs are too large: {}", error.kind()))?;
+        let argument = trigger::either(arguments.any_argument.iter().flat_map(|many| &many.0).map(|text| trigger::argument(text)));
         let options = |many: &Option<super::many::OneOrMany<super::syntax::OptionName>>| {
             many.iter().flat_map(|many| &many.0).map(|name| Wanted::new(&name.0)).collect::<Result<Vec<_>, _>>()
         };
@@ -121,6 +125,7 @@ impl Matcher {
             any_option: options(&arguments.any_option)?,
             not_option: options(&arguments.not_option)?,
             any_argument: (!globs.is_empty()).then_some(globs),
+            argument,
             keywords: arguments.contains_sql.iter().flat_map(|many| &many.0).map(|word| word.0.clone()).collect(),
             sql: arguments.sql.iter().flat_map(|many| many.0.clone()).collect(),
         };
@@ -142,6 +147,21 @@ impl Matcher {
             Some(Part::Plain(word)) => Some(word.as_str()),
             Some(Part::Glob(_) | Part::Deep) | None => None,
         })
+    }
+
+    /// What the kernel can see of it: arguments that do not meet this do not match, whole as they are.
+    pub(crate) fn condition(&self, tool: &Tool) -> Condition {
+        let word = match self.subcommands.is_empty() {
+            true => None,
+            // The last says most: `stash {drop,clear}`.
+            false => trigger::either(self.subcommands.iter().map(|words| words.iter().rev().find_map(Part::trigger))),
+        };
+        let option = match (self.any_option.is_empty(), &self.any_argument) {
+            (false, _) => trigger::either(self.any_option.iter().map(|wanted| trigger::option(&wanted.name, tool))),
+            (true, Some(_)) => self.argument.clone(),
+            (true, None) => None,
+        };
+        Condition { word, option }
     }
 
     /// `dashed` is the subcommand that the program's own name gives.
@@ -195,6 +215,14 @@ impl Part {
             _ if word.contains(['*', '?', '[', '{']) => Self::Glob(glob(word)?.compile_matcher()),
             _ => Self::Plain(word.to_owned()),
         })
+    }
+
+    fn trigger(&self) -> Trigger {
+        match self {
+            Self::Plain(word) => Some([trigger::whole(word)].into()),
+            Self::Glob(glob) => trigger::argument(glob.glob().glob()),
+            Self::Deep => None,
+        }
     }
 
     fn fits(&self, word: &[u8]) -> bool {

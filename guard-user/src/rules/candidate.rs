@@ -1,11 +1,11 @@
 //! The kernel's prefilter as a pure function: a mirror of `guard-ebpf/src/prefilter.rs` and of the hooks that ask it.
 //! It exists to prove that the tables miss nothing.
 
-use std::{net::Ipv6Addr, os::unix::ffi::OsStrExt as _};
+use std::{ffi::OsStr, net::Ipv6Addr, os::unix::ffi::OsStrExt as _};
 
 use guard_common::{
-    op::{Op, OpSet},
-    record::doubt,
+    op::{BY_ARGUMENTS, Op, OpSet},
+    record::{SLOT_HELD, doubt},
 };
 
 use super::{
@@ -75,10 +75,22 @@ impl Tables {
             | Op::Chmod
             | Op::Chown
             | Op::Truncate
-            | Op::Exec
             | Op::Mount
             | Op::Umount => by_path(),
+            Op::Exec => by_path() || self.is_by_arguments(operation),
         }
+    }
+
+    /// Is it an exec of a program whose arguments could match? Those of a script's interpreter are not the call's.
+    fn is_by_arguments(&self, operation: &Operation) -> bool {
+        let named = self.path_ops(operation.path.as_os_str().as_bytes()).0 & BY_ARGUMENTS.0 != 0;
+        let whole = operation.doubt == 0 && operation.argc as usize == operation.argv.len();
+        let program = self.programs.iter().find(|(file, _)| file == operation.file_name());
+        let other = || {
+            let argv = operation.argv.iter().map(|argument| OsStr::as_bytes(argument));
+            program.is_some_and(|(_, arguments)| !arguments.could_match(argv))
+        };
+        named && !(operation.name.key.slot == SLOT_HELD && whole && other())
     }
 
     /// What the longest directory and the names in `path` say.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use guard_common::op::{COUNTABLE, COUNTED, FOREIGN, Op, OpSet};
+use guard_common::op::{BY_ARGUMENTS, COUNTABLE, COUNTED, FOREIGN, Op, OpSet};
 use serde::Serialize;
 
 use super::{
@@ -122,6 +122,9 @@ fn asked(rule: &Rule, tables: &Tables) -> Vec<String> {
     few(&mut lines, &left_out, |(directory, _)| format!("but nothing below {}", lossy(directory)));
     few(&mut lines, &tables.names.iter().collect::<Vec<_>>(), |(name, value)| {
         let name = lossy(name);
+        if value.last.0 & BY_ARGUMENTS.0 != 0 && !value.last.contains(Op::Exec) {
+            return format!("exec of what is called {name}, unless its arguments cannot match");
+        }
         match (value.last.is_empty(), value.any.is_empty()) {
             (false, true) => format!("{} of what is called {name}", ops(value.last)),
             (_, false) => format!("{} of what is called {name}, and below it", ops(value.last.union(value.any))),

@@ -6,9 +6,9 @@ use std::{
 };
 
 use guard_common::{
-    op::OpSet,
+    op::{BY_ARGUMENTS, Op, OpSet},
     quota::{Limits, PARTS},
-    table::{NameValue, PREFIX_MAX},
+    table::{NAME_HEAD, NameValue, PREFIX_MAX},
 };
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     syntax::ObjectType,
     threshold::Threshold,
     tool::Tools,
+    trigger::{Arguments, Condition},
 };
 
 pub(crate) const AF_UNIX: u16 = 1;
@@ -35,6 +36,8 @@ pub struct Tables {
     /// Directories with their trailing slash. Each says what it inherits; the longest alone counts.
     pub paths: Vec<(Vec<u8>, OpSet)>,
     pub names: Vec<(Vec<u8>, NameValue)>,
+    /// Of programs that are candidates by their arguments.
+    pub programs: Vec<(Vec<u8>, Arguments)>,
     /// Family, and port or 0 for every one.
     pub ports: Vec<(u16, u16)>,
     /// IPv4 is mapped into IPv6; bits of the prefix.
@@ -57,6 +60,8 @@ struct Lowering<'a> {
     tools: &'a Tools,
     tables: Tables,
     names: BTreeMap<Vec<u8>, NameValue>,
+    /// Programs by name: what clauses ask of their arguments, and whether their names may be arguments themselves.
+    programs: BTreeMap<Vec<u8>, (BTreeSet<Condition>, bool)>,
     ports: BTreeSet<(u16, u16)>,
     addresses: BTreeSet<(Ipv6Addr, u8)>,
     reaches: Vec<Reach>,
@@ -72,6 +77,7 @@ impl Policy {
             tools: &self.tools,
             tables: Tables::default(),
             names: BTreeMap::new(),
+            programs: BTreeMap::new(),
             ports: BTreeSet::new(),
             addresses: BTreeSet::new(),
             reaches: Vec::new(),
@@ -83,6 +89,7 @@ impl Policy {
         for fitted in self.clauses.iter().filter(|fitted| fitted.except.is_none()) {
             lowering.add(fitted);
         }
+        lowering.name_programs();
         lowering.drop_named();
         let Lowering { mut tables, names, ports, addresses, reaches, .. } = lowering;
         tables.paths = paths(&reaches);
@@ -109,7 +116,7 @@ impl Lowering<'_> {
             self.tables.ops = self.tables.ops.union(plain).union(ops);
             match act {
                 Act::Connect => self.connect(fitted),
-                Act::Exec if fitted.clause.has_program() => self.programs(fitted, kinds),
+                Act::Exec if fitted.clause.has_program() => self.programs(fitted),
                 // The kernel asks by command or by target; the kind alone is in the tables.
                 Act::Ioctl | Act::Signal | Act::Ptrace | Act::IoUring => {
                     self.tables.always = self.tables.always.union(kinds);
@@ -192,12 +199,33 @@ impl Lowering<'_> {
         }
     }
 
-    fn programs(&mut self, fitted: &Fitted, ops: OpSet) {
+    fn programs(&mut self, fitted: &Fitted) {
+        let clause = &fitted.clause;
         if !fitted.program_file.is_nothing() {
-            self.below(&fitted.program_file, &[], ops);
+            self.below(&fitted.program_file, &[], Op::Exec.set());
         }
-        for file in fitted.clause.program_files(self.tools) {
-            self.name(&file, ops, OpSet::EMPTY);
+        for file in clause.dashed_files(self.tools) {
+            // The name says what its arguments would.
+            self.programs.entry(file).or_default().0.insert(Condition::ANY);
+        }
+        for program in &clause.program {
+            let tool = self.tools.get(program);
+            let condition = clause.argv.as_ref().map_or(Condition::ANY, |argv| argv.condition(tool));
+            for file in std::iter::once(program).chain(&tool.also) {
+                let (conditions, is_dashed) = self.programs.entry(file.clone().into_bytes()).or_default();
+                conditions.insert(condition.clone());
+                *is_dashed |= tool.dashed;
+            }
+        }
+    }
+
+    /// A program is a candidate, or is one by its arguments.
+    fn name_programs(&mut self) {
+        for (file, (conditions, is_dashed)) in std::mem::take(&mut self.programs) {
+            // Longer names share a key.
+            let arguments = Arguments::new(&file, is_dashed, &conditions).filter(|_| file.len() <= NAME_HEAD);
+            self.name(&file, if arguments.is_some() { BY_ARGUMENTS } else { Op::Exec.set() }, OpSet::EMPTY);
+            self.tables.programs.extend(arguments.map(|arguments| (file, arguments)));
         }
     }
 

@@ -44,6 +44,7 @@ mod tests;
 mod threshold;
 pub mod tool;
 pub mod touch;
+pub mod trigger;
 pub mod until;
 pub mod warning;
 mod when;

@@ -101,10 +101,34 @@ fn clause() -> impl Strategy<Value = String> {
         ][..],
     );
     // Every fixed one may also be narrowed by what only the daemon knows.
-    let fixed = (fixed, actor()).prop_map(|(text, actor)| format!("{}{actor}}}", text.trim_end_matches('}')));
-    let fixed = fixed
-        .prop_filter("a map in the middle stays whole", |text| text.matches('{').count() == text.matches('}').count());
-    prop_oneof![4 => on_paths, 1 => fixed]
+    let fixed = prop_oneof![1 => fixed.prop_map(str::to_owned), 1 => on_arguments()];
+    let fixed = (fixed, actor()).prop_map(|(text, actor)| {
+        let open = text.strip_suffix('}').expect("a map ends");
+        format!("{open}{actor}}}")
+    });
+    prop_oneof![2 => on_paths, 1 => fixed]
+}
+
+/// What of its arguments a rule may ask: of tools that read options in different ways.
+fn on_arguments() -> impl Strategy<Value = String> {
+    let some = |of: &'static [&'static str], chance: f64| {
+        prop::option::weighted(chance, list(select(of).prop_map(str::to_owned)))
+    };
+    (
+        select(&["git", "find", "rm", "echo", "[git, find, other]"][..]),
+        some(&["push", "stash {drop,clear}", "** x", "pu*", "stash *", "p{ush,ull} x", "?ush", "x push"], 0.6),
+        some(&["-f", "--force", "-delete", "--force=now", "-C=x", "--x", "-x", "--dry-run="], 0.4),
+        some(&["-n", "--dry-run"], 0.2),
+        some(&["+?*", "[*]", "push", "pu*", "{x,drop}", "?", "*", "remote.*", "[!p]*"], 0.3),
+    )
+        .prop_filter("something is asked", |(_, words, options, _, arguments)| {
+            words.is_some() || options.is_some() || arguments.is_some()
+        })
+        .prop_map(|(program, words, options, not, arguments)| {
+            let keys = [("subcommand", words), ("any_option", options), ("not_option", not), ("any_argument", arguments)];
+            let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
+            format!("{{op: exec, program: {program}, argv: {{{}}}}}", keys.collect::<Vec<_>>().join(", "))
+        })
 }
 
 /// Keys about the object and the actor, which the kernel's tables do not know.
@@ -241,12 +265,22 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let what = (select(&Op::ALL[..]), path(), path(), prop::bool::ANY);
     // What the kernel may say of an operation, and what it may not know.
     let how = (0_u32..16, prop_oneof![6 => Just(0_u32), 1 => 1_u32..16], select(&[0_u64, 0o1000, 0o060_600, 15][..]));
-    let argv = prop::collection::vec(select(&["git", "git-push", "push", "-f", "--", "x"][..]), 0..4);
+    let argument = select(
+        &[
+            "push", "pull", "pushy", "stash", "drop", "x", "+x", "*", "remote.a", "", "-", "--", "-f", "-qf", "-n", "-C",
+            "-Cx", "-xf", "--f", "--forc", "--force", "--force=now", "--force=", "now", "-delete", "--delete",
+            "---delete", "--dry-run", "--x",
+        ][..],
+    );
+    let name = select(&["git", "/usr/bin/git", "git-push", "git-stash", "find", "echo", ""][..]);
+    let argv = (prop::option::weighted(0.9, name), prop::collection::vec(argument, 0..5))
+        .prop_map(|(name, rest)| name.into_iter().chain(rest).collect::<Vec<_>>());
     (what, how, facts(), facts(), argv, address(), circumstances()).prop_map(
         |((op, path, other, git), (flags, doubt, detail), target, second, argv, address, circumstances)| {
             let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
-            let program = ["/usr/bin/git", "/usr/bin/git-push", "/usr/bin/git-lfs"][flags as usize % 3];
-            let path = if git && op == Op::Exec { program.to_owned() } else { path };
+            let programs = ["git", "git-push", "git-lfs", "find", "rm", "echo"];
+            let program = format!("/usr/bin/{}", programs[flags as usize % programs.len()]);
+            let path = if git && op == Op::Exec { program } else { path };
             let two = matches!(op, Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot);
             Operation {
                 path: path.into(),

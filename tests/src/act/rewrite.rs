@@ -23,10 +23,10 @@ const DANGEROUS: &str = "destroy-everything";
 /// Said by a round in which the kernel refused the program.
 const REFUSED: i32 = 3;
 
-/// Executes so often, each time in a new process, and says what came of each.
-pub(super) fn rounds(count: u32) -> Result<()> {
+/// Executes a program of `/bin` so often, each time in a new process, and says what came of each.
+pub(super) fn rounds(count: u32, program: &str) -> Result<()> {
     for _ in 0..count {
-        let status = super::me()?.arg("rewrite-once").status().context("cannot start a process")?;
+        let status = super::me()?.args(["rewrite-once", program]).status().context("cannot start a process")?;
         match (status.code(), status.signal()) {
             (Some(0), _) => println!("round: ran"),
             (Some(REFUSED), _) => println!("round: refused"),
@@ -37,11 +37,11 @@ pub(super) fn rounds(count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Executes `echo` with arguments that change all the time. Comes back only when the kernel refuses.
-pub(super) fn once() -> Result<()> {
+/// Executes it with arguments that change all the time. Comes back only when the kernel refuses.
+pub(super) fn once(program: &str) -> Result<()> {
     // A long way to the program: the kernel copies the arguments before it goes there, and asks after it arrived.
-    let mut command = Command::new(format!("/bin/{}echo", "./".repeat(1800)));
-    command.arg0("echo").arg(HARMLESS);
+    let mut command = Command::new(format!("/bin/{}{program}", "./".repeat(1800)));
+    command.arg0(program).arg(HARMLESS);
     let places = find(HARMLESS.as_bytes())?;
     ensure!(!places.is_empty(), "the arguments were not found");
     let memory = OpenOptions::new().write(true).open("/proc/self/mem").context("cannot open this memory")?;

@@ -12,17 +12,17 @@ use crate::{
 };
 
 /// The others take a quarter of an hour each while instructions are counted.
-const WORK: [&str; 3] = ["git", "make", "files"];
+pub(super) const WORK: [&str; 3] = ["git", "make", "files"];
 
 const ROUNDS: usize = 3;
 
 const METHOD: &str = "ratio of guest instructions, QEMU -icount shift=0, tmpfs, medians of 3 rounds that take turns, each by a \
                       new agent, its start apart";
 
-pub(super) fn measure() -> Result<Vec<Measure>> {
+pub(super) fn measure(names: &[&str]) -> Result<Vec<Measure>> {
     // Waiting for a disk counts as time; memory does not wait.
     mount("none", work::HOME, "tmpfs", MountFlags::empty(), None).context("cannot mount a home")?;
-    let chosen = || work::ALL.into_iter().filter(|work| WORK.contains(&work.name));
+    let chosen = || work::ALL.into_iter().filter(|work| names.contains(&work.name));
     let mut bare = Vec::new();
     for work in chosen() {
         // The first loads programs from the disk.
@@ -37,7 +37,11 @@ pub(super) fn measure() -> Result<Vec<Measure>> {
         let (mut alone, mut watched) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             alone.push(round(None, work)?);
+            let before = asked(&guard)?;
             watched.push(round(Some(&guard), work)?);
+            let after = asked(&guard)?;
+            let [held, remembered, other] = [0, 1, 2].map(|index| after[index] - before[index]);
+            eprintln!("{}: asked {held} times, remembered {remembered} execs, {other} had other arguments", work.name);
         }
         let (alone, watched) = (median(alone), median(watched));
         measures.push(ratio(&format!("work with {}, agent to untagged", work.name), watched / alone, 1.02));
@@ -45,6 +49,11 @@ pub(super) fn measure() -> Result<Vec<Measure>> {
     }
     measures.push(start(&guard)?);
     Ok(measures)
+}
+
+/// Operations guardd was asked about, execs that were remembered, and those no rule could match.
+fn asked(guard: &Guard) -> Result<[u64; 3]> {
+    Ok([guard.count("held")?, guard.count("remembered")?, guard.count("other_arguments")?])
 }
 
 /// What is spent once: `guardctl run`, the agent's rules and its tables.

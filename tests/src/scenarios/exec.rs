@@ -21,8 +21,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("exec_with_a_watched_argument_shows_the_arguments", arguments),
         gate("an_empty_argument_is_shown_and_is_no_doubt", empty),
         gate("exec_of_other_programs_is_not_held", others),
-        gate("arguments_changed_by_another_thread_never_run_when_denied", |guard| rewritten(guard, false)),
-        gate("arguments_changed_by_another_thread_run_only_as_approved", |guard| rewritten(guard, true)),
+        gate("arguments_changed_by_another_thread_never_run_when_denied", |guard| rewritten(guard, "echo", false)),
+        gate("arguments_changed_by_another_thread_run_only_as_approved", |guard| rewritten(guard, "echo", true)),
+        gate("arguments_the_kernel_looks_up_and_another_thread_changes_never_run", |guard| {
+            rewritten(guard, "basename", false)
+        }),
+        gate("arguments_no_rule_asks_for_are_the_kernels_to_let_through", looked_up),
     ]
 }
 
@@ -105,18 +109,56 @@ fn others(guard: &mut Guard) -> Result<()> {
     Ok(())
 }
 
+/// Which of them guardd is asked about. What is asked for stands at every place, in every spelling the kernel reads.
+fn looked_up(guard: &mut Guard) -> Result<()> {
+    let mut found = |script: &str| -> Result<[u64; 2]> {
+        let counts = |guard: &Guard| -> Result<[u64; 2]> { Ok([guard.count("held")?, guard.count("other_arguments")?]) };
+        let before = counts(guard)?;
+        let mut agent = guard.agent(script)?;
+        until("it to end", || {
+            for hold in guard.pending()? {
+                guard.decide("deny", &hold)?;
+            }
+            Ok(agent.has_ended()?.then_some(()))
+        })?;
+        let output = agent.end()?.output;
+        ensure!(!output.contains("everything\n"), "denied, and it ran: {output:?}");
+        let after = counts(guard)?;
+        Ok([after[0] - before[0], after[1] - before[1]])
+    };
+    let start = found(":")?;
+    let mut check = |script: &str, wanted: [u64; 2]| -> Result<()> {
+        let [asked, other] = found(script)?;
+        let got = [asked - start[0], other - start[1]];
+        ensure!(got == wanted, "{script}: asked and let through {got:?}, not {wanted:?}");
+        Ok(())
+    };
+    // Each is another command: nothing is remembered of any.
+    check("basename a; basename b c; basename destroy; basename destroy-everything2", [0, 4])?;
+    check("basename destroy-everything/x; basename '' x; basename 'destroy-everything '", [0, 3])?;
+    check("basename destroy-everything", [1, 0])?;
+    check("basename x destroy-everything; basename -- destroy-everything", [2, 0])?;
+    check("basename -s x destroy-everything; basename -zq; basename -z a; basename --zero a", [1, 3])?;
+    check("basename -xdq a; basename --destroy a; basename --des a; basename -x--d a", [4, 0])?;
+    check("(exec -a destroy-everything basename a); (exec -a '' basename a)", [0, 2])?;
+    check("basename $(seq 400)", [0, 1])?;
+    // More than the kernel reads.
+    check("basename $(seq 4000)", [1, 0])?;
+    check("/usr/bin/env basename a; env -i basename destroy-everything", [1, 1])
+}
+
 /// Rounds of an exec whose arguments another thread changes all the time, between ones that no rule holds and ones that
 /// a rule does. What a round prints is what ran.
-fn rewritten(guard: &Guard, approve: bool) -> Result<()> {
+fn rewritten(guard: &Guard, program: &str, approve: bool) -> Result<()> {
     const ROUNDS: usize = 20;
     let mismatches = guard.count("exec_mismatch")?;
-    let mut agent = guard.agent(&format!("guard-tests act rewrite {ROUNDS}"))?;
+    let mut agent = guard.agent(&format!("guard-tests act rewrite {ROUNDS} {program}"))?;
     let mut decided = HashSet::new();
     until("the rounds to end", || {
         for hold in guard.pending()? {
             let id = crate::guard::id(&hold)?;
             let argv = &hold["operation"]["argv"];
-            ensure!(*argv == serde_json::json!(["echo", "destroy-everything"]), "{id} shows {argv}");
+            ensure!(*argv == serde_json::json!([program, "destroy-everything"]), "{id} shows {argv}");
             // It may have ended since it was listed; an approval may come too late for what it is now.
             guard.guardctl(&[if approve { "approve" } else { "deny" }, "--once", id])?;
             decided.insert(id.to_owned());
