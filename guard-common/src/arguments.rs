@@ -10,8 +10,6 @@ use core::mem::size_of;
 pub struct Program {
     /// Number of its table of arguments.
     pub number: u64,
-    /// [`text::NAME`] it must be called by, for its arguments to be all it goes by; 0 where that says nothing.
-    pub name: u64,
     /// What is given without any argument; see [`ArgumentKey`].
     pub given: u64,
 }
@@ -40,18 +38,27 @@ pub const fn could_match(given: u64) -> bool {
 pub mod text {
     /// The last component of argument 0.
     pub const NAME: u64 = 1 << 56;
+    /// The first [`NAME_START_LEN`] bytes of a component of argument 0.
+    pub const NAME_START: u64 = 7 << 56;
     /// A whole argument.
     pub const WHOLE: u64 = 2 << 56;
     /// The first byte of an argument.
     pub const FIRST: u64 = 3 << 56;
+    /// The first [`START_LEN`] bytes of an argument that does not begin with a dash.
+    pub const START: u64 = 4 << 56;
     /// A letter behind a single dash: `-rf` has two.
-    pub const LETTER: u64 = 4 << 56;
+    pub const LETTER: u64 = 5 << 56;
     /// The first letter behind two dashes.
-    pub const LONG: u64 = 5 << 56;
+    pub const LONG: u64 = 6 << 56;
     /// Which of them it is.
     pub const KIND: u64 = 0xff << 56;
 
-    /// Of a whole argument or a name.
+    /// Bytes of a [`START`].
+    pub const START_LEN: usize = 4;
+    /// Bytes of a [`NAME_START`].
+    pub const NAME_START_LEN: usize = 8;
+
+    /// Of a whole argument, a name or a start.
     #[must_use]
     pub const fn of(kind: u64, bytes: &[u8]) -> u64 {
         let (mut hash, mut at) = (super::BEGIN, 0);
@@ -101,12 +108,16 @@ impl Reader {
             *self = Self { arguments: self.arguments + 1, ..Self::new() };
             return found;
         }
-        self.at = at + 1;
-        if is_name {
-            self.hash = if byte == b'/' { BEGIN } else { hashed(self.hash, byte) };
+        if is_name && byte == b'/' {
+            *self = Self::new();
             return 0;
         }
+        self.at = at + 1;
         self.hash = hashed(self.hash, byte);
+        if is_name {
+            let starts = self.at as usize == text::NAME_START_LEN;
+            return if starts { text::NAME_START | self.hash & !text::KIND } else { 0 };
+        }
         if at == 0 {
             self.dashes = (byte == b'-') as u32;
             return text::FIRST | byte as u64;
@@ -116,6 +127,7 @@ impl Reader {
             return 0;
         }
         match self.dashes {
+            0 if self.at as usize == text::START_LEN => text::START | self.hash & !text::KIND,
             1 => text::LETTER | byte as u64,
             2 if at == 2 => text::LONG | byte as u64,
             _ => 0,
@@ -130,7 +142,7 @@ impl Default for Reader {
 }
 
 const _: () = {
-    assert!(size_of::<Program>() == 24);
+    assert!(size_of::<Program>() == 16);
     assert!(size_of::<ArgumentKey>() == 16);
     assert!(size_of::<Reader>() == 24);
 };
@@ -157,9 +169,14 @@ mod tests {
         let letter = |byte: u8| text::LETTER | u64::from(byte);
         let whole = |bytes: &[u8]| text::of(text::WHOLE, bytes);
         assert_eq!(read(&["/usr/bin/git"]), [text::of(text::NAME, b"git")]);
+        let name = [text::of(text::NAME_START, b"git-uplo"), text::of(text::NAME, b"git-upload-pack")];
+        assert_eq!(read(&["/lib/git-core/git-upload-pack"])[1..], name);
         assert_eq!(read(&["-rf"]), [text::of(text::NAME, b"-rf")]);
         assert_eq!(read(&["", ""]), [text::of(text::NAME, b""), whole(b"")]);
-        assert_eq!(read(&["x", "push"])[1..], [first(b'p'), whole(b"push")]);
+        let start = text::of(text::START, b"push");
+        assert_eq!(read(&["x", "push"])[1..], [first(b'p'), start, whole(b"push")]);
+        assert_eq!(read(&["x", "pushing"])[1..], [first(b'p'), start, whole(b"pushing")]);
+        assert_eq!(read(&["x", "pus"])[1..], [first(b'p'), whole(b"pus")]);
         assert_eq!(read(&["x", "-rf"])[1..], [first(b'-'), letter(b'r'), letter(b'f'), whole(b"-rf")]);
         assert_eq!(read(&["x", "--force"])[1..], [first(b'-'), text::LONG | u64::from(b'f'), whole(b"--force")]);
         assert_eq!(read(&["x", "---f"])[1..], [first(b'-'), text::LONG | u64::from(b'-'), whole(b"---f")]);

@@ -124,11 +124,16 @@ pub struct OpSet(pub u64);
 
 /// Where the counted kinds begin in each half of an [`OpSet`]; see [`OpSet::counted`].
 pub const COUNTED: u32 = 21;
-/// Kinds that can be counted: what changes files. Everything else with a threshold is guardd's to count.
-pub const COUNTABLE: u64 = (1 << (FOREIGN - COUNTED - 1)) - 1;
+/// Kinds that can be counted: what changes files that are there. Everything else with a threshold is guardd's to count.
+pub const COUNTABLE: u64 = ((1 << (Op::OpenWrite as u32 + 1)) - 1) & !(Op::Link.set().0 | Op::Symlink.set().0 | Op::Mknod.set().0);
 /// Where the upper half of an [`OpSet`] begins; see [`OpSet::on_foreign`].
 pub const FOREIGN: u32 = 32;
 
+/// A rename that matters only when it takes the thing to another directory, by the thing's old name. Bits from here to
+/// [`BY_ARGUMENTS`] are those of kinds that are not counted.
+pub const MOVED_AWAY: OpSet = OpSet(1 << (COUNTED + Op::Link as u32));
+/// Of a name in `NAMES`: some directory of `PATHS` is called so.
+pub const PATH_PART: OpSet = OpSet(1 << (COUNTED + Op::Symlink as u32));
 /// An exec that is a candidate if its arguments are such as a rule asks for; see [`crate::arguments`]. The last bit of the
 /// lower half; that of the upper half is nobody's.
 pub const BY_ARGUMENTS: OpSet = OpSet(1 << (FOREIGN - 1));
@@ -165,7 +170,8 @@ impl OpSet {
     /// Every bit by which the kernel's tables can name these kinds.
     #[must_use]
     pub const fn in_tables(self) -> Self {
-        let all = self.union(self.counted()).or_on_foreign();
+        let moved = if self.contains(Op::Rename) { MOVED_AWAY } else { Self::EMPTY };
+        let all = self.union(self.counted()).union(moved).or_on_foreign();
         if self.contains(Op::Exec) { all.union(BY_ARGUMENTS) } else { all }
     }
 
@@ -195,7 +201,7 @@ pub mod rename {
 
 const _: () = {
     assert!(Op::ALL.len() <= COUNTED as usize, "above them are the counted kinds");
-    assert!(COUNTABLE == 2 * Op::OpenWrite.set().0 - 1, "the first kinds are those of files");
+    assert!(COUNTED + Op::OpenWrite as u32 + 1 < FOREIGN, "one more bit is for arguments");
     let mut index = 0;
     while index < Op::ALL.len() {
         assert!(Op::ALL[index] as usize == index, "Op::ALL is in the order of its numbers");

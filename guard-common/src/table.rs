@@ -25,6 +25,8 @@ pub struct Agent {
     pub name_bits: u64,
     /// The same, of names that are programs and nothing else. They are many, and only an exec asks for them.
     pub exec_bits: u64,
+    /// The same, of names of directories in `PATHS`, asked for where such a directory may be.
+    pub part_bits: u64,
 }
 
 /// Agents the kernel programs can tell apart.
@@ -114,7 +116,7 @@ pub struct AddressKey {
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 48);
+    assert!(size_of::<Agent>() == 56);
     assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);

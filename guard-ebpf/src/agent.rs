@@ -56,6 +56,7 @@ pub(crate) fn tables(agent: u64) -> Agent {
             epoch: 0,
             name_bits: 0,
             exec_bits: 0,
+            part_bits: 0,
         },
     }
 }

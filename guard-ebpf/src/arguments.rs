@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_loop};
 use guard_common::{
-    arguments::{ArgumentKey, Program, Reader, could_match, text},
+    arguments::{ArgumentKey, Program, Reader, could_match},
     count::Count,
     record::{ARGV_MAX, HoldKey, SLOT_HELD},
     table::{NAME_HEAD, NameKey},
@@ -44,21 +44,17 @@ pub(crate) fn are_other(policy: u32, dentry: Addr, argc: u32, note: impl FnOnce(
 #[repr(C)]
 pub(crate) struct Look {
     program: u64,
-    name: u64,
     given: u64,
     reader: Reader,
     len: u32,
     at: u32,
-    /// Not 0 when something is not what was expected.
-    doubt: u32,
-    pad: u32,
 }
 
 /// `None` where a rule could match, or that cannot be known.
 #[inline(never)]
 fn read(index: u32, policy: u32, dentry: Addr, argc: u32) -> Option<()> {
     let program = program(policy, dentry)?;
-    let (number, name, given) = (program.number, program.name, program.given);
+    let (number, given) = (program.number, program.given);
     let memory = slot(index)?;
     // SAFETY: the record of a claimed slot.
     unsafe { (*memory).record.doubt = 0 };
@@ -70,11 +66,11 @@ fn read(index: u32, policy: u32, dentry: Addr, argc: u32) -> Option<()> {
             return None;
         }
         let len = (*memory).record.argv_len;
-        (*memory).look = Look { program: number, name, given, reader: Reader::new(), len, at: 0, doubt: 0, pad: 0 };
+        (*memory).look = Look { program: number, given, reader: Reader::new(), len, at: 0 };
         bpf_loop(ARGV_MAX as u32, step as *mut c_void, (&raw mut claimed).cast(), 0);
         let look = &(*memory).look;
         let is_whole = look.at == len && look.reader.arguments == argc && argc != 0;
-        if !is_whole || look.doubt != 0 || could_match(look.given) {
+        if !is_whole || could_match(look.given) {
             return None;
         }
     }
@@ -115,10 +111,6 @@ extern "C" fn step(_step: u32, index: *const u32) -> i64 {
     look.at += 1;
     let found = look.reader.take(byte);
     if found == 0 {
-        return 0;
-    }
-    if found & text::KIND == text::NAME {
-        look.doubt |= u32::from(look.name != 0 && look.name != found);
         return 0;
     }
     // SAFETY: the value is copied at once.

@@ -143,7 +143,8 @@ pub(crate) struct DirValue {
     pub(crate) generation: u32,
     /// Hash of its name.
     pub(crate) hash: u32,
-    /// Kinds that are candidates for anything in the directory, names of the things themselves apart.
+    /// Kinds that are candidates for anything in the directory, names of the things themselves apart. With
+    /// [`guard_common::op::PATH_PART`] where a name there may be that of a directory in `PATHS`.
     pub(crate) ops: OpSet,
 }
 

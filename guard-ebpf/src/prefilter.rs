@@ -1,7 +1,7 @@
 //! Could a rule match this? May err towards yes, never towards no.
 
 use guard_common::{
-    op::{COUNTED, FOREIGN, Op, OpSet},
+    op::{COUNTED, FOREIGN, Op, OpSet, PATH_PART},
     record::{PATH_MAX, doubt},
     table::{Agent, PREFIX_MAX, PathValue, name_bit},
 };
@@ -106,10 +106,11 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
         return None;
     }
     let found = known.0 & bits;
-    if is_plain(found) {
+    let has_parts = known.0 & PATH_PART.0 != 0;
+    if !has_parts && is_plain(found) {
         return Some(found);
     }
-    let name_bits = name_bits(agent, bits);
+    let name_bits = name_bits(agent, bits) | if has_parts { agent.part_bits } else { 0 };
     if name_bits == 0 {
         return Some(found);
     }
@@ -120,6 +121,10 @@ fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> O
     }
     let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
     let value = named(agent.policy, name_bits, name, len, last)?;
+    if has_parts && value.last.0 & PATH_PART.0 != 0 {
+        // What is below this directory may be below another of the table.
+        return None;
+    }
     Some(found | (value.any.0 | value.last.0) & bits)
 }
 
@@ -163,9 +168,8 @@ fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, p
     let found = (object.ops.0 | named) & bits;
     let directory = look_up(index, start, last + 1)?;
     let exact = directory.len == last + 1 - start;
-    if !(exact && directory.deeper != 0) {
-        remember(agent, mount, dentry, directory.ops.0 | named_above, paths);
-    }
+    let parts = if exact && directory.deeper != 0 { PATH_PART.0 } else { 0 };
+    remember(agent, mount, dentry, directory.ops.0 | named_above | parts, paths);
     Some(found)
 }
 

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use guard_common::{
-    op::{Op, OpSet, rename},
+    op::{MOVED_AWAY, Op, OpSet, rename},
     record::doubt,
 };
 
@@ -72,10 +72,13 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     };
     let old_mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let new_mount = field(ctx.arg::<*const c_void>(2), PATH_MNT);
-    let bits = Op::Rename.set().in_tables().0;
-    let mut found = prefilter::look(&tagged, bits, old_mount, from);
+    let all = Op::Rename.set().in_tables().0;
+    let here = all & !MOVED_AWAY.or_on_foreign().0;
+    // What keeps its directory is not moved away, and what comes there only in an exchange.
+    let stays = load::<u64>(from, offset!(dentry_parent)) == load::<u64>(to, offset!(dentry_parent));
+    let mut found = prefilter::look(&tagged, if stays { here } else { all }, old_mount, from);
     if !prefilter::is_certain(found) {
-        found |= prefilter::look(&tagged, bits, new_mount, to);
+        found |= prefilter::look(&tagged, if exchanged && !stays { all } else { here }, new_mount, to);
     }
     // A directory may be the agent's own and hold what is not.
     let own = |dentry: Addr| {

@@ -1,7 +1,7 @@
 //! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
 
 use std::{
-    collections::{BTreeSet, HashMap as StdHashMap},
+    collections::{BTreeMap, BTreeSet, HashMap as StdHashMap},
     io,
 };
 
@@ -13,7 +13,7 @@ use guard_common::{
     ABI_VERSION,
     count::Count,
     grant::Grant,
-    op::{BY_ARGUMENTS, Op, OpSet},
+    op::{BY_ARGUMENTS, Op, OpSet, PATH_PART},
     quota::{Limits, Words},
     record::{HoldKey, HoldRecord, HoldText},
     table::{ADDRESS_LEN, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey, name_bit},
@@ -21,7 +21,7 @@ use guard_common::{
 };
 
 use self::{
-    entry::{address_key, name_key, path_key, with_ancestors},
+    entry::{address_key, last_part, name_key, path_key, with_ancestors},
     programs::Programs,
 };
 use crate::{
@@ -61,6 +61,7 @@ struct Written {
     addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
     name_bits: u64,
     exec_bits: u64,
+    part_bits: u64,
     quota: Limits,
 }
 
@@ -116,9 +117,14 @@ impl Maps {
 
     /// Writes every entry, and into `new` which.
     fn write_policy(&mut self, policy: u32, tables: &Tables, new: &mut Written) -> io::Result<()> {
-        for (path, value) in with_ancestors(&tables.paths) {
-            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
-            new.paths.push(path);
+        let paths = with_ancestors(&tables.paths);
+        let mut names: BTreeMap<&[u8], NameValue> = BTreeMap::new();
+        for (name, value) in &tables.names {
+            names.insert(name, *value);
+        }
+        for part in paths.keys().filter_map(|path| last_part(path)) {
+            let value = names.entry(part).or_default();
+            value.last = value.last.union(PATH_PART);
         }
         // Before the names that say there is such a table.
         for (name, arguments) in &tables.programs {
@@ -126,7 +132,7 @@ impl Maps {
             self.programs.set(key, arguments)?;
             new.programs.push(key);
         }
-        for (name, value) in &tables.names {
+        for (name, value) in names {
             let Some(last) = name.last() else {
                 continue;
             };
@@ -137,9 +143,19 @@ impl Maps {
             let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
             self.names.insert(&key, &value, 0).map_err(io_error)?;
             new.names.push(key);
-            let is_program = value.any.is_empty() && value.last.0 & !Op::Exec.set().union(BY_ARGUMENTS).0 == 0;
-            let bits = if is_program { &mut new.exec_bits } else { &mut new.name_bits };
-            *bits |= name_bit(key.len, *last);
+            let says = OpSet(value.last.0 & !PATH_PART.0);
+            let is_program = value.any.is_empty() && says.0 & !Op::Exec.set().union(BY_ARGUMENTS).0 == 0;
+            let bit = name_bit(key.len, *last);
+            if value.last != says {
+                new.part_bits |= bit;
+            }
+            if !(says.is_empty() && value.any.is_empty()) {
+                *if is_program { &mut new.exec_bits } else { &mut new.name_bits } |= bit;
+            }
+        }
+        for (path, value) in paths {
+            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
+            new.paths.push(path);
         }
         for (family, port) in &tables.ports {
             let key = PortKey { policy, family: *family, port: *port };
@@ -220,6 +236,7 @@ impl Kernel for Maps {
         let written = self.written.get(&agent.policy);
         agent.name_bits = written.map_or(0, |written| written.name_bits);
         agent.exec_bits = written.map_or(0, |written| written.exec_bits);
+        agent.part_bits = written.map_or(0, |written| written.part_bits);
         let limits = written.map_or(Limits::default(), |written| written.quota);
         let counted = found(self.quotas.get(&cgroup_id, 0))?;
         // What another processor counts between the two is not counted: once, when rules change.

@@ -3,7 +3,7 @@
 //! A kernel operation may do several things: a rename takes a name away in one place, puts it in another, and
 //! may destroy what stood there. Rules speak of these acts.
 
-use guard_common::op::{COUNTABLE, Op, OpSet};
+use guard_common::op::{MOVED_AWAY, Op, OpSet};
 use serde::Deserialize;
 
 /// One act, or a group of acts, by its name in a rules file.
@@ -140,13 +140,17 @@ impl Act {
     /// The bits under which the kernel's tables look for this act.
     #[must_use]
     pub fn table_ops(self) -> OpSet {
-        if self == Self::Truncate { Op::Truncate.set() } else { self.ops() }
+        match self {
+            Self::Truncate => Op::Truncate.set(),
+            Self::MoveAway => MOVED_AWAY,
+            _ => self.ops(),
+        }
     }
 
-    /// The kernel's programs can count it.
+    /// The bits under which the kernel's programs count it; none where they cannot.
     #[must_use]
-    pub fn is_counted(self) -> bool {
-        self.table_ops().0 & !COUNTABLE == 0
+    pub fn counted_ops(self) -> OpSet {
+        if self == Self::MoveAway { self.ops().counted() } else { self.table_ops().counted() }
     }
 
     /// It happens to something that has a path.

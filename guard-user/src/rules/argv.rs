@@ -150,11 +150,14 @@ impl Matcher {
     }
 
     /// What the kernel can see of it: arguments that do not meet this do not match, whole as they are.
-    pub(crate) fn condition(&self, tool: &Tool) -> Condition {
+    pub(crate) fn condition(&self, program: &str, tool: &Tool) -> Condition {
+        let dashed = tool.dashed.then_some(program);
         let word = match self.subcommands.is_empty() {
             true => None,
             // The last says most: `stash {drop,clear}`.
-            false => trigger::either(self.subcommands.iter().map(|words| words.iter().rev().find_map(Part::trigger))),
+            false => trigger::either(
+                self.subcommands.iter().map(|words| words.iter().rev().find_map(|part| part.trigger(dashed))),
+            ),
         };
         let option = match (self.any_option.is_empty(), &self.any_argument) {
             (false, _) => trigger::either(self.any_option.iter().map(|wanted| trigger::option(&wanted.name, tool))),
@@ -217,10 +220,10 @@ impl Part {
         })
     }
 
-    fn trigger(&self) -> Trigger {
+    fn trigger(&self, dashed: Option<&str>) -> Trigger {
         match self {
-            Self::Plain(word) => Some([trigger::whole(word)].into()),
-            Self::Glob(glob) => trigger::argument(glob.glob().glob()),
+            Self::Plain(word) => trigger::word(word, dashed),
+            Self::Glob(glob) => trigger::word(glob.glob().glob(), dashed),
             Self::Deep => None,
         }
     }

@@ -4,7 +4,7 @@
 use std::{ffi::OsStr, net::Ipv6Addr, os::unix::ffi::OsStrExt as _};
 
 use guard_common::{
-    op::{BY_ARGUMENTS, Op, OpSet},
+    op::{BY_ARGUMENTS, MOVED_AWAY, Op, OpSet, rename},
     record::{SLOT_HELD, doubt},
 };
 
@@ -50,19 +50,24 @@ impl Tables {
         let ops = operation.op.set().union(also);
         // Once the quota is used up, what is counted is a candidate like everything else.
         let ops = ops.union(ops.counted());
-        let any = |set: OpSet| set.0 & ops.0 != 0;
-        if !any(self.ops) {
+        if self.ops.0 & ops.0 == 0 {
             return false;
         }
-        let foreign = |set: OpSet| set.0 & ops.on_foreign().0 != 0 && !is_own(operation);
-        let any = |set: OpSet| any(set) || foreign(set);
+        let elsewhere = operation.op == Op::Rename && operation.flags & rename::ELSEWHERE != 0;
+        let exchanged = operation.flags & rename::EXCHANGE != 0;
+        let old = if elsewhere { ops.union(MOVED_AWAY) } else { ops };
+        let new = if elsewhere && exchanged { old } else { ops };
+        let matters = |set: OpSet, ops: OpSet| {
+            set.0 & ops.0 != 0 || (set.0 & ops.on_foreign().0 != 0 && !is_own(operation))
+        };
+        let any = |set: OpSet| matters(set, old);
         let by_path = || {
             any(self.always)
                 || operation.doubt & !doubt::ARGV != 0
                 || !operation.path.has_root()
                 || any(self.path_ops(operation.path.as_os_str().as_bytes()))
         };
-        let by_other = || any(self.path_ops(operation.other_path.as_os_str().as_bytes()));
+        let by_other = || matters(self.path_ops(operation.other_path.as_os_str().as_bytes()), new);
         match operation.op {
             Op::Ioctl | Op::Signal | Op::Ptrace | Op::IoUring => true,
             Op::Connect => any(self.always) || self.reaches(operation.address.as_ref()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use guard_common::op::{BY_ARGUMENTS, COUNTABLE, COUNTED, FOREIGN, Op, OpSet};
+use guard_common::op::{BY_ARGUMENTS, COUNTABLE, COUNTED, FOREIGN, MOVED_AWAY, Op, OpSet};
 use serde::Serialize;
 
 use super::{
@@ -94,7 +94,8 @@ fn on_any(ops: OpSet) -> OpSet {
 
 /// Names of the kinds in a set. `exec_verify` is the second half of an exec and not a kind of its own to a person.
 fn names(ops: OpSet) -> Vec<&'static str> {
-    Op::ALL.into_iter().filter(|op| ops.contains(*op) && op.name() != "exec_verify").map(Op::name).collect()
+    let kinds = Op::ALL.into_iter().filter(|op| ops.contains(*op) && op.name() != "exec_verify").map(Op::name);
+    kinds.chain((ops.0 & MOVED_AWAY.0 != 0).then_some("move_away")).collect()
 }
 
 fn asked(rule: &Rule, tables: &Tables) -> Vec<String> {

@@ -60,8 +60,8 @@ struct Lowering<'a> {
     tools: &'a Tools,
     tables: Tables,
     names: BTreeMap<Vec<u8>, NameValue>,
-    /// Programs by name: what clauses ask of their arguments, and whether their names may be arguments themselves.
-    programs: BTreeMap<Vec<u8>, (BTreeSet<Condition>, bool)>,
+    /// Programs by name, and what clauses ask of their arguments.
+    programs: BTreeMap<Vec<u8>, BTreeSet<Condition>>,
     ports: BTreeSet<(u16, u16)>,
     addresses: BTreeSet<(Ipv6Addr, u8)>,
     reaches: Vec<Reach>,
@@ -105,9 +105,10 @@ impl Lowering<'_> {
         let mut on_paths = OpSet::EMPTY;
         let share = fitted.clause.more_than.and_then(share);
         for act in fitted.clause.acts.iter() {
-            let kinds = act.table_ops();
-            let plain = kinds;
-            let kinds = if share.is_some() && act.is_counted() { kinds.counted() } else { kinds };
+            // The kinds the kernel looks at at all are named by their own bits.
+            let plain = if act == Act::MoveAway { act.ops() } else { act.table_ops() };
+            let counted = if share.is_some() { act.counted_ops() } else { OpSet::EMPTY };
+            let kinds = if counted.is_empty() { act.table_ops() } else { counted };
             let ops = match fitted.clause.own {
                 Some(false) if act.asks_whose() => kinds.on_foreign(),
                 None if self.own_excepted.contains(&fitted.info.name) => kinds.or_on_foreign(),
@@ -206,24 +207,22 @@ impl Lowering<'_> {
         }
         for file in clause.dashed_files(self.tools) {
             // The name says what its arguments would.
-            self.programs.entry(file).or_default().0.insert(Condition::ANY);
+            self.programs.entry(file).or_default().insert(Condition::ANY);
         }
         for program in &clause.program {
             let tool = self.tools.get(program);
-            let condition = clause.argv.as_ref().map_or(Condition::ANY, |argv| argv.condition(tool));
+            let condition = clause.argv.as_ref().map_or(Condition::ANY, |argv| argv.condition(program, tool));
             for file in std::iter::once(program).chain(&tool.also) {
-                let (conditions, is_dashed) = self.programs.entry(file.clone().into_bytes()).or_default();
-                conditions.insert(condition.clone());
-                *is_dashed |= tool.dashed;
+                self.programs.entry(file.clone().into_bytes()).or_default().insert(condition.clone());
             }
         }
     }
 
     /// A program is a candidate, or is one by its arguments.
     fn name_programs(&mut self) {
-        for (file, (conditions, is_dashed)) in std::mem::take(&mut self.programs) {
+        for (file, conditions) in std::mem::take(&mut self.programs) {
             // Longer names share a key.
-            let arguments = Arguments::new(&file, is_dashed, &conditions).filter(|_| file.len() <= NAME_HEAD);
+            let arguments = Arguments::new(&conditions).filter(|_| file.len() <= NAME_HEAD);
             self.name(&file, if arguments.is_some() { BY_ARGUMENTS } else { Op::Exec.set() }, OpSet::EMPTY);
             self.tables.programs.extend(arguments.map(|arguments| (file, arguments)));
         }

@@ -316,6 +316,40 @@ fn work_in_the_workspace_is_no_candidate_at_all() {
 }
 
 #[test]
+fn commands_of_every_day_are_no_candidates_at_all() {
+    let tables = policy().tables();
+    let is_candidate = |line: &&&str| {
+        let argv: Vec<&str> = line.split(' ').collect();
+        tables.candidate(&exec(&format!("/usr/bin/{}", argv[0]), &argv))
+    };
+    let lines = [
+        "git config --global user.name dev",
+        "git clone -q origin.git shop",
+        "git commit -q -m first",
+        "git commit --amend -m again",
+        "git checkout -q -b topic",
+        "git checkout main",
+        "git -C ../other add .",
+        "git push -q -u origin main",
+        "git rebase -q main",
+        "git stash pop",
+        "git merge --no-ff topic",
+        "git log --format=%h",
+        "npm install",
+        "npm run build",
+        "pip install requests",
+        "cargo test",
+        "docker build -t x .",
+        "kubectl get pods",
+        "rm -f note.txt",
+        "sed -i s/a/b/ file",
+        "find . -name x",
+    ];
+    let candidates: Vec<_> = lines.iter().filter(is_candidate).collect();
+    assert!(candidates.is_empty(), "{candidates:#?}");
+}
+
+#[test]
 fn an_unknown_workspace_protects_more() {
     let policy = load(None).expect("guard's own").policy(&super::compile::Scope::default());
     assert_eq!(rule_of(&policy, &on(Op::Unlink, "/home/u/work/x")), "delete-outside-workspace");

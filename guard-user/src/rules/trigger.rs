@@ -21,8 +21,6 @@ pub(crate) struct Condition {
 /// What the kernel looks up for one program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arguments {
-    /// See [`guard_common::arguments::Program::name`].
-    pub name: u64,
     /// See [`guard_common::arguments::Program::given`].
     pub given: u64,
     /// Values of `ARGUMENTS` by text.
@@ -35,10 +33,9 @@ impl Condition {
 }
 
 impl Arguments {
-    /// Of the program called `name`. `None` where a clause may match whatever the arguments.
-    pub(crate) fn new(name: &[u8], is_dashed: bool, conditions: &BTreeSet<Condition>) -> Option<Self> {
-        let name = if is_dashed { text::of(text::NAME, name) } else { 0 };
-        let mut arguments = Self { name, ..Self::default() };
+    /// Of a program. `None` where a clause may match whatever the arguments.
+    pub(crate) fn new(conditions: &BTreeSet<Condition>) -> Option<Self> {
+        let mut arguments = Self::default();
         for (index, condition) in conditions.iter().enumerate() {
             // The last stands for all that find no place.
             let clause = 1_u64 << index.min(CLAUSES as usize - 1);
@@ -59,24 +56,32 @@ impl Arguments {
     pub(crate) fn could_match<'a>(&self, argv: impl IntoIterator<Item = &'a [u8]>) -> bool {
         let (mut reader, mut given) = (Reader::new(), self.given);
         for byte in argv.into_iter().flat_map(|argument| argument.iter().copied().chain([0])) {
-            let found = reader.take(byte);
-            if found & text::KIND == text::NAME && self.name != 0 && found != self.name {
-                return true;
-            }
-            given |= self.texts.get(&found).unwrap_or(&0);
+            given |= self.texts.get(&reader.take(byte)).unwrap_or(&0);
         }
         reader.arguments == 0 || could_match(given)
     }
 }
 
-/// An argument that is just this.
-pub(crate) fn whole(word: &str) -> u64 {
-    text::of(text::WHOLE, word.as_bytes())
-}
-
 /// An argument that this glob matches.
 pub(crate) fn argument(glob: &str) -> Trigger {
     alternatives(glob)?.iter().map(|glob| Some(start(glob)?.text())).collect()
+}
+
+/// A word of the command, which this glob matches; of a program that is also called by its name and that word, the name.
+pub(crate) fn word(glob: &str, dashed: Option<&str>) -> Trigger {
+    let Some(program) = dashed else {
+        return argument(glob);
+    };
+    let texts = alternatives(glob)?.into_iter().map(|glob| {
+        let start = start(&glob)?;
+        let name = |word: &[u8]| [program.as_bytes(), b"-", word].concat();
+        let called = match &start {
+            Start::Whole(word) => text::of(text::NAME, &name(word)),
+            Start::With(word) => text::of(text::NAME_START, name(word).get(..text::NAME_START_LEN)?),
+        };
+        Some([start.text(), called])
+    });
+    texts.collect::<Option<Vec<_>>>().map(|texts| texts.into_iter().flatten().collect())
 }
 
 /// An option of this name as `tool` reads it, whole or shortened.
@@ -106,15 +111,18 @@ pub(crate) fn either(triggers: impl IntoIterator<Item = Trigger>) -> Trigger {
 enum Start {
     /// It is just this.
     Whole(Vec<u8>),
-    /// With this byte.
-    First(u8),
+    /// With this, which is not empty.
+    With(Vec<u8>),
 }
 
 impl Start {
     fn text(&self) -> u64 {
         match self {
             Self::Whole(bytes) => text::of(text::WHOLE, bytes),
-            Self::First(byte) => text::FIRST | u64::from(*byte),
+            Self::With(bytes) if bytes.len() >= text::START_LEN && bytes[0] != b'-' => {
+                text::of(text::START, &bytes[..text::START_LEN])
+            }
+            Self::With(bytes) => text::FIRST | u64::from(bytes[0]),
         }
     }
 }
@@ -132,7 +140,7 @@ fn start(glob: &str) -> Option<Start> {
                 after
             }
             [b'*' | b'?' | b'[' | b']' | b'{' | b'}' | b'\\' | b',', ..] => {
-                return bytes.first().map(|first| Start::First(*first));
+                return (!bytes.is_empty()).then_some(Start::With(bytes));
             }
             [plain, after @ ..] => {
                 bytes.push(*plain);
@@ -161,6 +169,10 @@ fn alternatives(glob: &str) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
+    fn whole(word: &str) -> u64 {
+        text::of(text::WHOLE, word.as_bytes())
+    }
+
     fn first(byte: u8) -> u64 {
         text::FIRST | u64::from(byte)
     }
@@ -172,6 +184,8 @@ mod tests {
         assert_eq!(of("+?*"), Some(vec![first(b'+')]));
         assert_eq!(of("./[*]"), Some(vec![whole("./*")]));
         assert_eq!(of("a[bc]"), Some(vec![first(b'a')]));
+        assert_eq!(of("core.hook[sS]*"), Some(vec![text::of(text::START, b"core")]));
+        assert_eq!(of("--config=*"), Some(vec![first(b'-')]));
         assert_eq!(of("{drop,drop}"), Some(vec![whole("drop")]));
         assert_eq!(of("x{a,*}"), Some(BTreeSet::from([whole("xa"), first(b'x')]).into_iter().collect()));
         for anything in ["*", "?x", "[ab]c", "[!a]", "{a,*b}", "{a,{b,c}}", "", "{,a}", "[{]a,b}", "a\\{b,c}"] {
@@ -185,7 +199,7 @@ mod tests {
             word: Some(BTreeSet::from([whole(&format!("word{word}"))])),
             option: argument(&format!("option{word}")),
         };
-        let arguments = Arguments::new(b"x", false, &(0..100).map(condition).collect()).expect("not any");
+        let arguments = Arguments::new(&(0..100).map(condition).collect()).expect("not any");
         for word in 0..100 {
             let (word, option) = (format!("word{word}"), format!("option{word}"));
             assert!(arguments.could_match([b"x".as_slice(), option.as_bytes(), word.as_bytes()]));
@@ -194,11 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_by_another_name_is_asked_about() {
-        let push = Condition { word: argument("push"), option: None };
-        let arguments = Arguments::new(b"git", true, &BTreeSet::from([push])).expect("not any");
-        assert!(!arguments.could_match([b"/usr/bin/git".as_slice(), b"pull"]));
-        assert!(arguments.could_match([b"/usr/bin/git-push".as_slice()]));
-        assert!(arguments.could_match([]));
+    fn a_name_may_be_the_word() {
+        let push = Condition { word: word("{push,send-pack}", Some("git")), option: None };
+        let arguments = Arguments::new(&BTreeSet::from([push])).expect("not any");
+        for harmless in [&["/usr/bin/git", "pull"][..], &["git-upload-pack", "x"], &["git-push-to", "/push"]] {
+            assert!(!arguments.could_match(harmless.iter().map(|text| text.as_bytes())), "{harmless:?}");
+        }
+        for harmful in [&["/usr/bin/git-push"][..], &["git", "-q", "send-pack"], &["/git/push", "push"], &[]] {
+            assert!(arguments.could_match(harmful.iter().map(|text| text.as_bytes())), "{harmful:?}");
+        }
+        assert_eq!(word("pu*", Some("git")), None);
+        let credential = Condition { word: word("credential-*", Some("git")), option: None };
+        let arguments = Arguments::new(&BTreeSet::from([credential])).expect("not any");
+        for harmful in [&["/lib/git-credential-store"][..], &["git", "credential-cache"]] {
+            assert!(arguments.could_match(harmful.iter().map(|text| text.as_bytes())), "{harmful:?}");
+        }
+        assert!(!arguments.could_match([b"git-cre".as_slice(), b"cre"]));
     }
 }

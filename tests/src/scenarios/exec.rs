@@ -111,7 +111,7 @@ fn others(guard: &mut Guard) -> Result<()> {
 
 /// Which of them guardd is asked about. What is asked for stands at every place, in every spelling the kernel reads.
 fn looked_up(guard: &mut Guard) -> Result<()> {
-    let mut found = |script: &str| -> Result<[u64; 2]> {
+    let found = |script: &str| -> Result<[u64; 2]> {
         let counts = |guard: &Guard| -> Result<[u64; 2]> { Ok([guard.count("held")?, guard.count("other_arguments")?]) };
         let before = counts(guard)?;
         let mut agent = guard.agent(script)?;
@@ -127,7 +127,7 @@ fn looked_up(guard: &mut Guard) -> Result<()> {
         Ok([after[0] - before[0], after[1] - before[1]])
     };
     let start = found(":")?;
-    let mut check = |script: &str, wanted: [u64; 2]| -> Result<()> {
+    let check = |script: &str, wanted: [u64; 2]| -> Result<()> {
         let [asked, other] = found(script)?;
         let got = [asked - start[0], other - start[1]];
         ensure!(got == wanted, "{script}: asked and let through {got:?}, not {wanted:?}");

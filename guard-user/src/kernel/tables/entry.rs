@@ -40,6 +40,11 @@ pub(super) fn with_ancestors(paths: &[(Vec<u8>, OpSet)]) -> BTreeMap<Vec<u8>, Pa
     all
 }
 
+/// The name of a directory of the table; its root has none.
+pub(super) fn last_part(path: &[u8]) -> Option<&[u8]> {
+    path.strip_suffix(b"/")?.rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
+}
+
 pub(super) fn path_key(policy: u32, path: &[u8]) -> Key<PathKey> {
     let mut key = PathKey { policy, path: [0; PREFIX_MAX] };
     let len = path.len().min(PREFIX_MAX);

@@ -40,7 +40,7 @@ impl Programs {
             return Ok(());
         }
         let number = self.take(arguments)?;
-        let program = Program { number, name: arguments.name, given: arguments.given };
+        let program = Program { number, given: arguments.given };
         if let Err(error) = self.programs.insert(&key, &program, 0) {
             self.give_back(arguments)?;
             return Err(io_error(error));
