@@ -10,6 +10,7 @@ mod arguments;
 mod argv;
 mod clear;
 mod count;
+mod expected;
 mod gate;
 mod held;
 mod hooks;

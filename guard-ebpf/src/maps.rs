@@ -95,7 +95,11 @@ pub(crate) static CLEARED: LruHashMap<ClearKey, u64> = LruHashMap::with_max_entr
 
 /// Arguments as they were judged, by address of the `task_struct`, until the program runs.
 #[map]
-pub(crate) static EXECS: HashMap<u64, Exec> = HashMap::with_max_entries(1_024, NO_PREALLOC);
+pub(crate) static EXECS: HashMap<u64, Exec<SHORT_ARGV>> = HashMap::with_max_entries(1_024, NO_PREALLOC);
+
+/// The same whole, where there is more of them than `EXECS` holds.
+#[map]
+pub(crate) static LONG_EXECS: HashMap<u64, Exec<ARGV_MAX>> = HashMap::with_max_entries(1_024, NO_PREALLOC);
 
 /// What agents made themselves: a mark on the inode, which goes when the inode leaves memory.
 #[cfg(feature = "lsm")]
@@ -179,16 +183,19 @@ pub(crate) struct Making {
 /// What was judged of an exec.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Exec {
+pub(crate) struct Exec<const ARGV: usize> {
     /// Arguments the kernel counted at the first look.
     pub(crate) argc: u32,
-    /// Bytes used in `argv`.
+    /// Bytes of all arguments that could be read; `argv` holds them, or the first of them.
     pub(crate) argv_len: u32,
-    /// There was more than `argv` holds.
+    /// There was more.
     pub(crate) truncated: u32,
     pub(crate) pad: u32,
-    pub(crate) argv: [u8; ARGV_MAX],
+    pub(crate) argv: [u8; ARGV],
 }
+
+/// Bytes of arguments most commands have no more of.
+pub(crate) const SHORT_ARGV: usize = 240;
 
 /// How many programs may be preempted by each other on one CPU and still have memory.
 pub(crate) const SCRATCHES: u32 = 4;
@@ -217,7 +224,7 @@ pub(crate) struct Scratch {
     /// The texts of the record, when it has no room for them.
     pub(crate) text: HoldText,
     /// The arguments, where they are read.
-    pub(crate) exec: Exec,
+    pub(crate) exec: Exec<ARGV_MAX>,
     /// A path grows here from `PATH_MAX` downwards.
     pub(crate) walk: [u8; PATH_MAX + SLACK],
     /// The paths, where they are read.

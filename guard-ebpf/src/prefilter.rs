@@ -57,6 +57,10 @@ pub(crate) fn look(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64
         return always;
     }
     let known = known_directory(&tagged.entry, bits, mount, dentry);
+    if known != UNKNOWN {
+        return always | known;
+    }
+    let known = known_object(&tagged.entry, bits, mount, dentry);
     always | if known == UNKNOWN { walk_and_remember(&tagged.entry, bits, mount, dentry) } else { known }
 }
 
@@ -73,19 +77,29 @@ pub(crate) fn path_of_numbers(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: 
 /// No answer: the bit of no kind.
 const UNKNOWN: u64 = 1 << 63;
 
+/// In the key of `DIRS`: it stands for one thing, not for all in a directory.
+const OBJECT: u64 = 1 << 32;
+
 /// The answer from the directory seen before; [`UNKNOWN`] when there is none.
 #[inline(never)]
 fn known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
-    try_known_directory(agent, bits, mount, dentry).unwrap_or(UNKNOWN)
-}
-
-#[inline(always)]
-fn try_known_directory(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> Option<u64> {
     let parent: Addr = load(dentry, offset!(dentry_parent));
     if parent == 0 || parent == dentry {
-        return None;
+        return UNKNOWN;
     }
-    let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
+    try_known(agent, bits, mount, parent, 0, dentry).unwrap_or(UNKNOWN)
+}
+
+/// The same from the thing itself, seen before in a directory that does not answer for it.
+#[inline(never)]
+fn known_object(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
+    try_known(agent, bits, mount, dentry, OBJECT, dentry).unwrap_or(UNKNOWN)
+}
+
+/// What was remembered of `parent`, the directory of `dentry` or `dentry` itself.
+#[inline(always)]
+fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentry: Addr) -> Option<u64> {
+    let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) | of };
     // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
     let seen = unsafe { DIRS.get(&key) }?;
     let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
@@ -168,8 +182,15 @@ fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, p
     let found = (object.ops.0 | named) & bits;
     let directory = look_up(index, start, last + 1)?;
     let exact = directory.len == last + 1 - start;
-    let parts = if exact && directory.deeper != 0 { PATH_PART.0 } else { 0 };
-    remember(agent, mount, dentry, directory.ops.0 | named_above | parts, paths);
+    let has_parts = exact && directory.deeper != 0;
+    let parts = if has_parts { PATH_PART.0 } else { 0 };
+    let policy = u64::from(agent.policy);
+    if let Some(parent) = pointer(dentry, offset!(dentry_parent)).filter(|parent| *parent != dentry) {
+        remember(policy, mount, parent, directory.ops.0 | named_above | parts, paths);
+    }
+    if has_parts {
+        remember(policy | OBJECT, mount, dentry, object.ops.0 | named, paths);
+    }
     Some(found)
 }
 
@@ -210,20 +231,19 @@ fn look_up(index: u32, start: u32, end: u32) -> Option<PathValue> {
     }
 }
 
-/// A function of its own, so that its key and its value are off the stack when a path is walked: of all frames together
-/// 6.1 allows 512 bytes.
+/// Remembers a directory, or a thing in it. A function of its own, so that its key and its value are off the stack when a
+/// path is walked: of all frames together 6.1 allows 512 bytes.
 #[inline(never)]
-fn remember(agent: &Agent, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
+fn remember(policy: u64, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
     let known = (|| {
-        let parent = pointer(dentry, offset!(dentry_parent))?;
-        let inode = pointer(parent, offset!(dentry_inode))?;
+        let inode = pointer(dentry, offset!(dentry_inode))?;
         let ino = read::<u64>(inode, offset!(inode_ino)).filter(|ino| *ino != 0)?;
-        let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) };
-        let above = pointer(parent, offset!(dentry_parent))?;
+        let key = DirKey { dentry, mount, policy };
+        let above = pointer(dentry, offset!(dentry_parent))?;
         let generation = read::<u32>(inode, offset!(inode_generation))?;
-        let hash = read::<u32>(parent, offset!(dentry_name_hash))?;
+        let hash = read::<u32>(dentry, offset!(dentry_name_hash))?;
         let value = DirValue { paths, inode, ino, above, generation, hash, ops: OpSet(ops) };
-        (parent != dentry).then_some((key, value))
+        Some((key, value))
     })();
     if let Some((key, value)) = known
         && DIRS.insert(&key, &value, 0).is_err()

@@ -11,13 +11,14 @@ use aya_ebpf::{
 use guard_common::{
     count::Count,
     op::{BY_ARGUMENTS, Op},
-    record::{ARGV_MAX, SLOT_HELD, SLOT_INTERPRETER, doubt},
+    record::{ARGV_MAX, SLOT_HELD, SLOT_INTERPRETER},
 };
 
 use crate::{
     agent::{current_agent, current_agent_id},
     arguments, argv,
     count::count,
+    expected::{self, Expected},
     gate::{self, ALLOW},
     hooks::{file::file_path, trip},
     kread::{Addr, copy_user, current, load, pointer, read},
@@ -49,8 +50,8 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     let found = prefilter::look(&tagged, Op::Exec.set().in_tables().0, mount, dentry);
     if found == 0 {
         // What was judged for an exec that failed after its grant was used must not be asked of this one.
-        if !interpreter && EXECS.remove(&tagged.task).is_err() {
-            // Nothing was judged.
+        if !interpreter {
+            expected::forget(tagged.task);
         }
         return ALLOW;
     }
@@ -60,7 +61,7 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     // The arguments of a script's interpreter are not those of the call.
     if found == BY_ARGUMENTS.0
         && !interpreter
-        && arguments::are_other(tagged.entry.policy, dentry, argc, |index| expect(index, tagged.task))
+        && arguments::are_other(tagged.entry.policy, dentry, argc, |index| expected::note(index, tagged.task))
     {
         return ALLOW;
     }
@@ -68,28 +69,12 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     let answer = gate::hold_exec(&tagged, slot_number, |index| {
         argv::from_call(index, if interpreter { u32::MAX } else { argc })?;
         object::name(index, mount, dentry, false)?;
-        // Room for what will be compared is made before anybody waits.
-        if interpreter { Some(()) } else { expect(index, tagged.task) }
+        if interpreter { Some(()) } else { expected::note(index, tagged.task) }
     });
-    if answer != ALLOW && EXECS.remove(&tagged.task).is_err() {
-        // Nothing was expected yet.
+    if answer != ALLOW {
+        expected::forget(tagged.task);
     }
     answer
-}
-
-/// Notes the judged arguments, to be compared with what the program really gets.
-#[inline(always)]
-fn expect(index: u32, task: u64) -> Option<()> {
-    let memory = slot(index)?;
-    // SAFETY: parts of a claimed slot.
-    unsafe {
-        let exec = &raw mut (*memory).exec;
-        (*exec).argc = (*memory).record.argc;
-        (*exec).argv_len = (*memory).record.argv_len;
-        (*exec).truncated = u32::from((*memory).record.doubt & doubt::ARGV != 0);
-        (*exec).pad = 0;
-        EXECS.insert(&task, &*exec, 0).ok()
-    }
 }
 
 /// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, the tracepoint `sched_process_exec`
@@ -113,29 +98,26 @@ pub(crate) fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
         // SAFETY: plain integer argument.
         unsafe { bpf_send_signal(9) };
     }
-    if EXECS.remove(&task).is_err() {
-        // Nothing was judged about this exec.
-    }
+    expected::forget(task);
     0
 }
 
 /// Compares the arguments in the new program's memory with the judged ones. `None` on a difference or a doubt.
 #[inline(always)]
 fn verify(task: u64, bprm: Addr) -> Option<()> {
-    // SAFETY: the element belongs to the current task alone.
-    let Some(expected) = (unsafe { EXECS.get(&task) }) else {
+    // SAFETY: only the element's presence is used.
+    if unsafe { EXECS.get(&task) }.is_none() {
         return Some(());
-    };
+    }
     let argc = read::<u32>(bprm, offset!(bprm_argc))?;
-    let (old_argc, len, truncated) = (expected.argc, expected.argv_len, expected.truncated);
     let index = scratch::claim()?;
-    let same = compare(task, index, argc, old_argc, len, truncated);
+    let same = expected::read(index, task).and_then(|expected| compare(index, argc, expected?));
     scratch::release(index);
     same
 }
 
 #[inline(always)]
-fn compare(task: u64, index: u32, argc: u32, old_argc: u32, len: u32, truncated: u32) -> Option<()> {
+fn compare(index: u32, argc: u32, expected: Expected) -> Option<()> {
     let mm = pointer(current() as u64, offset!(task_mm))?;
     let start = read::<u64>(mm, offset!(mm_arg_start))?;
     let end = read::<u64>(mm, offset!(mm_arg_end))?;
@@ -151,14 +133,13 @@ fn compare(task: u64, index: u32, argc: u32, old_argc: u32, len: u32, truncated:
     copy_user(to, bounded, start)?;
     // A script puts its interpreter before the arguments and drops the first of them; the rest must be the same.
     let mut state = Compare {
-        task,
         index,
-        skip_new: argc.wrapping_sub(old_argc).wrapping_add(1),
+        skip_new: argc.wrapping_sub(expected.argc).wrapping_add(1),
         skip_old: 1,
         at_new: 0,
         at_old: 0,
         len_new: wanted,
-        len_old: len,
+        len_old: expected.len,
         done: 0,
         different: 0,
     };
@@ -167,15 +148,14 @@ fn compare(task: u64, index: u32, argc: u32, old_argc: u32, len: u32, truncated:
     if state.different != 0 || state.done == 0 {
         return None;
     }
-    let seen_whole = state.at_old >= len && state.at_new >= wanted && total <= ARGV_MAX as u64;
+    let seen_whole = state.at_old >= expected.len && state.at_new >= wanted && total <= ARGV_MAX as u64;
     // More than can be held was approved as such: what could be seen is the same.
-    (seen_whole || truncated != 0).then_some(())
+    (seen_whole || expected.truncated != 0).then_some(())
 }
 
 /// State of the comparison of two argument lists.
 #[repr(C)]
 struct Compare {
-    task: u64,
     index: u32,
     skip_new: u32,
     skip_old: u32,
@@ -191,7 +171,7 @@ struct Compare {
 extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer `state` was given.
     let state = unsafe { &mut *state };
-    let (Some(memory), Some(expected)) = (slot(state.index), EXECS.get_ptr(&state.task)) else {
+    let Some(memory) = slot(state.index) else {
         state.different = 1;
         return 1;
     };
@@ -201,7 +181,7 @@ extern "C" fn compare_byte(_step: u32, state: *mut Compare) -> i64 {
     let (new, old) = unsafe {
         (
             (&raw const (*memory).exec.argv).cast::<u8>().add(at_new).read(),
-            (&raw const (*expected).argv).cast::<u8>().add(at_old).read(),
+            (&raw const (*memory).path).cast::<u8>().add(at_old).read(),
         )
     };
     if state.skip_new != 0 && state.at_new < state.len_new {

@@ -10,11 +10,12 @@ use guard_common::{
 
 use crate::{
     agent::{agent_of, current_agent, current_agent_id, forget, inherit, state},
+    expected,
     gate::{self, ALLOW},
     held,
     hooks::file::detail,
     kread::{Addr, current, read},
-    maps::{EXECS, GRANTS, HOLDS},
+    maps::{GRANTS, HOLDS},
     offset,
 };
 
@@ -42,9 +43,7 @@ pub(crate) fn task_free(ctx: LsmContext) -> i32 {
 pub(crate) fn end(task: Addr) {
     if agent_of(task) != 0 {
         close(task);
-        if EXECS.remove(&task).is_err() {
-            // It was not in an exec.
-        }
+        expected::forget(task);
     }
     forget(task);
 }
