@@ -1,7 +1,7 @@
 //! The prefilter tables the daemon writes from the rules, and the kernel reads.
 //!
-//! They answer "could a rule match this?" and may only err towards yes. A policy is the compiled rules of
-//! one agent; its number is in every key.
+//! They answer "could a rule match this?" and may only err towards yes. Agents whose rules make the same tables share
+//! them; their number is in every key.
 
 use core::mem::size_of;
 
@@ -18,6 +18,7 @@ pub struct Agent {
     pub always: OpSet,
     /// Kinds that are candidates when the object is a block device.
     pub block: OpSet,
+    /// The compiled rules of this one agent, by which what was cleared is remembered.
     pub policy: u32,
     /// Which tagging of the cgroup this is: what was made under an earlier one is not the agent's own any more.
     pub epoch: u32,
@@ -27,6 +28,9 @@ pub struct Agent {
     pub exec_bits: u64,
     /// The same, of names of directories in `PATHS`, asked for where such a directory may be.
     pub part_bits: u64,
+    /// Number of its tables.
+    pub tables: u32,
+    pub pad: u32,
 }
 
 /// Agents the kernel programs can tell apart.
@@ -42,7 +46,7 @@ pub const fn name_bit(len: u32, last: u8) -> u64 {
 /// Bytes of path the `PATHS` trie can hold.
 pub const PREFIX_MAX: usize = 248;
 
-/// Key data of the `PATHS` longest-prefix trie; the prefix length counts bits from `policy` on.
+/// Key data of the `PATHS` longest-prefix trie; the prefix length counts bits from `tables` on.
 ///
 /// `path` is a directory with its trailing slash, from the root: `/srv/data/`. The kernel looks up the walked
 /// path with a slash appended, so that `/srv/data/` covers the directory and all below it, and not
@@ -50,7 +54,7 @@ pub const PREFIX_MAX: usize = 248;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PathKey {
-    pub policy: u32,
+    pub tables: u32,
     pub path: [u8; PREFIX_MAX],
 }
 
@@ -74,7 +78,7 @@ pub const NAME_HEAD: usize = 24;
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NameKey {
-    pub policy: u32,
+    pub tables: u32,
     /// Length of the whole name in bytes.
     pub len: u32,
     /// First bytes of the name, NUL-padded.
@@ -95,14 +99,14 @@ pub struct NameValue {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortKey {
-    pub policy: u32,
+    pub tables: u32,
     /// `AF_UNIX`, `AF_INET` (also for IPv4-mapped IPv6), `AF_INET6`, or any other family.
     pub family: u16,
     /// Host byte order; 0 stands for every port of the family.
     pub port: u16,
 }
 
-/// Bytes of an [`AddressKey`] after the policy.
+/// Bytes of an [`AddressKey`] after the number of the tables.
 pub const ADDRESS_LEN: usize = 16;
 
 /// Key data of the `ADDRESSES` longest-prefix trie: IPv6, or IPv4 mapped into it (`::ffff:a.b.c.d`).
@@ -111,12 +115,12 @@ pub const ADDRESS_LEN: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct AddressKey {
-    pub policy: u32,
+    pub tables: u32,
     pub address: [u8; ADDRESS_LEN],
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 56);
+    assert!(size_of::<Agent>() == 64);
     assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);

@@ -57,6 +57,8 @@ pub(crate) fn tables(agent: u64) -> Agent {
             name_bits: 0,
             exec_bits: 0,
             part_bits: 0,
+            tables: 0,
+            pad: 0,
         },
     }
 }

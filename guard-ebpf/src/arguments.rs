@@ -20,10 +20,10 @@ use crate::{
     scratch::{self, slot},
 };
 
-/// True where no rule of the policy could match what the current task's exec call gives the program that `dentry` names,
+/// True where no rule of the tables could match what the current task's exec call gives the program that `dentry` names,
 /// and `note` made of the arguments what will be compared.
 #[inline(always)]
-pub(crate) fn are_other(policy: u32, dentry: Addr, argc: u32, note: impl FnOnce(u32) -> Option<()>) -> bool {
+pub(crate) fn are_other(tables: u32, dentry: Addr, argc: u32, note: impl FnOnce(u32) -> Option<()>) -> bool {
     let tid = bpf_get_current_pid_tgid() as u32;
     // What the task is held for is looked at first.
     if HOLDS.get_ptr(&HoldKey { id: tid, slot: SLOT_HELD }).is_some() {
@@ -32,7 +32,7 @@ pub(crate) fn are_other(policy: u32, dentry: Addr, argc: u32, note: impl FnOnce(
     let Some(index) = scratch::claim() else {
         return false;
     };
-    let other = read(index, policy, dentry, argc).and_then(|()| note(index)).is_some();
+    let other = read(index, tables, dentry, argc).and_then(|()| note(index)).is_some();
     scratch::release(index);
     if other {
         count(Count::OtherArguments);
@@ -52,8 +52,8 @@ pub(crate) struct Look {
 
 /// `None` where a rule could match, or that cannot be known.
 #[inline(never)]
-fn read(index: u32, policy: u32, dentry: Addr, argc: u32) -> Option<()> {
-    let program = program(policy, dentry)?;
+fn read(index: u32, tables: u32, dentry: Addr, argc: u32) -> Option<()> {
+    let program = program(tables, dentry)?;
     let (number, given) = (program.number, program.given);
     let memory = slot(index)?;
     // SAFETY: the record of a claimed slot.
@@ -75,12 +75,12 @@ fn read(index: u32, policy: u32, dentry: Addr, argc: u32) -> Option<()> {
         }
     }
     // The daemon takes a table away only after it named another: what was not found was not there.
-    (self::program(policy, dentry)?.number == number).then_some(())
+    (self::program(tables, dentry)?.number == number).then_some(())
 }
 
 /// The table of the program `dentry` names.
 #[inline(never)]
-fn program(policy: u32, dentry: Addr) -> Option<&'static Program> {
+fn program(tables: u32, dentry: Addr) -> Option<&'static Program> {
     let len: u32 = load(dentry, offset!(dentry_name_len));
     let name: Addr = load(dentry, offset!(dentry_name));
     // A longer one shares its key with others.
@@ -88,7 +88,7 @@ fn program(policy: u32, dentry: Addr) -> Option<&'static Program> {
     if name == 0 || len == 0 || len > NAME_HEAD as u32 || bounded > NAME_HEAD as u32 {
         return None;
     }
-    let mut key = NameKey { policy, len, head: [0; NAME_HEAD] };
+    let mut key = NameKey { tables, len, head: [0; NAME_HEAD] };
     copy((&raw mut key.head).cast(), bounded, name)?;
     // SAFETY: the fields are copied at once.
     unsafe { PROGRAMS.get(&key) }

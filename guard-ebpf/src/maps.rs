@@ -123,13 +123,14 @@ pub(crate) static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(32, 0
 #[map]
 pub(crate) static STATE: Array<State> = Array::with_max_entries(1, 0);
 
-/// A directory in one mount under one policy.
+/// A directory in one mount under some tables.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct DirKey {
     pub(crate) dentry: u64,
     pub(crate) mount: u64,
-    pub(crate) policy: u64,
+    /// Their number.
+    pub(crate) tables: u64,
 }
 
 #[repr(C)]

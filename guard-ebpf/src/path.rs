@@ -28,7 +28,7 @@ const STEPS: u32 = 2_300;
 pub(crate) struct Names {
     /// [`guard_common::table::Agent::name_bits`]; 0 when there are none.
     pub(crate) bits: u64,
-    pub(crate) policy: u32,
+    pub(crate) tables: u32,
 }
 
 /// State of a walk.
@@ -48,7 +48,7 @@ pub(crate) struct Walk {
     root: Addr,
     /// Part of `dentry`, from its parent to the address of its name.
     part: [u64; DENTRY_PART / 8],
-    policy: u32,
+    tables: u32,
     /// Offset of the first byte of the path in the walk buffer; it ends at `PATH_MAX`.
     pub(crate) start: u32,
     /// Offset of the slash before the last component.
@@ -78,7 +78,7 @@ pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Op
             name_bits: names.bits,
             root: 0,
             part: [0; DENTRY_PART / 8],
-            policy: names.policy,
+            tables: names.tables,
             start: PATH_MAX as u32,
             last: 0,
             doubt: 0,
@@ -193,7 +193,7 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
 /// Adds what the rules say of this name.
 #[inline(always)]
 fn look_up_name(walk: &mut Walk, name: Addr, len: u32, last: u8, first: bool) -> Option<()> {
-    let value = named(walk.policy, walk.name_bits, name, len, last)?;
+    let value = named(walk.tables, walk.name_bits, name, len, last)?;
     walk.named |= value.any.0;
     if first {
         walk.named |= value.last.0;
@@ -205,7 +205,7 @@ fn look_up_name(walk: &mut Walk, name: Addr, len: u32, last: u8, first: bool) ->
 
 /// What the rules say of one name, whose last byte is `last`; nothing for a name no rule mentions.
 #[inline(always)]
-pub(crate) fn named(policy: u32, name_bits: u64, name: Addr, len: u32, last: u8) -> Option<NameValue> {
+pub(crate) fn named(tables: u32, name_bits: u64, name: Addr, len: u32, last: u8) -> Option<NameValue> {
     let nothing = NameValue { last: OpSet::EMPTY, any: OpSet::EMPTY };
     if name_bits == 0 || len == 0 {
         return Some(nothing);
@@ -213,7 +213,7 @@ pub(crate) fn named(policy: u32, name_bits: u64, name: Addr, len: u32, last: u8)
     if name_bits & name_bit(len, last) == 0 {
         return Some(nothing);
     }
-    let mut key = NameKey { policy, len, head: [0; NAME_HEAD] };
+    let mut key = NameKey { tables, len, head: [0; NAME_HEAD] };
     let head = if len > NAME_HEAD as u32 { NAME_HEAD as u32 } else { len };
     let head = core::hint::black_box(head) & 31;
     if head > NAME_HEAD as u32 {

@@ -99,7 +99,7 @@ fn known_object(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
 /// What was remembered of `parent`, the directory of `dentry` or `dentry` itself.
 #[inline(always)]
 fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentry: Addr) -> Option<u64> {
-    let key = DirKey { dentry: parent, mount, policy: u64::from(agent.policy) | of };
+    let key = DirKey { dentry: parent, mount, tables: u64::from(agent.tables) | of };
     // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
     let seen = unsafe { DIRS.get(&key) }?;
     let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
@@ -134,7 +134,7 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
         return None;
     }
     let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
-    let value = named(agent.policy, name_bits, name, len, last)?;
+    let value = named(agent.tables, name_bits, name, len, last)?;
     if has_parts && value.last.0 & PATH_PART.0 != 0 {
         // What is below this directory may be below another of the table.
         return None;
@@ -157,7 +157,7 @@ fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64
         return bits;
     };
     let paths = state().paths;
-    let names = Names { bits: name_bits(agent, bits), policy: agent.policy };
+    let names = Names { bits: name_bits(agent, bits), tables: agent.tables };
     let found = match walk(index, mount, dentry, &names) {
         Some(()) => judge_walk(index, agent, bits, mount, dentry, paths).unwrap_or(bits),
         None => bits,
@@ -177,26 +177,26 @@ fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, p
         count(guard_common::count::Count::PathDoubt);
         return Some(bits);
     }
-    prepare(index, agent.policy, start)?;
+    prepare(index, agent.tables, start)?;
     let object = look_up(index, start, PATH_MAX as u32 + 1)?;
     let found = (object.ops.0 | named) & bits;
     let directory = look_up(index, start, last + 1)?;
     let exact = directory.len == last + 1 - start;
     let has_parts = exact && directory.deeper != 0;
     let parts = if has_parts { PATH_PART.0 } else { 0 };
-    let policy = u64::from(agent.policy);
+    let tables = u64::from(agent.tables);
     if let Some(parent) = pointer(dentry, offset!(dentry_parent)).filter(|parent| *parent != dentry) {
-        remember(policy, mount, parent, directory.ops.0 | named_above | parts, paths);
+        remember(tables, mount, parent, directory.ops.0 | named_above | parts, paths);
     }
     if has_parts {
-        remember(policy | OBJECT, mount, dentry, object.ops.0 | named, paths);
+        remember(tables | OBJECT, mount, dentry, object.ops.0 | named, paths);
     }
     Some(found)
 }
 
 /// Makes the beginning of the path, and a slash after it, the key of the look-ups.
 #[inline(always)]
-fn prepare(index: u32, policy: u32, start: u32) -> Option<()> {
+fn prepare(index: u32, tables: u32, start: u32) -> Option<()> {
     let memory = slot(index)?;
     let start = core::hint::black_box(start) & (PATH_MAX as u32 - 1);
     let wanted = PATH_MAX as u32 + 1 - start;
@@ -209,7 +209,7 @@ fn prepare(index: u32, policy: u32, start: u32) -> Option<()> {
     // the one, and at the end of the other. Bytes past `bounded` are an earlier path's, and past every prefix length.
     unsafe {
         (*memory).walk[PATH_MAX] = b'/';
-        (*memory).key.data.policy = policy;
+        (*memory).key.data.tables = tables;
         let from = (&raw const (*memory).walk).cast::<u8>().add(start as usize);
         copy((&raw mut (*memory).key.data.path).cast(), bounded, from as u64)
     }
@@ -234,11 +234,11 @@ fn look_up(index: u32, start: u32, end: u32) -> Option<PathValue> {
 /// Remembers a directory, or a thing in it. A function of its own, so that its key and its value are off the stack when a
 /// path is walked: of all frames together 6.1 allows 512 bytes.
 #[inline(never)]
-fn remember(policy: u64, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
+fn remember(tables: u64, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
     let known = (|| {
         let inode = pointer(dentry, offset!(dentry_inode))?;
         let ino = read::<u64>(inode, offset!(inode_ino)).filter(|ino| *ino != 0)?;
-        let key = DirKey { dentry, mount, policy };
+        let key = DirKey { dentry, mount, tables };
         let above = pointer(dentry, offset!(dentry_parent))?;
         let generation = read::<u32>(inode, offset!(inode_generation))?;
         let hash = read::<u32>(dentry, offset!(dentry_name_hash))?;

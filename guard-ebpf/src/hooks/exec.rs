@@ -61,7 +61,7 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
     // The arguments of a script's interpreter are not those of the call.
     if found == BY_ARGUMENTS.0
         && !interpreter
-        && arguments::are_other(tagged.entry.policy, dentry, argc, |index| expected::note(index, tagged.task))
+        && arguments::are_other(tagged.entry.tables, dentry, argc, |index| expected::note(index, tagged.task))
     {
         return ALLOW;
     }

@@ -92,15 +92,15 @@ fn is_candidate(tagged: &Tagged, address: Addr, len: u32) -> Option<bool> {
         }
         other => (other, 0),
     };
-    let policy = tagged.entry.policy;
+    let tables = tagged.entry.tables;
     // SAFETY: the values are copied at once.
     let ports = unsafe {
-        PORTS.get(&PortKey { policy, family, port }).is_some_and(|ops| ops.contains(Op::Connect))
-            || PORTS.get(&PortKey { policy, family, port: 0 }).is_some_and(|ops| ops.contains(Op::Connect))
+        PORTS.get(&PortKey { tables, family, port }).is_some_and(|ops| ops.contains(Op::Connect))
+            || PORTS.get(&PortKey { tables, family, port: 0 }).is_some_and(|ops| ops.contains(Op::Connect))
     };
     if ports || (family != AF_INET && family != AF_INET6) {
         return Some(ports);
     }
-    let key = Key::new(32 + 128, AddressKey { policy, address: ip });
+    let key = Key::new(32 + 128, AddressKey { tables, address: ip });
     Some(ADDRESSES.get(&key).is_some_and(|ops| ops.contains(Op::Connect)))
 }

@@ -1,7 +1,7 @@
 //! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap as StdHashMap},
+    collections::{BTreeMap, BTreeSet},
     io,
 };
 
@@ -23,6 +23,7 @@ use guard_common::{
 use self::{
     entry::{address_key, last_part, name_key, path_key, with_ancestors},
     programs::Programs,
+    shelf::Shelf,
 };
 use crate::{
     daemon::{clock::Now, effect::Kernel},
@@ -45,13 +46,13 @@ pub struct Maps {
     addresses: LpmTrie<MapData, AddressKey, OpSet>,
     counts: PerCpuArray<MapData, u64>,
     state: Array<MapData, State>,
-    /// What was written for each policy, so that it can be taken back.
-    written: StdHashMap<u32, Written>,
+    /// What was written, so that it can be taken back.
+    shelf: Shelf<Written>,
     /// Added to every policy number: an earlier guardd's policies stay in force until its agents have new ones.
     base: u32,
 }
 
-/// Keys in the tables that belong to one policy, and what its agents need.
+/// Keys of the entries of some tables, and what their agents need.
 #[derive(Default)]
 struct Written {
     paths: Vec<Vec<u8>>,
@@ -72,7 +73,9 @@ impl Maps {
     /// When the object has no map of a name, or one of another type.
     pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
         let agents: HashMap<MapData, u64, Agent> = take(ebpf, "AGENTS")?;
-        let last = agents.iter().filter_map(Result::ok).map(|(_, agent)| agent.policy).max();
+        let known: Vec<Agent> = agents.iter().filter_map(Result::ok).map(|(_, agent)| agent).collect();
+        let last = known.iter().map(|agent| agent.policy).max();
+        let tables = known.iter().map(|agent| agent.tables).max();
         Ok(Self {
             base: last.map_or(0, |last| last + 1),
             holds: take(ebpf, "HOLDS")?,
@@ -88,7 +91,7 @@ impl Maps {
             addresses: take(ebpf, "ADDRESSES")?,
             counts: take(ebpf, "COUNTS")?,
             state: take(ebpf, "STATE")?,
-            written: StdHashMap::new(),
+            shelf: Shelf::new(tables.map_or(0, |last| last + 1)),
         })
     }
 
@@ -116,7 +119,7 @@ impl Maps {
     }
 
     /// Writes every entry, and into `new` which.
-    fn write_policy(&mut self, policy: u32, tables: &Tables, new: &mut Written) -> io::Result<()> {
+    fn write_tables(&mut self, number: u32, tables: &Tables, new: &mut Written) -> io::Result<()> {
         let paths = with_ancestors(&tables.paths);
         let mut names: BTreeMap<&[u8], NameValue> = BTreeMap::new();
         for (name, value) in &tables.names {
@@ -128,7 +131,7 @@ impl Maps {
         }
         // Before the names that say there is such a table.
         for (name, arguments) in &tables.programs {
-            let key = name_key(policy, name);
+            let key = name_key(number, name);
             self.programs.set(key, arguments)?;
             new.programs.push(key);
         }
@@ -136,7 +139,7 @@ impl Maps {
             let Some(last) = name.last() else {
                 continue;
             };
-            let key = name_key(policy, name);
+            let key = name_key(number, name);
             // Long names share a key with others of the same head and length: what either says counts.
             let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
             let before = before.unwrap_or_default();
@@ -154,16 +157,16 @@ impl Maps {
             }
         }
         for (path, value) in paths {
-            self.paths.insert(&path_key(policy, &path), &value, 0).map_err(io_error)?;
+            self.paths.insert(&path_key(number, &path), &value, 0).map_err(io_error)?;
             new.paths.push(path);
         }
         for (family, port) in &tables.ports {
-            let key = PortKey { policy, family: *family, port: *port };
+            let key = PortKey { tables: number, family: *family, port: *port };
             self.ports.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
             new.ports.push(key);
         }
         for (address, bits) in &tables.addresses {
-            let key = address_key(policy, address.octets(), u32::from(*bits));
+            let key = address_key(number, address.octets(), u32::from(*bits));
             self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
             new.addresses.push((u32::from(*bits), address.octets()));
         }
@@ -171,23 +174,42 @@ impl Maps {
         Ok(())
     }
 
-    fn remove_difference(&mut self, policy: u32, old: &Written, new: &Written) -> io::Result<()> {
-        for path in old.paths.iter().filter(|path| !new.paths.contains(path)) {
-            absent_is_fine(self.paths.remove(&path_key(policy, path)))?;
+    fn erase(&mut self, number: u32, old: &Written) -> io::Result<()> {
+        for path in &old.paths {
+            absent_is_fine(self.paths.remove(&path_key(number, path)))?;
         }
-        for name in old.names.iter().filter(|name| !new.names.contains(name)) {
+        for name in &old.names {
             absent_is_fine(self.names.remove(name))?;
         }
-        for program in old.programs.iter().filter(|program| !new.programs.contains(program)) {
+        for program in &old.programs {
             self.programs.remove(program)?;
         }
-        for port in old.ports.iter().filter(|port| !new.ports.contains(port)) {
+        for port in &old.ports {
             absent_is_fine(self.ports.remove(port))?;
         }
-        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
-            absent_is_fine(self.addresses.remove(&address_key(policy, address.1, address.0)))?;
+        for address in &old.addresses {
+            absent_is_fine(self.addresses.remove(&address_key(number, address.1, address.0)))?;
         }
         Ok(())
+    }
+
+    /// Erases what nobody uses, but for what is kept.
+    fn tidy(&mut self, kept: Option<usize>) -> io::Result<()> {
+        while let Some((number, old)) = self.shelf.surplus(kept) {
+            self.erase(number, &old)?;
+        }
+        Ok(())
+    }
+
+    /// Writes new tables; a half-written one is taken back.
+    fn add(&mut self, tables: &Tables) -> io::Result<u32> {
+        let (number, mut new) = (self.shelf.number(), Written::default());
+        if let Err(error) = self.write_tables(number, tables, &mut new) {
+            self.erase(number, &new)?;
+            return Err(error);
+        }
+        self.shelf.add(number, tables.clone(), new);
+        Ok(number)
     }
 }
 
@@ -233,11 +255,14 @@ impl Kernel for Maps {
 
     fn set_agent(&mut self, cgroup_id: u64, mut agent: Agent) -> io::Result<()> {
         agent.policy += self.base;
-        let written = self.written.get(&agent.policy);
-        agent.name_bits = written.map_or(0, |written| written.name_bits);
-        agent.exec_bits = written.map_or(0, |written| written.exec_bits);
-        agent.part_bits = written.map_or(0, |written| written.part_bits);
-        let limits = written.map_or(Limits::default(), |written| written.quota);
+        let Some((number, written)) = self.shelf.of(agent.policy) else {
+            return Err(io::Error::other("the agent's rules are not in the kernel's tables"));
+        };
+        agent.tables = number;
+        agent.name_bits = written.name_bits;
+        agent.exec_bits = written.exec_bits;
+        agent.part_bits = written.part_bits;
+        let limits = written.quota;
         let counted = found(self.quotas.get(&cgroup_id, 0))?;
         // What another processor counts between the two is not counted: once, when rules change.
         let quota = limits.put(counted, Now::read().boottime);
@@ -285,53 +310,49 @@ impl Kernel for Maps {
 
     /// An earlier guardd's agents have new policies by now. One that could not be restored keeps its old tables.
     fn purge(&mut self) -> io::Result<usize> {
-        let mut used: BTreeSet<u32> = self.written.keys().copied().collect();
+        let mut used: BTreeSet<u32> = self.shelf.numbers().collect();
         for entry in self.agents.iter() {
-            used.insert(entry.map_err(io_error)?.1.policy);
+            used.insert(entry.map_err(io_error)?.1.tables);
         }
         let mut removed = 0;
-        for key in keys(self.paths.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().policy })) {
+        for key in keys(self.paths.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().tables })) {
             absent_is_fine(self.paths.remove(&key))?;
             removed += 1;
         }
-        for key in keys(self.names.keys())?.into_iter().filter(|key| !used.contains(&key.policy)) {
+        for key in keys(self.names.keys())?.into_iter().filter(|key| !used.contains(&key.tables)) {
             absent_is_fine(self.names.remove(&key))?;
             removed += 1;
         }
-        for key in keys(self.ports.keys())?.into_iter().filter(|key| !used.contains(&key.policy)) {
+        for key in keys(self.ports.keys())?.into_iter().filter(|key| !used.contains(&key.tables)) {
             absent_is_fine(self.ports.remove(&key))?;
             removed += 1;
         }
-        for key in keys(self.addresses.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().policy })) {
+        for key in keys(self.addresses.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().tables })) {
             absent_is_fine(self.addresses.remove(&key))?;
             removed += 1;
         }
         Ok(removed)
     }
 
-    /// What the policy held before and no longer holds is removed last: at every moment one of the two is in force.
     fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
-        let policy = policy + self.base;
-        let mut new = Written::default();
-        if let Err(error) = self.write_policy(policy, tables, &mut new) {
-            // A table may be full: what was written is no use, and what was there before stays.
-            let old = self.written.remove(&policy).unwrap_or_default();
-            self.remove_difference(policy, &new, &old)?;
-            self.written.insert(policy, old);
-            return Err(error);
-        }
-        if let Some(old) = self.written.remove(&policy) {
-            self.remove_difference(policy, &old, &new)?;
-        }
-        self.written.insert(policy, new);
-        self.forget()
+        let number = match self.shelf.find(tables) {
+            Some(number) => number,
+            // What is kept for nobody may be what makes a table full.
+            None => match self.add(tables) {
+                Ok(number) => number,
+                Err(_) => {
+                    self.tidy(Some(0))?;
+                    self.add(tables)?
+                }
+            },
+        };
+        self.shelf.give(policy + self.base, number);
+        self.tidy(None)
     }
 
     fn remove_policy(&mut self, policy: u32) {
-        let policy = policy + self.base;
-        if let Some(old) = self.written.remove(&policy)
-            && let Err(error) = self.remove_difference(policy, &old, &Written::default())
-        {
+        self.shelf.take(policy + self.base);
+        if let Err(error) = self.tidy(None) {
             tracing::warn!("the tables of an ended agent could not be removed: {error}");
         }
     }
@@ -397,5 +418,6 @@ fn io_error(error: MapError) -> io::Error {
 
 mod entry;
 mod programs;
+mod shelf;
 #[cfg(test)]
 mod tests;

@@ -45,20 +45,20 @@ pub(super) fn last_part(path: &[u8]) -> Option<&[u8]> {
     path.strip_suffix(b"/")?.rsplit(|byte| *byte == b'/').next().filter(|part| !part.is_empty())
 }
 
-pub(super) fn path_key(policy: u32, path: &[u8]) -> Key<PathKey> {
-    let mut key = PathKey { policy, path: [0; PREFIX_MAX] };
+pub(super) fn path_key(tables: u32, path: &[u8]) -> Key<PathKey> {
+    let mut key = PathKey { tables, path: [0; PREFIX_MAX] };
     let len = path.len().min(PREFIX_MAX);
     key.path[..len].copy_from_slice(&path[..len]);
     Key::new(32 + 8 * len as u32, key)
 }
 
-pub(super) fn name_key(policy: u32, name: &[u8]) -> NameKey {
-    let mut key = NameKey { policy, len: name.len() as u32, head: [0; NAME_HEAD] };
+pub(super) fn name_key(tables: u32, name: &[u8]) -> NameKey {
+    let mut key = NameKey { tables, len: name.len() as u32, head: [0; NAME_HEAD] };
     let len = name.len().min(NAME_HEAD);
     key.head[..len].copy_from_slice(&name[..len]);
     key
 }
 
-pub(super) fn address_key(policy: u32, address: [u8; ADDRESS_LEN], bits: u32) -> Key<AddressKey> {
-    Key::new(32 + bits, AddressKey { policy, address })
+pub(super) fn address_key(tables: u32, address: [u8; ADDRESS_LEN], bits: u32) -> Key<AddressKey> {
+    Key::new(32 + bits, AddressKey { tables, address })
 }
