@@ -125,7 +125,8 @@ pub struct OpSet(pub u64);
 /// Where the counted kinds begin in each half of an [`OpSet`]; see [`OpSet::counted`].
 pub const COUNTED: u32 = 21;
 /// Kinds that can be counted: what changes files that are there. Everything else with a threshold is guardd's to count.
-pub const COUNTABLE: u64 = ((1 << (Op::OpenWrite as u32 + 1)) - 1) & !(Op::Link.set().0 | Op::Symlink.set().0 | Op::Mknod.set().0);
+pub const COUNTABLE: u64 =
+    ((1 << (Op::OpenWrite as u32 + 1)) - 1) & !(Op::Link.set().0 | Op::Symlink.set().0 | Op::Mknod.set().0);
 /// Where the upper half of an [`OpSet`] begins; see [`OpSet::on_foreign`].
 pub const FOREIGN: u32 = 32;
 

@@ -17,9 +17,11 @@ const LONGEST: usize = 400;
 const UNSAFE: &[&str] = &[
     "guard-common/src/pod.rs",
     "guard-ebpf/src/agent.rs",
+    "guard-ebpf/src/arguments.rs",
     "guard-ebpf/src/argv.rs",
     "guard-ebpf/src/clear.rs",
     "guard-ebpf/src/count.rs",
+    "guard-ebpf/src/expected.rs",
     "guard-ebpf/src/gate.rs",
     "guard-ebpf/src/held.rs",
     "guard-ebpf/src/hooks/exec.rs",

@@ -1,28 +1,23 @@
-//! Writes the prefilter tables, agents and grants; reads holds and counters. Nothing here judges.
+//! Writes agents and grants, and has the prefilter tables written; reads holds and counters. Nothing here judges.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::{collections::BTreeSet, io};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use guard_common::{
     ABI_VERSION,
     count::Count,
     grant::Grant,
-    op::{BY_ARGUMENTS, Op, OpSet, PATH_PART},
-    quota::{Limits, Words},
+    quota::Words,
     record::{HoldKey, HoldRecord, HoldText},
-    table::{ADDRESS_LEN, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey, name_bit},
+    table::Agent,
     task::{State, Task},
 };
 
 use self::{
-    entry::{address_key, last_part, name_key, path_key, with_ancestors},
-    programs::Programs,
+    prefilter::{Prefilter, Written},
     shelf::Shelf,
 };
 use crate::{
@@ -39,31 +34,13 @@ pub struct Maps {
     tasks: HashMap<MapData, u64, Task>,
     agents: HashMap<MapData, u64, Agent>,
     quotas: HashMap<MapData, u64, Words>,
-    paths: LpmTrie<MapData, PathKey, PathValue>,
-    names: HashMap<MapData, NameKey, NameValue>,
-    programs: Programs,
-    ports: HashMap<MapData, PortKey, OpSet>,
-    addresses: LpmTrie<MapData, AddressKey, OpSet>,
+    prefilter: Prefilter,
     counts: PerCpuArray<MapData, u64>,
     state: Array<MapData, State>,
     /// What was written, so that it can be taken back.
     shelf: Shelf<Written>,
     /// Added to every policy number: an earlier guardd's policies stay in force until its agents have new ones.
     base: u32,
-}
-
-/// Keys of the entries of some tables, and what their agents need.
-#[derive(Default)]
-struct Written {
-    paths: Vec<Vec<u8>>,
-    names: Vec<NameKey>,
-    programs: Vec<NameKey>,
-    ports: Vec<PortKey>,
-    addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
-    name_bits: u64,
-    exec_bits: u64,
-    part_bits: u64,
-    quota: Limits,
 }
 
 impl Maps {
@@ -84,11 +61,7 @@ impl Maps {
             tasks: take(ebpf, "TASKS")?,
             agents,
             quotas: take(ebpf, "QUOTAS")?,
-            paths: take(ebpf, "PATHS")?,
-            names: take(ebpf, "NAMES")?,
-            programs: Programs::new(take(ebpf, "PROGRAMS")?, take(ebpf, "ARGUMENTS")?),
-            ports: take(ebpf, "PORTS")?,
-            addresses: take(ebpf, "ADDRESSES")?,
+            prefilter: Prefilter::take(ebpf)?,
             counts: take(ebpf, "COUNTS")?,
             state: take(ebpf, "STATE")?,
             shelf: Shelf::new(tables.map_or(0, |last| last + 1)),
@@ -118,85 +91,10 @@ impl Maps {
         self.write_state(state)
     }
 
-    /// Writes every entry, and into `new` which.
-    fn write_tables(&mut self, number: u32, tables: &Tables, new: &mut Written) -> io::Result<()> {
-        let paths = with_ancestors(&tables.paths);
-        let mut names: BTreeMap<&[u8], NameValue> = BTreeMap::new();
-        for (name, value) in &tables.names {
-            names.insert(name, *value);
-        }
-        for part in paths.keys().filter_map(|path| last_part(path)) {
-            let value = names.entry(part).or_default();
-            value.last = value.last.union(PATH_PART);
-        }
-        // Before the names that say there is such a table.
-        for (name, arguments) in &tables.programs {
-            let key = name_key(number, name);
-            self.programs.set(key, arguments)?;
-            new.programs.push(key);
-        }
-        for (name, value) in names {
-            let Some(last) = name.last() else {
-                continue;
-            };
-            let key = name_key(number, name);
-            // Long names share a key with others of the same head and length: what either says counts.
-            let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
-            let before = before.unwrap_or_default();
-            let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
-            self.names.insert(&key, &value, 0).map_err(io_error)?;
-            new.names.push(key);
-            let says = OpSet(value.last.0 & !PATH_PART.0);
-            let is_program = value.any.is_empty() && says.0 & !Op::Exec.set().union(BY_ARGUMENTS).0 == 0;
-            let bit = name_bit(key.len, *last);
-            if value.last != says {
-                new.part_bits |= bit;
-            }
-            if !(says.is_empty() && value.any.is_empty()) {
-                *if is_program { &mut new.exec_bits } else { &mut new.name_bits } |= bit;
-            }
-        }
-        for (path, value) in paths {
-            self.paths.insert(&path_key(number, &path), &value, 0).map_err(io_error)?;
-            new.paths.push(path);
-        }
-        for (family, port) in &tables.ports {
-            let key = PortKey { tables: number, family: *family, port: *port };
-            self.ports.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
-            new.ports.push(key);
-        }
-        for (address, bits) in &tables.addresses {
-            let key = address_key(number, address.octets(), u32::from(*bits));
-            self.addresses.insert(&key, &Op::Connect.set(), 0).map_err(io_error)?;
-            new.addresses.push((u32::from(*bits), address.octets()));
-        }
-        new.quota = tables.quota;
-        Ok(())
-    }
-
-    fn erase(&mut self, number: u32, old: &Written) -> io::Result<()> {
-        for path in &old.paths {
-            absent_is_fine(self.paths.remove(&path_key(number, path)))?;
-        }
-        for name in &old.names {
-            absent_is_fine(self.names.remove(name))?;
-        }
-        for program in &old.programs {
-            self.programs.remove(program)?;
-        }
-        for port in &old.ports {
-            absent_is_fine(self.ports.remove(port))?;
-        }
-        for address in &old.addresses {
-            absent_is_fine(self.addresses.remove(&address_key(number, address.1, address.0)))?;
-        }
-        Ok(())
-    }
-
     /// Erases what nobody uses, but for what is kept.
     fn tidy(&mut self, kept: Option<usize>) -> io::Result<()> {
         while let Some((number, old)) = self.shelf.surplus(kept) {
-            self.erase(number, &old)?;
+            self.prefilter.erase(number, &old)?;
         }
         Ok(())
     }
@@ -204,8 +102,8 @@ impl Maps {
     /// Writes new tables; a half-written one is taken back.
     fn add(&mut self, tables: &Tables) -> io::Result<u32> {
         let (number, mut new) = (self.shelf.number(), Written::default());
-        if let Err(error) = self.write_tables(number, tables, &mut new) {
-            self.erase(number, &new)?;
+        if let Err(error) = self.prefilter.write(number, tables, &mut new) {
+            self.prefilter.erase(number, &new)?;
             return Err(error);
         }
         self.shelf.add(number, tables.clone(), new);
@@ -314,24 +212,7 @@ impl Kernel for Maps {
         for entry in self.agents.iter() {
             used.insert(entry.map_err(io_error)?.1.tables);
         }
-        let mut removed = 0;
-        for key in keys(self.paths.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().tables })) {
-            absent_is_fine(self.paths.remove(&key))?;
-            removed += 1;
-        }
-        for key in keys(self.names.keys())?.into_iter().filter(|key| !used.contains(&key.tables)) {
-            absent_is_fine(self.names.remove(&key))?;
-            removed += 1;
-        }
-        for key in keys(self.ports.keys())?.into_iter().filter(|key| !used.contains(&key.tables)) {
-            absent_is_fine(self.ports.remove(&key))?;
-            removed += 1;
-        }
-        for key in keys(self.addresses.keys())?.into_iter().filter(|key| !used.contains(&{ key.data().tables })) {
-            absent_is_fine(self.addresses.remove(&key))?;
-            removed += 1;
-        }
-        Ok(removed)
+        self.prefilter.keep(&used)
     }
 
     fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()> {
@@ -417,6 +298,7 @@ fn io_error(error: MapError) -> io::Error {
 }
 
 mod entry;
+mod prefilter;
 mod programs;
 mod shelf;
 #[cfg(test)]

@@ -116,7 +116,8 @@ impl Matcher {
             globs.add(glob(text)?);
         }
         let globs = globs.build().map_err(|error| format!("these globs are too large: {}", error.kind()))?;
-        let argument = trigger::either(arguments.any_argument.iter().flat_map(|many| &many.0).map(|text| trigger::argument(text)));
+        let argument =
+            trigger::either(arguments.any_argument.iter().flat_map(|many| &many.0).map(|text| trigger::argument(text)));
         let options = |many: &Option<super::many::OneOrMany<super::syntax::OptionName>>| {
             many.iter().flat_map(|many| &many.0).map(|name| Wanted::new(&name.0)).collect::<Result<Vec<_>, _>>()
         };

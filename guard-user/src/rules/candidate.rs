@@ -57,9 +57,8 @@ impl Tables {
         let exchanged = operation.flags & rename::EXCHANGE != 0;
         let old = if elsewhere { ops.union(MOVED_AWAY) } else { ops };
         let new = if elsewhere && exchanged { old } else { ops };
-        let matters = |set: OpSet, ops: OpSet| {
-            set.0 & ops.0 != 0 || (set.0 & ops.on_foreign().0 != 0 && !is_own(operation))
-        };
+        let matters =
+            |set: OpSet, ops: OpSet| set.0 & ops.0 != 0 || (set.0 & ops.on_foreign().0 != 0 && !is_own(operation));
         let any = |set: OpSet| matters(set, old);
         let by_path = || {
             any(self.always)
@@ -74,14 +73,9 @@ impl Tables {
             Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot => by_path() || by_other(),
             Op::OpenWrite | Op::OpenRead => by_path() || (any(self.block) && operation.is_block_device()),
             Op::Mknod => by_path() || (any(self.block) && operation.detail[0] & 0o170_000 == 0o060_000),
-            Op::Unlink
-            | Op::Rmdir
-            | Op::Symlink
-            | Op::Chmod
-            | Op::Chown
-            | Op::Truncate
-            | Op::Mount
-            | Op::Umount => by_path(),
+            Op::Unlink | Op::Rmdir | Op::Symlink | Op::Chmod | Op::Chown | Op::Truncate | Op::Mount | Op::Umount => {
+                by_path()
+            }
             Op::Exec => by_path() || self.is_by_arguments(operation),
         }
     }

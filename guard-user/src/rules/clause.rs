@@ -164,7 +164,8 @@ impl Clause {
     pub(crate) fn program_files(&self, tools: &Tools) -> BTreeSet<Vec<u8>> {
         let mut files = BTreeSet::new();
         for program in &self.program {
-            files.extend(std::iter::once(program).chain(&tools.get(program).also).map(|name| name.clone().into_bytes()));
+            files
+                .extend(std::iter::once(program).chain(&tools.get(program).also).map(|name| name.clone().into_bytes()));
         }
         files.extend(self.dashed_files(tools));
         files
@@ -172,7 +173,8 @@ impl Clause {
 
     /// Those of them that are a program with its first word, as `git-push` is `git push`.
     pub(crate) fn dashed_files(&self, tools: &Tools) -> BTreeSet<Vec<u8>> {
-        let words = |program| self.argv.iter().flat_map(Matcher::first_words).map(move |word| format!("{program}-{word}"));
+        let words =
+            |program| self.argv.iter().flat_map(Matcher::first_words).map(move |word| format!("{program}-{word}"));
         let dashed = self.program.iter().filter(|program| tools.get(program).dashed);
         dashed.flat_map(words).map(String::into_bytes).collect()
     }

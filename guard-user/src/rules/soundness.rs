@@ -125,7 +125,8 @@ fn on_arguments() -> impl Strategy<Value = String> {
             words.is_some() || options.is_some() || arguments.is_some()
         })
         .prop_map(|(program, words, options, not, arguments)| {
-            let keys = [("subcommand", words), ("any_option", options), ("not_option", not), ("any_argument", arguments)];
+            let keys =
+                [("subcommand", words), ("any_option", options), ("not_option", not), ("any_argument", arguments)];
             let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
             format!("{{op: exec, program: {program}, argv: {{{}}}}}", keys.collect::<Vec<_>>().join(", "))
         })
@@ -267,9 +268,35 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let how = (0_u32..16, prop_oneof![6 => Just(0_u32), 1 => 1_u32..16], select(&[0_u64, 0o1000, 0o060_600, 15][..]));
     let argument = select(
         &[
-            "push", "pull", "pushy", "stash", "drop", "x", "+x", "*", "remote.a", "", "-", "--", "-f", "-qf", "-n", "-C",
-            "-Cx", "-xf", "--f", "--forc", "--force", "--force=now", "--force=", "now", "-delete", "--delete",
-            "---delete", "--dry-run", "--x",
+            "push",
+            "pull",
+            "pushy",
+            "stash",
+            "drop",
+            "x",
+            "+x",
+            "*",
+            "remote.a",
+            "",
+            "-",
+            "--",
+            "-f",
+            "-qf",
+            "-n",
+            "-C",
+            "-Cx",
+            "-xf",
+            "--f",
+            "--forc",
+            "--force",
+            "--force=now",
+            "--force=",
+            "now",
+            "-delete",
+            "--delete",
+            "---delete",
+            "--dry-run",
+            "--x",
         ][..],
     );
     let name = select(&["git", "/usr/bin/git", "git-push", "git-stash", "find", "echo", ""][..]);

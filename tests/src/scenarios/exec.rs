@@ -112,7 +112,8 @@ fn others(guard: &mut Guard) -> Result<()> {
 /// Which of them guardd is asked about. What is asked for stands at every place, in every spelling the kernel reads.
 fn looked_up(guard: &mut Guard) -> Result<()> {
     let found = |script: &str| -> Result<[u64; 2]> {
-        let counts = |guard: &Guard| -> Result<[u64; 2]> { Ok([guard.count("held")?, guard.count("other_arguments")?]) };
+        let counts =
+            |guard: &Guard| -> Result<[u64; 2]> { Ok([guard.count("held")?, guard.count("other_arguments")?]) };
         let before = counts(guard)?;
         let mut agent = guard.agent(script)?;
         until("it to end", || {

@@ -1,6 +1,8 @@
 //! Prefixes of the path table, without a kernel.
 
-use super::*;
+use guard_common::op::OpSet;
+
+use super::entry::with_ancestors;
 
 fn check(paths: &[(&str, u64)], expect: &[(&str, u64, u32)]) {
     let paths: Vec<_> = paths.iter().map(|(path, ops)| (path.as_bytes().to_vec(), OpSet(*ops))).collect();
