@@ -31,11 +31,12 @@ pub(crate) fn note(index: u32, task: u64) -> Option<()> {
         (*exec).argv_len = (*memory).record.argv_len;
         (*exec).truncated = u32::from((*memory).record.doubt & doubt::ARGV != 0);
         (*exec).pad = 0;
+        EXECS.insert(&task, &*exec.cast(), 0).ok()?;
         if (*exec).argv_len > SHORT_ARGV as u32 {
             LONG_EXECS.insert(&task, &*exec, 0).ok()?;
         }
-        EXECS.insert(&task, &*exec.cast(), 0).ok()
     }
+    Some(())
 }
 
 /// Copies what was noted to `path` of a claimed scratch. `Some(None)` where nothing was.

@@ -184,6 +184,10 @@ fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, p
     let exact = directory.len == last + 1 - start;
     let has_parts = exact && directory.deeper != 0;
     let parts = if has_parts { PATH_PART.0 } else { 0 };
+    // A mount's root is called otherwise by its path than by itself.
+    if pointer(mount, offset!(vfsmount_root)) == Some(dentry) {
+        return Some(found);
+    }
     let tables = u64::from(agent.tables);
     if let Some(parent) = pointer(dentry, offset!(dentry_parent)).filter(|parent| *parent != dentry) {
         remember(tables, mount, parent, directory.ops.0 | named_above | parts, paths);

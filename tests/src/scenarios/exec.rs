@@ -18,6 +18,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("exec_of_a_watched_program_is_held_and_runs_after_approval", approved),
         gate("a_watched_program_without_arguments_runs_after_approval", alone),
         gate("exec_of_a_watched_program_fails_cleanly_after_denial", denied),
+        gate("exec_of_a_program_mounted_under_a_watched_name_is_held", mounted),
         gate("exec_with_a_watched_argument_shows_the_arguments", arguments),
         gate("an_empty_argument_is_shown_and_is_no_doubt", empty),
         gate("exec_of_other_programs_is_not_held", others),
@@ -72,6 +73,25 @@ fn alone(guard: &mut Guard) -> Result<()> {
     let output = agent.ends_with(0)?;
     ensure!(output == "code 0\n", "it printed {output:?}");
     Ok(())
+}
+
+/// What lies elsewhere under another name, and was read before: directories are remembered by then.
+fn mounted(guard: &mut Guard) -> Result<()> {
+    install()?;
+    fs::create_dir_all("/srv/real").context("cannot make /srv/real")?;
+    fs::copy("/bin/true", "/srv/real/innocent").context("cannot copy a program")?;
+    fs::remove_file(PROGRAM).and_then(|()| fs::write(PROGRAM, "")).context("cannot make a place")?;
+    rustix::mount::mount_bind("/srv/real/innocent", PROGRAM).context("cannot mount a program")?;
+    let tried = (|| {
+        let mut agent = guard.agent("cat /srv/bin/guarded-program | wc -l; /srv/bin/guarded-program; echo code $?")?;
+        let hold = guard.held("exec", "guarded-program")?;
+        guard.decide("deny", &hold)?;
+        let output = agent.ends_with(0)?;
+        ensure!(output.ends_with("code 126\n"), "it printed {output:?}");
+        Ok(())
+    })();
+    rustix::mount::unmount(PROGRAM, rustix::mount::UnmountFlags::DETACH).context("cannot unmount it")?;
+    tried
 }
 
 fn denied(guard: &mut Guard) -> Result<()> {
