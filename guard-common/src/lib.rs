@@ -21,4 +21,4 @@ pub mod table;
 pub mod task;
 
 /// Version of everything in this crate. The daemon refuses pinned maps written under another one.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;

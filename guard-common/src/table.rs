@@ -22,13 +22,7 @@ pub struct Agent {
     pub policy: u32,
     /// Which tagging of the cgroup this is: what was made under an earlier one is not the agent's own any more.
     pub epoch: u32,
-    /// Bits by [`name_bit`] of the names in `NAMES`: a name whose bit is not set is not there.
-    pub name_bits: u64,
-    /// The same, of names that are programs and nothing else. They are many, and only an exec asks for them.
-    pub exec_bits: u64,
-    /// The same, of names of directories in `PATHS`, asked for where such a directory may be.
-    pub part_bits: u64,
-    /// Number of its tables.
+    /// Number of its tables; 0 for none.
     pub tables: u32,
     pub pad: u32,
 }
@@ -36,11 +30,20 @@ pub struct Agent {
 /// Agents the kernel programs can tell apart.
 pub const AGENTS_MAX: u32 = 256;
 
-/// Which bit of [`Agent::name_bits`] a name of this length and last byte sets.
+/// Words of `NAME_FILTER`, a power of two: room for many times the names that rules mention.
+pub const NAME_WORDS: u32 = 1024;
+
+/// Where the names of every table leave their mark in `NAME_FILTER`: the word, and the bits in it. A name whose bits are
+/// not all set is in no `NAMES`.
+///
+/// `first` is the first eight bytes of the name as a little-endian number; what follows a shorter name does not count.
 #[must_use]
 #[inline(always)]
-pub const fn name_bit(len: u32, last: u8) -> u64 {
-    1 << ((len.wrapping_mul(7) ^ last as u32) & 63)
+pub const fn name_mark(len: u32, first: u64) -> (u32, u64) {
+    let own = if len < 8 { first & ((1 << (8 * (len & 7))) - 1) } else { first };
+    let mixed = (own ^ ((len as u64) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed >> 32) as u32 & (NAME_WORDS - 1), 1 << (mixed >> 58) | 1 << ((mixed >> 52) & 63))
 }
 
 /// Bytes of path the `PATHS` trie can hold.
@@ -120,7 +123,7 @@ pub struct AddressKey {
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 64);
+    assert!(size_of::<Agent>() == 40);
     assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);
@@ -128,3 +131,29 @@ const _: () = {
     assert!(size_of::<PortKey>() == 8);
     assert!(size_of::<AddressKey>() == 20);
 };
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_mark_of_a_name_is_the_same_whatever_follows_it_and_differs_with_each_byte() {
+        let names = ["a", "ab", "id_rsa", "authorized", ".bashrc", "customers.db"];
+        for name in names {
+            let with = |rest: u8| {
+                let mut bytes = [rest; 24];
+                bytes[..name.len()].copy_from_slice(name.as_bytes());
+                let first = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+                name_mark(name.len() as u32, first)
+            };
+            assert_eq!(with(0), with(b'/'), "{name}");
+            assert!(with(0).0 < NAME_WORDS && with(0).1 != 0, "{name}");
+        }
+        let words: BTreeSet<_> = (0..u64::from(NAME_WORDS)).map(|name| name_mark(4, name).0).collect();
+        assert!(words.len() > NAME_WORDS as usize / 2, "{} words for {NAME_WORDS} names", words.len());
+        assert_ne!(name_mark(1, u64::from(b'a')), name_mark(2, u64::from(b'a')));
+    }
+}

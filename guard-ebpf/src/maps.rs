@@ -14,7 +14,7 @@ use guard_common::{
     op::OpSet,
     quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
-    table::{AGENTS_MAX, AddressKey, Agent, NameKey, NameValue, PathKey, PathValue, PortKey},
+    table::{AGENTS_MAX, AddressKey, Agent, NAME_WORDS, NameKey, NameValue, PathKey, PathValue, PortKey},
     task::{State, Task},
 };
 
@@ -67,6 +67,10 @@ pub(crate) static PATHS: LpmTrie<PathKey, PathValue> = LpmTrie::with_max_entries
 /// Prefilter: names.
 #[map]
 pub(crate) static NAMES: HashMap<NameKey, NameValue> = HashMap::with_max_entries(262_144, NO_PREALLOC);
+
+/// Prefilter: which names may be in `NAMES`, of any tables; see [`guard_common::table::name_mark`].
+#[map]
+pub(crate) static NAME_FILTER: Array<u64> = Array::with_max_entries(NAME_WORDS, 0);
 
 /// Prefilter: programs that rules name together with their arguments. Like `ARGUMENTS` not pinned: what a new guardd has
 /// not written yet is a candidate.

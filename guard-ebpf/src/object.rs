@@ -16,7 +16,7 @@ use crate::{
     kread::{Addr, copy, pointer, read},
     maps::Scratch,
     offset,
-    path::{Names, walk},
+    path::walk,
     scratch::slot,
 };
 
@@ -61,7 +61,7 @@ pub(crate) fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
 /// Notes path and object of `dentry` in `mount` for the record.
 #[inline(never)]
 pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option<()> {
-    walk(index, mount, dentry, &Names { bits: 0, tables: 0 })?;
+    walk(index, mount, dentry, 0)?;
     let memory = slot(index)?;
     // SAFETY: the fields of a claimed slot are copied at once.
     let (start, doubts) = unsafe { ((*memory).state.start, (*memory).state.doubt) };

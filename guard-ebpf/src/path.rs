@@ -10,26 +10,18 @@ use guard_common::{
     config::DENTRY_PART,
     op::OpSet,
     record::{PATH_MAX, doubt},
-    table::{NAME_HEAD, NameKey, NameValue, name_bit},
+    table::{NAME_HEAD, NameKey, NameValue, name_mark},
 };
 
 use crate::{
     kread::{Addr, copy, pointer},
-    maps::NAMES,
+    maps::{NAME_FILTER, NAMES},
     offset,
     scratch::slot,
 };
 
 /// Most components and mounts a walk crosses. `PATH_MAX` allows 2,048 one-letter names.
 const STEPS: u32 = 2_300;
-
-/// Names a rule mentions.
-#[derive(Clone, Copy)]
-pub(crate) struct Names {
-    /// [`guard_common::table::Agent::name_bits`]; 0 when there are none.
-    pub(crate) bits: u64,
-    pub(crate) tables: u32,
-}
 
 /// State of a walk.
 ///
@@ -43,7 +35,6 @@ pub(crate) struct Walk {
     pub(crate) named: u64,
     /// As `named`, from the directories above the object alone.
     pub(crate) named_above: u64,
-    name_bits: u64,
     /// Root of `mount`; 0 when it is not known yet.
     root: Addr,
     /// Part of `dentry`, from its parent to the address of its name.
@@ -61,10 +52,10 @@ pub(crate) struct Walk {
 
 /// Writes the path of `dentry` in `mount` (a `struct vfsmount`) into the walk buffer of a claimed scratch.
 ///
-/// `names` says which names to look up on the way. The result is in the state of the scratch; it is not
+/// Names on the way are looked up in `tables`, where these are not 0. The result is in the state of the scratch; it is not
 /// returned, because the verifier lets no function return a struct through the caller's stack.
 #[inline(never)]
-pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Option<()> {
+pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, tables: u32) -> Option<()> {
     let memory = slot(scratch)?;
     let mut index = scratch;
     // SAFETY: `state` is part of a claimed slot, which nothing else uses meanwhile; `step` has the signature
@@ -75,10 +66,9 @@ pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, names: &Names) -> Op
             mount,
             named: 0,
             named_above: 0,
-            name_bits: names.bits,
             root: 0,
             part: [0; DENTRY_PART / 8],
-            tables: names.tables,
+            tables,
             start: PATH_MAX as u32,
             last: 0,
             doubt: 0,
@@ -178,13 +168,9 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     if first {
         walk.last = at - 1;
     }
-    let last = core::hint::black_box(bounded_at + bounded_len).wrapping_sub(1) & (2 * PATH_MAX as u32 - 1);
-    if last >= PATH_MAX as u32 + 256 {
-        return None;
-    }
-    // SAFETY: checked to be inside the walk buffer, which has this much room past the path.
-    let last = unsafe { buffer.add(last as usize).read() };
-    look_up_name(walk, name, bounded_len, last, first)?;
+    // SAFETY: at most 4095 + 8, inside the walk buffer.
+    let head = unsafe { buffer.add(bounded_at as usize).cast::<u64>().read_unaligned() };
+    look_up_name(walk, name, bounded_len, head, first)?;
     walk.start = at - 1;
     walk.dentry = parent;
     Some(false)
@@ -192,8 +178,11 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
 
 /// Adds what the rules say of this name.
 #[inline(always)]
-fn look_up_name(walk: &mut Walk, name: Addr, len: u32, last: u8, first: bool) -> Option<()> {
-    let value = named(walk.tables, walk.name_bits, name, len, last)?;
+fn look_up_name(walk: &mut Walk, name: Addr, len: u32, head: u64, first: bool) -> Option<()> {
+    if walk.tables == 0 {
+        return Some(());
+    }
+    let value = named(walk.tables, name, len, head)?;
     walk.named |= value.any.0;
     if first {
         walk.named |= value.last.0;
@@ -203,14 +192,12 @@ fn look_up_name(walk: &mut Walk, name: Addr, len: u32, last: u8, first: bool) ->
     Some(())
 }
 
-/// What the rules say of one name, whose last byte is `last`; nothing for a name no rule mentions.
+/// What the rules say of one name, which begins with the eight bytes `first`; nothing for a name no rule mentions.
 #[inline(always)]
-pub(crate) fn named(tables: u32, name_bits: u64, name: Addr, len: u32, last: u8) -> Option<NameValue> {
+pub(crate) fn named(tables: u32, name: Addr, len: u32, first: u64) -> Option<NameValue> {
     let nothing = NameValue { last: OpSet::EMPTY, any: OpSet::EMPTY };
-    if name_bits == 0 || len == 0 {
-        return Some(nothing);
-    }
-    if name_bits & name_bit(len, last) == 0 {
+    let (word, bits) = name_mark(len, first);
+    if NAME_FILTER.get(word)? & bits != bits {
         return Some(nothing);
     }
     let mut key = NameKey { tables, len, head: [0; NAME_HEAD] };

@@ -1,9 +1,9 @@
 //! Could a rule match this? May err towards yes, never towards no.
 
 use guard_common::{
-    op::{COUNTED, FOREIGN, Op, OpSet, PATH_PART},
+    op::{COUNTED, FOREIGN, OpSet, PATH_PART},
     record::{PATH_MAX, doubt},
-    table::{Agent, PREFIX_MAX, PathValue, name_bit},
+    table::{Agent, PREFIX_MAX, PathValue},
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     kread::{Addr, copy, load, pointer, read},
     maps::{DIRS, DirKey, DirValue, PATHS},
     offset, own,
-    path::{Names, named, walk},
+    path::{named, walk},
     quota,
     scratch::{self, slot},
 };
@@ -124,29 +124,17 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
     if !has_parts && is_plain(found) {
         return Some(found);
     }
-    let name_bits = name_bits(agent, bits) | if has_parts { agent.part_bits } else { 0 };
-    if name_bits == 0 {
-        return Some(found);
-    }
     let len: u32 = load(dentry, offset!(dentry_name_len));
     let name: Addr = load(dentry, offset!(dentry_name));
     if name == 0 || len == 0 || len > 255 {
         return None;
     }
-    let last = read::<u8>(name.wrapping_add(u64::from(len) - 1), 0)?;
-    let value = named(agent.tables, name_bits, name, len, last)?;
+    let value = named(agent.tables, name, len, read(name, 0)?)?;
     if has_parts && value.last.0 & PATH_PART.0 != 0 {
         // What is below this directory may be below another of the table.
         return None;
     }
     Some(found | (value.any.0 | value.last.0) & bits)
-}
-
-/// The names worth looking up. Those of programs alone say nothing of directories, so what is remembered of a
-/// directory is the same with and without them.
-#[inline(always)]
-fn name_bits(agent: &Agent, bits: u64) -> u64 {
-    if bits == Op::Exec.set().in_tables().0 { agent.name_bits | agent.exec_bits } else { agent.name_bits }
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
@@ -157,8 +145,7 @@ fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64
         return bits;
     };
     let paths = state().paths;
-    let names = Names { bits: name_bits(agent, bits), tables: agent.tables };
-    let found = match walk(index, mount, dentry, &names) {
+    let found = match walk(index, mount, dentry, agent.tables) {
         Some(()) => judge_walk(index, agent, bits, mount, dentry, paths).unwrap_or(bits),
         None => bits,
     };
@@ -261,5 +248,3 @@ fn remember(tables: u64, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
 pub(crate) fn block(tagged: &Tagged, ops: OpSet, mode: u32) -> bool {
     mode & 0o170_000 == 0o060_000 && ops.0 & tagged.entry.block.0 != 0
 }
-
-const _: () = assert!(name_bit(0, 0) != 0);

@@ -163,7 +163,7 @@ fn load_object(
     verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
     /// Maps that must outlive the daemon; the others are caches and memory of a single run.
-    const PINNED: [&str; 13] = [
+    const PINNED: [&str; 14] = [
         "HOLDS",
         "TEXTS",
         "GRANTS",
@@ -172,6 +172,7 @@ fn load_object(
         "AGENTS",
         "PATHS",
         "NAMES",
+        "NAME_FILTER",
         "PORTS",
         "ADDRESSES",
         "COUNTS",

@@ -64,7 +64,7 @@ impl Maps {
             prefilter: Prefilter::take(ebpf)?,
             counts: take(ebpf, "COUNTS")?,
             state: take(ebpf, "STATE")?,
-            shelf: Shelf::new(tables.map_or(0, |last| last + 1)),
+            shelf: Shelf::new(tables.map_or(1, |last| last + 1)),
         })
     }
 
@@ -157,9 +157,6 @@ impl Kernel for Maps {
             return Err(io::Error::other("the agent's rules are not in the kernel's tables"));
         };
         agent.tables = number;
-        agent.name_bits = written.name_bits;
-        agent.exec_bits = written.exec_bits;
-        agent.part_bits = written.part_bits;
         let limits = written.quota;
         let counted = found(self.quotas.get(&cgroup_id, 0))?;
         // What another processor counts between the two is not counted: once, when rules change.

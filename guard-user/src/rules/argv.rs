@@ -79,10 +79,15 @@ pub struct Matcher {
     sql: Vec<SqlAct>,
 }
 
+/// Most words of a subcommand; [`align`] has a bit for each.
+const WORDS: usize = 60;
+
 /// One word of a subcommand.
 #[derive(Clone, Debug)]
 enum Part {
     Plain(String),
+    /// `{drop,clear}`: by far the most there are, and a tenth of the cost of a glob.
+    OneOf(Vec<String>, String),
     /// `delete-*`.
     Glob(GlobMatcher),
     /// `**`: any number of words.
@@ -108,6 +113,9 @@ impl Matcher {
             let only_deep = words.iter().all(|part| matches!(part, Part::Deep));
             if only_deep || text.split_whitespace().any(|word| word.starts_with('-')) {
                 return Err(format!("`{text}` is not a subcommand such as `push` or `s3 rb`"));
+            }
+            if words.len() > WORDS {
+                return Err(format!("`{text}` has more than {WORDS} words"));
             }
             subcommands.push(words);
         }
@@ -146,7 +154,7 @@ impl Matcher {
     pub(crate) fn first_words(&self) -> impl Iterator<Item = &str> {
         self.subcommands.iter().filter_map(|words| match words.first() {
             Some(Part::Plain(word)) => Some(word.as_str()),
-            Some(Part::Glob(_) | Part::Deep) | None => None,
+            Some(Part::OneOf(..) | Part::Glob(_) | Part::Deep) | None => None,
         })
     }
 
@@ -216,6 +224,7 @@ impl Part {
     fn new(word: &str) -> Result<Self, String> {
         Ok(match word {
             "**" => Self::Deep,
+            _ if let Some(words) = alternatives(word) => Self::OneOf(words, word.to_owned()),
             _ if word.contains(['*', '?', '[', '{']) => Self::Glob(glob(word)?.compile_matcher()),
             _ => Self::Plain(word.to_owned()),
         })
@@ -224,6 +233,7 @@ impl Part {
     fn trigger(&self, dashed: Option<&str>) -> Trigger {
         match self {
             Self::Plain(word) => trigger::word(word, dashed),
+            Self::OneOf(_, text) => trigger::word(text, dashed),
             Self::Glob(glob) => trigger::word(glob.glob().glob(), dashed),
             Self::Deep => None,
         }
@@ -232,10 +242,18 @@ impl Part {
     fn fits(&self, word: &[u8]) -> bool {
         match self {
             Self::Plain(text) => text.as_bytes() == word,
+            Self::OneOf(words, _) => words.iter().any(|text| text.as_bytes() == word),
             Self::Glob(glob) => glob.is_match(super::pattern::bytes_path(word)),
             Self::Deep => true,
         }
     }
+}
+
+/// The words of a glob that is nothing but a choice of plain ones.
+fn alternatives(glob: &str) -> Option<Vec<String>> {
+    let inside = glob.strip_prefix('{')?.strip_suffix('}')?;
+    let is_plain = !inside.contains(['*', '?', '[', ']', '{', '}', '\\']);
+    is_plain.then(|| inside.split(',').map(str::to_owned).collect())
 }
 
 impl Wanted {
@@ -266,36 +284,35 @@ fn glob(text: &str) -> Result<Glob, String> {
 
 /// Is `wanted` what the words begin with, leaving out words that may be values of options?
 fn align(line: &Line<'_>, wanted: &[Part], whole: bool) -> Answer {
-    // How far into `wanted` the words so far may lead.
-    let mut places = vec![false; wanted.len() + 1];
-    let enter = |places: &mut Vec<bool>, mut at: usize| {
-        places[at] = true;
-        while matches!(wanted.get(at), Some(Part::Deep)) {
-            at += 1;
-            places[at] = true;
-        }
-    };
-    enter(&mut places, 0);
+    // How far into `wanted` the words so far may lead: a bit for each number of words.
+    let mut places = reached(wanted, 0);
     let mut answer = Answer::No;
     for word in &line.words {
-        if word.may_be_cut && places.iter().any(|place| *place) {
+        if word.may_be_cut && places != 0 {
             answer = Answer::Unknown;
         }
-        let mut next = vec![false; places.len()];
-        for (at, part) in wanted.iter().enumerate().filter(|(at, _)| places[*at]) {
-            if matches!(part, Part::Deep) || word.may_be_value {
-                enter(&mut next, at);
+        let mut next = 0;
+        for (at, part) in wanted.iter().enumerate().filter(|(at, _)| places & 1 << at != 0) {
+            let is_deep = matches!(part, Part::Deep);
+            if is_deep || word.may_be_value {
+                next |= reached(wanted, at);
             }
-            if !matches!(part, Part::Deep) && part.fits(word.text) && !word.may_be_cut {
-                enter(&mut next, at + 1);
+            if !is_deep && !word.may_be_cut && part.fits(word.text) {
+                next |= reached(wanted, at + 1);
             }
         }
         places = next;
-        if places[wanted.len()] {
+        if places & 1 << wanted.len() != 0 {
             return Answer::Yes;
         }
     }
-    if !whole && places.iter().any(|place| *place) { Answer::Unknown } else { answer }
+    if !whole && places != 0 { Answer::Unknown } else { answer }
+}
+
+/// The place after `at` words, and those behind it that need no word.
+fn reached(wanted: &[Part], at: usize) -> u64 {
+    let deep = wanted[at..].iter().take_while(|part| matches!(part, Part::Deep)).count();
+    ((2 << deep) - 1) << at
 }
 
 /// Long options may be shortened as `getopt_long` allows: `--forc` is `--force`.

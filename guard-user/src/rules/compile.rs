@@ -1,6 +1,7 @@
 //! Checked rules, and their fitting to one agent. No file is read and no operation judged here.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
@@ -375,7 +376,11 @@ impl Policy {
     /// Is this path in these places?
     pub(crate) fn covers(&self, places: &Places, path: &std::path::Path) -> Answer {
         match &self.globs {
-            Some(globs) => Answer::of(places.cover(path.as_os_str().as_encoded_bytes(), &globs.matches(path))),
+            Some(globs) => {
+                let matching = OnceCell::new();
+                let bytes = path.as_os_str().as_encoded_bytes();
+                Answer::of(places.cover(bytes, || matching.get_or_init(|| globs.matches(path))))
+            }
             None => Answer::Unknown,
         }
     }

@@ -1,6 +1,6 @@
 //! The judgement of one operation: a pure function. What is not certain is never cleared.
 
-use std::{net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
+use std::{cell::OnceCell, net::SocketAddr, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
 
 use guard_common::{op::Op, record::doubt};
 
@@ -80,6 +80,11 @@ impl Policy {
 }
 
 impl Policy {
+    /// Indices of the globs that match, in order.
+    fn globs(&self, path: &Path) -> Vec<usize> {
+        self.globs.as_ref().map_or_else(Vec::new, |globs| globs.matches(path))
+    }
+
     /// What this operation counts for, before it is judged.
     #[must_use]
     pub fn counters(&self, operation: &Operation) -> Vec<Counter> {
@@ -119,9 +124,9 @@ struct Known<'a> {
     policy: &'a Policy,
     operation: &'a Operation,
     touches: Vec<Touch<'a>>,
-    /// Globs that match the path, and the other path.
-    path_globs: Vec<usize>,
-    other_globs: Vec<usize>,
+    /// Globs that match the path, and the other path; looked for when a rule asks.
+    path_globs: OnceCell<Vec<usize>>,
+    other_globs: OnceCell<Vec<usize>>,
     given: Given<'a>,
     certain: Certain,
 }
@@ -135,15 +140,14 @@ impl<'a> Known<'a> {
         // A path that does not begin at the root says nothing about where the object is.
         let placeless = touches.iter().any(|touch| touch.act.has_path() && !touch.path.starts_with(b"/"));
         let lost = (placeless || doubts & (doubt::PATH | doubt::DETACHED) != 0) && !keeps_nothing(operation);
-        let globs = |path: &Path| policy.globs.as_ref().map_or_else(Vec::new, |globs| globs.matches(path));
         let argv_known = !strange && doubts & doubt::ARGV == 0 && operation.argc as usize <= operation.argv.len();
         Self {
             policy,
             operation,
             given: Given::new(&operation.argv, argv_known),
             touches,
-            path_globs: globs(&operation.path),
-            other_globs: globs(&operation.other_path),
+            path_globs: OnceCell::new(),
+            other_globs: OnceCell::new(),
             certain: Certain { paths: !strange && !lost && policy.globs.is_some(), facts: !strange, argv: argv_known },
         }
     }
@@ -159,6 +163,14 @@ impl<'a> Known<'a> {
         let mut clauses: Vec<usize> = policy.any_program.iter().chain(named.into_iter().flatten()).copied().collect();
         clauses.sort_unstable();
         clauses
+    }
+
+    fn path_globs(&self) -> &[usize] {
+        self.path_globs.get_or_init(|| self.policy.globs(&self.operation.path))
+    }
+
+    fn other_globs(&self) -> &[usize] {
+        self.other_globs.get_or_init(|| self.policy.globs(&self.operation.other_path))
     }
 
     fn matches(&self, fitted: &Fitted) -> Answer {
@@ -223,7 +235,7 @@ impl<'a> Known<'a> {
 
     fn covers(&self, fitted: &Fitted, path: &[u8]) -> bool {
         let is_first = path == self.operation.path.as_os_str().as_bytes();
-        let globs = if is_first { &self.path_globs } else { &self.other_globs };
+        let globs = || if is_first { self.path_globs() } else { self.other_globs() };
         let name = &fitted.clause.name;
         fitted.path.as_ref().is_none_or(|places| places.cover(path, globs))
             && !fitted.not_path.cover(path, globs)
@@ -268,7 +280,7 @@ impl<'a> Known<'a> {
 
     /// A program that a rule names by its path.
     fn program_file(&self, fitted: &Fitted, file: &str, called: &[u8]) -> Answer {
-        if !fitted.program_file.cover(self.operation.path.as_os_str().as_bytes(), &self.path_globs) {
+        if !fitted.program_file.cover(self.operation.path.as_os_str().as_bytes(), || self.path_globs()) {
             return Answer::No;
         }
         let tool = self.policy.tools.get(file);

@@ -49,11 +49,11 @@ impl Places {
         self.below.is_empty() && self.exact.is_empty() && self.globs.is_empty()
     }
 
-    /// `globs` are the indices that match `path`, in order.
-    pub(crate) fn cover(&self, path: &[u8], globs: &[usize]) -> bool {
+    /// `globs` are the indices that match `path`, in order; asked for only when needed.
+    pub(crate) fn cover<'a>(&self, path: &[u8], globs: impl Fn() -> &'a [usize]) -> bool {
         self.below.iter().any(|directory| is_below(path, directory))
             || self.exact.iter().any(|exact| exact == path)
-            || self.globs.iter().any(|(_, indices)| indices.iter().any(|index| globs.binary_search(index).is_ok()))
+            || self.globs.iter().any(|(_, indices)| indices.iter().any(|index| globs().binary_search(index).is_ok()))
     }
 }
 

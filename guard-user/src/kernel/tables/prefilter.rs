@@ -7,12 +7,12 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, LpmTrie, MapData},
+    maps::{Array, HashMap, LpmTrie, MapData},
 };
 use guard_common::{
-    op::{BY_ARGUMENTS, Op, OpSet, PATH_PART},
+    op::{Op, OpSet, PATH_PART},
     quota::Limits,
-    table::{ADDRESS_LEN, AddressKey, NameKey, NameValue, PathKey, PathValue, PortKey, name_bit},
+    table::{ADDRESS_LEN, AddressKey, NameKey, NameValue, PathKey, PathValue, PortKey, name_mark},
 };
 
 use super::{
@@ -27,6 +27,8 @@ use crate::rules::lower::Tables;
 pub(super) struct Prefilter {
     paths: LpmTrie<MapData, PathKey, PathValue>,
     names: HashMap<MapData, NameKey, NameValue>,
+    /// Marks are never taken away: names come again with the next rules.
+    name_filter: Array<MapData, u64>,
     programs: Programs,
     ports: HashMap<MapData, PortKey, OpSet>,
     addresses: LpmTrie<MapData, AddressKey, OpSet>,
@@ -40,9 +42,6 @@ pub(super) struct Written {
     programs: Vec<NameKey>,
     ports: Vec<PortKey>,
     addresses: Vec<(u32, [u8; ADDRESS_LEN])>,
-    pub(super) name_bits: u64,
-    pub(super) exec_bits: u64,
-    pub(super) part_bits: u64,
     pub(super) quota: Limits,
 }
 
@@ -51,6 +50,7 @@ impl Prefilter {
         Ok(Self {
             paths: take(ebpf, "PATHS")?,
             names: take(ebpf, "NAMES")?,
+            name_filter: take(ebpf, "NAME_FILTER")?,
             programs: Programs::new(take(ebpf, "PROGRAMS")?, take(ebpf, "ARGUMENTS")?),
             ports: take(ebpf, "PORTS")?,
             addresses: take(ebpf, "ADDRESSES")?,
@@ -75,25 +75,14 @@ impl Prefilter {
             new.programs.push(key);
         }
         for (name, value) in names {
-            let Some(last) = name.last() else {
-                continue;
-            };
             let key = name_key(number, name);
             // Long names share a key with others of the same head and length: what either says counts.
             let before = if new.names.contains(&key) { self.names.get(&key, 0).ok() } else { None };
             let before = before.unwrap_or_default();
             let value = NameValue { last: value.last.union(before.last), any: value.any.union(before.any) };
+            self.mark(&key)?;
             self.names.insert(&key, &value, 0).map_err(io_error)?;
             new.names.push(key);
-            let says = OpSet(value.last.0 & !PATH_PART.0);
-            let is_program = value.any.is_empty() && says.0 & !Op::Exec.set().union(BY_ARGUMENTS).0 == 0;
-            let bit = name_bit(key.len, *last);
-            if value.last != says {
-                new.part_bits |= bit;
-            }
-            if !(says.is_empty() && value.any.is_empty()) {
-                *if is_program { &mut new.exec_bits } else { &mut new.name_bits } |= bit;
-            }
         }
         for (path, value) in paths {
             self.paths.insert(&path_key(number, &path), &value, 0).map_err(io_error)?;
@@ -111,6 +100,18 @@ impl Prefilter {
         }
         new.quota = tables.quota;
         Ok(())
+    }
+
+    /// Lets the kernel look this name up.
+    fn mark(&mut self, key: &NameKey) -> io::Result<()> {
+        let mut first = [0; 8];
+        first.copy_from_slice(&key.head[..8]);
+        let (word, bits) = name_mark(key.len, u64::from_le_bytes(first));
+        let marks = self.name_filter.get(&word, 0).map_err(io_error)?;
+        if marks & bits == bits {
+            return Ok(());
+        }
+        self.name_filter.set(word, &(marks | bits), 0).map_err(io_error)
     }
 
     pub(super) fn erase(&mut self, number: u32, old: &Written) -> io::Result<()> {
