@@ -45,6 +45,11 @@ pub fn acts(argument: &OsStr) -> Vec<SqlAct> {
         None if text.starts_with('-') && !text.starts_with("--") => text.get(2..).unwrap_or(""),
         None => &text,
     };
+    // Every act has a word of its own, which no way of writing SQL can hide: most text need not be parsed.
+    let named = words(text.as_bytes());
+    if named.is_empty() {
+        return named;
+    }
     // MySQL runs what stands in such a comment, and `\` is psql's own language.
     let is_plain = !text.contains("/*!") && !text.contains('\\') && text.len() <= LONGEST;
     if is_plain {
@@ -62,12 +67,11 @@ pub fn acts(argument: &OsStr) -> Vec<SqlAct> {
             }
         }
     }
-    words(text.as_bytes())
+    named
 }
 
 /// The words that destroy, wherever they stand.
 fn words(text: &[u8]) -> Vec<SqlAct> {
-    let has = |word: &str| has_keyword(OsStr::from_bytes(text), &[word.to_owned()]);
     let pairs = [
         ("drop", SqlAct::Drop),
         ("truncate", SqlAct::Truncate),
@@ -76,14 +80,17 @@ fn words(text: &[u8]) -> Vec<SqlAct> {
         ("grant", SqlAct::Rights),
         ("revoke", SqlAct::Rights),
     ];
+    let has = |word: &str| has_keyword(OsStr::from_bytes(text), &[word]);
     pairs.into_iter().filter(|(word, _)| has(word)).map(|(_, act)| act).collect()
 }
 
-/// Does a word stand in this text? Comments and quotes are not understood, so that nothing hides in them.
-pub(crate) fn has_keyword(text: &OsStr, keywords: &[String]) -> bool {
+/// Does a word stand in this text? Comments and quotes are not understood, so that nothing hides in them. Digits before a
+/// word are none of it (`/*!50000DROP`), and any character beyond ASCII may be a space to somebody.
+pub(crate) fn has_keyword(text: &OsStr, keywords: &[impl AsRef<str>]) -> bool {
     text.as_bytes()
-        .split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80))
-        .any(|word| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword.as_bytes())))
+        .split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))
+        .map(|word| &word[word.iter().take_while(|byte| byte.is_ascii_digit()).count()..])
+        .any(|word| keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword.as_ref().as_bytes())))
 }
 
 /// Collects what statements do, those inside others too: a `DELETE` may be in a `WITH` or an `EXPLAIN ANALYZE`.
@@ -120,7 +127,7 @@ impl Visitor for Seen {
                 let first = text.split_whitespace().next().unwrap_or("");
                 if first.eq_ignore_ascii_case("drop") {
                     self.acts.push(SqlAct::Drop);
-                } else if first.eq_ignore_ascii_case("alter") && has_keyword(OsStr::new(&text), &["drop".to_owned()]) {
+                } else if first.eq_ignore_ascii_case("alter") && has_keyword(OsStr::new(&text), &["drop"]) {
                     self.acts.push(SqlAct::AlterDrop);
                 } else if ["do", "execute", "call", "exec", "begin"].iter().any(|word| first.eq_ignore_ascii_case(word))
                 {
@@ -183,6 +190,8 @@ mod tests {
         check("DROP USER 'bob'@'%'", &[SqlAct::Drop]);
         check("select/**/1;drop/**/schema x", &[SqlAct::Drop]);
         check("/*!50000 DROP TABLE x */", &[SqlAct::Drop]);
+        check("/*!50000DROP TABLE x */", &[SqlAct::Drop]);
+        check("drop\u{a0}table x", &[SqlAct::Drop]);
         check("begin; TRUNCATE orders; commit", &[SqlAct::Truncate]);
         check("DELETE FROM users", &[SqlAct::DeleteAll]);
         check("DELETE FROM users WHERE 1=1", &[SqlAct::DeleteAll]);
