@@ -38,10 +38,14 @@ pub enum Count {
     Remembered = 15,
     /// Execs of programs that rules name, let through because no rule could match the arguments.
     OtherArguments = 16,
+    /// Operations of guardd's canary: refused, as they must be.
+    Canary = 17,
+    /// Tags of tasks that ended while the hooks were switched off, found on another task and taken off.
+    StaleTag = 18,
 }
 
 impl Count {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -59,6 +63,8 @@ impl Count {
         Self::MarkFailed,
         Self::Remembered,
         Self::OtherArguments,
+        Self::Canary,
+        Self::StaleTag,
     ];
 
     /// The name used in the API and on screen.
@@ -82,6 +88,8 @@ impl Count {
             Self::MarkFailed => "mark_failed",
             Self::Remembered => "remembered",
             Self::OtherArguments => "other_arguments",
+            Self::Canary => "canary",
+            Self::StaleTag => "stale_tag",
         }
     }
 }

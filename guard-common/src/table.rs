@@ -24,7 +24,8 @@ pub struct Agent {
     pub epoch: u32,
     /// Number of its tables; 0 for none.
     pub tables: u32,
-    pub pad: u32,
+    /// 1 for guardd's canary: whatever it tries is refused, and no record is kept of it.
+    pub canary: u32,
 }
 
 /// Agents the kernel programs can tell apart.

@@ -20,6 +20,9 @@ pub struct Task {
     pub pass_dev: u32,
     /// Its process, once it has been seen itself; 0 while only its parent was.
     pub tgid: u32,
+    /// `start_boottime` of the task, once it has been seen itself. While the hooks are switched off, tasks end unheard and
+    /// their addresses are used again: a tag is not another task's.
+    pub start: u64,
 }
 
 /// The only element of the `STATE` array.
@@ -38,6 +41,6 @@ pub struct State {
 }
 
 const _: () = {
-    assert!(size_of::<Task>() == 48);
+    assert!(size_of::<Task>() == 56);
     assert!(size_of::<State>() == 24);
 };

@@ -16,8 +16,9 @@ use guard_common::{
 
 use crate::{
     count::count,
-    kread::current,
+    kread::{current, read},
     maps::{AGENTS, STATE, TASKS},
+    offset,
 };
 
 /// Deepest cgroup level at which an agent is looked for; the daemon tags none below it.
@@ -55,7 +56,7 @@ pub(crate) fn tables(agent: u64) -> Agent {
             policy: 0,
             epoch: 0,
             tables: 0,
-            pad: 0,
+            canary: 0,
         },
     }
 }
@@ -86,8 +87,13 @@ pub(crate) fn agent_of(task: u64) -> u64 {
 /// Looks through the cgroups above the current task and remembers the answer.
 #[inline(never)]
 fn find_agent(task: u64, cgroup: u64, generation: u64) -> u64 {
-    // SAFETY: the field is copied at once.
-    let mut agent = unsafe { TASKS.get(&task) }.map_or(0, |seen| seen.agent);
+    // SAFETY: the fields are copied at once.
+    let (mut agent, known) = unsafe { TASKS.get(&task) }.map_or((0, 0), |seen| (seen.agent, seen.start));
+    let start = read::<u64>(task, offset!(task_start_boottime)).unwrap_or(known);
+    if known != 0 && known != start {
+        agent = 0;
+        count(Count::StaleTag);
+    }
     if agent == 0 {
         let mut level = 0;
         while level < LEVELS {
@@ -104,7 +110,7 @@ fn find_agent(task: u64, cgroup: u64, generation: u64) -> u64 {
         }
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let seen = Task { agent, cgroup, generation, tgid, ..EMPTY };
+    let seen = Task { agent, cgroup, generation, tgid, start, ..EMPTY };
     if TASKS.insert(&task, &seen, 0).is_err() && agent != 0 {
         count(Count::TagFailed);
     }
@@ -147,4 +153,5 @@ fn generation() -> u64 {
     STATE.get(0).map_or(0, |state| state.generation)
 }
 
-const EMPTY: Task = Task { agent: 0, cgroup: 0, generation: 0, pass_ino: 0, pass_until: 0, pass_dev: 0, tgid: 0 };
+const EMPTY: Task =
+    Task { agent: 0, cgroup: 0, generation: 0, pass_ino: 0, pass_until: 0, pass_dev: 0, tgid: 0, start: 0 };

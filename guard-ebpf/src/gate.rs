@@ -43,6 +43,9 @@ pub(crate) fn hold(tagged: &Tagged, op: Op, fill: impl FnOnce(u32) -> Option<()>
 /// As [`hold`], under another slot of the same task.
 #[inline(always)]
 pub(crate) fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
+    if tagged.entry.canary != 0 {
+        return refuse(Count::Canary);
+    }
     let Some(index) = scratch::claim() else {
         return EPERM;
     };
@@ -58,6 +61,9 @@ pub(crate) fn hold_in(tagged: &Tagged, op: Op, slot_number: u32, fill: impl FnOn
 /// As [`hold_in`], for an exec: guardd is not asked about one that the same rules cleared before.
 #[inline(always)]
 pub(crate) fn hold_exec(tagged: &Tagged, slot_number: u32, fill: impl FnOnce(u32) -> Option<()>) -> i32 {
+    if tagged.entry.canary != 0 {
+        return refuse(Count::Canary);
+    }
     let Some(index) = scratch::claim() else {
         return EPERM;
     };
@@ -86,6 +92,12 @@ fn decide_and_remember(index: u32, slot_number: u32) -> i32 {
 pub(crate) fn refuse(what: Count) -> i32 {
     count(what);
     EPERM
+}
+
+/// Refuses an agent what would harm guard itself.
+#[inline(always)]
+pub(crate) fn shield(tagged: &Tagged) -> i32 {
+    refuse(if tagged.entry.canary != 0 { Count::Canary } else { Count::Shielded })
 }
 
 /// Decides on the record in a claimed scratch.

@@ -54,7 +54,7 @@ pub(crate) static TASKS: HashMap<u64, Task> = HashMap::with_max_entries(131_072,
 
 /// Tagged cgroups, by cgroup id.
 #[map]
-pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(AGENTS_MAX, 0);
+pub(crate) static AGENTS: HashMap<u64, Agent> = HashMap::with_max_entries(AGENTS_MAX + 1, 0);
 
 /// What agents may do before guardd is asked, and what they did, by cgroup id.
 #[map]

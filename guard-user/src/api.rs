@@ -29,6 +29,7 @@ pub struct Status {
     /// False when the audit log cannot be written: nothing is approved then.
     pub audit_ok: bool,
     pub audit_path: String,
+    pub canary: Canary,
     pub counts: Vec<NamedCount>,
     pub features: Vec<Feature>,
 }
@@ -39,6 +40,41 @@ pub struct Status {
 pub enum Tier {
     Gate,
     Trip,
+}
+
+/// A process of guardd's own that tries every few seconds what the kernel must refuse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    pub state: CanaryState,
+    /// What it means; empty while all is well, or there is none.
+    pub problem: String,
+    /// When it was heard last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CanaryState {
+    /// There is none: the trip tier refuses nothing.
+    Off,
+    /// All it tried was refused.
+    Refused,
+    /// Something it tried was not.
+    Passed,
+    /// It does not answer.
+    Silent,
+}
+
+/// What is done to agents when the kernel stops nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unprotected {
+    #[default]
+    Suspend,
+    Kill,
+    /// Say it, and nothing else.
+    Report,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

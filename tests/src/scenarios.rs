@@ -1,6 +1,7 @@
 //! The registry of scenarios, and running them. A scenario is a sentence about behaviour and a function that makes it
 //! happen on a real kernel and looks at the world afterwards.
 
+mod canary;
 mod cli;
 mod crash;
 mod exec;
@@ -87,6 +88,7 @@ fn all() -> Vec<Scenario> {
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
+        canary::scenarios(),
         cli::scenarios(),
         work::scenarios(),
         lists::scenarios(),

@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use guard_common::{count::Count, op::Op, record::SLOT_DENIED};
+use guard_common::{op::Op, record::SLOT_DENIED};
 
 use crate::{
     agent::current_agent,
@@ -46,7 +46,7 @@ fn ring_setup() -> i32 {
 #[lsm(hook = "bpf")]
 pub(crate) fn bpf(_ctx: LsmContext) -> i32 {
     match current_agent() {
-        Some(_) => gate::refuse(Count::Shielded),
+        Some(tagged) => gate::shield(&tagged),
         None => ALLOW,
     }
 }

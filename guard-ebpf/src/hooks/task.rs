@@ -90,12 +90,12 @@ pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
         return gate::refuse(Count::PathDoubt);
     };
     if tgid == state().guardd {
-        return gate::refuse(Count::Shielded);
+        return gate::shield(&tagged);
     }
     if agent_of(target) == tagged.agent {
         // Waking what is held changes nothing, as the hook decides again; it would only make it spin.
         if signal == SIGCONT && is_held(tid) {
-            return gate::refuse(Count::Shielded);
+            return gate::shield(&tagged);
         }
         return ALLOW;
     }
@@ -123,13 +123,13 @@ pub(crate) fn ptrace_access_check(ctx: LsmContext) -> i32 {
         return gate::refuse(Count::PathDoubt);
     };
     if tgid == state().guardd {
-        return gate::refuse(Count::Shielded);
+        return gate::shield(&tagged);
     }
     if mode & ATTACH == 0 {
         return ALLOW;
     }
     if agent_of(target) == tagged.agent {
-        return if is_held(tid) { gate::refuse(Count::Shielded) } else { ALLOW };
+        return if is_held(tid) { gate::shield(&tagged) } else { ALLOW };
     }
     if !tagged.entry.ops.contains(Op::Ptrace) {
         return ALLOW;

@@ -39,6 +39,12 @@ struct Arguments {
     /// Load every kernel program once, print a JSON line for each, and exit
     #[arg(long, hide = true)]
     probe_load: bool,
+    /// Be the canary of a running guardd
+    #[arg(long, hide = true, value_name = "DIR")]
+    canary: Option<PathBuf>,
+    /// Say that the canary could execute a program
+    #[arg(long, hide = true)]
+    canary_executed: bool,
     /// Where the lock and the list of agents are kept
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
@@ -54,6 +60,12 @@ enum Tier {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     begin::log();
+    if let Some(directory) = arguments.canary {
+        return end(begin::be_canary(&directory));
+    }
+    if arguments.canary_executed {
+        return end(begin::be_executed());
+    }
     let over = config::Over {
         socket: arguments.socket,
         audit: arguments.audit,
@@ -74,6 +86,10 @@ fn main() -> ExitCode {
     } else {
         begin::begin(arguments.config.as_deref(), over)
     };
+    end(ended)
+}
+
+fn end(ended: Result<(), begin::Stop>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => {

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    canary::Canary,
     cgroup::Cgroups,
     config::{self, Config, Over},
     core::About,
@@ -114,6 +115,22 @@ pub fn probe_load() -> Result<(), Stop> {
     Ok(())
 }
 
+/// Is the canary, in `directory`.
+///
+/// # Errors
+/// When the directory is not as guardd makes it, or guardd is gone.
+pub fn be_canary(directory: &Path) -> Result<(), Stop> {
+    Ok(super::canary::run(directory).context("the canary")?)
+}
+
+/// Is what the canary must not be able to execute.
+///
+/// # Errors
+/// When guardd is gone.
+pub fn be_executed() -> Result<(), Stop> {
+    Ok(super::canary::executed().context("what the canary executed")?)
+}
+
 /// Runs guardd until it is told to stop.
 ///
 /// # Errors
@@ -138,15 +155,16 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
     let cgroups = Cgroups::find().context("agents are cgroups")?;
     let options = load::Options { tier: config.tier, max_holds: config.max_holds, pin: Some(config.pin.clone()) };
     let loaded = load::load(&options)?;
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let about = About {
         pid: std::process::id(),
-        kernel: kernel.clone(),
+        kernel: release.clone(),
         tier: loaded.tier,
         reason: loaded.reason.clone(),
         summary: loaded.summary.clone(),
         features: loaded.features,
         audit_path: config.audit.display().to_string(),
+        unprotected: config.unprotected,
     };
     let listener = listen(&config.socket)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
@@ -166,12 +184,18 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
         api::Tier::Gate => "gate",
         api::Tier::Trip => "trip",
     };
-    let line = format!("{tier} tier on Linux {kernel}, {} rules: {}", rulebook.len(), loaded.summary);
+    let line = format!("{tier} tier on Linux {release}, {} rules: {}", rulebook.len(), loaded.summary);
     let because = if loaded.reason.is_empty() { String::new() } else { format!(" ({})", loaded.reason) };
     let socket = config.socket.clone();
+    let mut kernel = loaded.kernel;
+    let canary = match loaded.tier {
+        api::Tier::Gate => Some(Canary::new(&config.run_dir, cgroups.clone(), &mut kernel)?),
+        api::Tier::Trip => None,
+    };
     let setup = Setup {
         about,
-        kernel: loaded.kernel,
+        kernel,
+        canary,
         notices: loaded.notices,
         cgroups,
         rulebook,

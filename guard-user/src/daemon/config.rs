@@ -23,6 +23,8 @@ pub struct File {
     pub max_holds: Option<u32>,
     /// Where the programs and maps are pinned.
     pub pin: Option<PathBuf>,
+    /// What is done to agents when the canary finds that the kernel stops nothing.
+    pub unprotected: Option<api::Unprotected>,
 }
 
 /// What holds after everything is said.
@@ -35,6 +37,7 @@ pub struct Config {
     pub max_holds: u32,
     pub pin: PathBuf,
     pub run_dir: PathBuf,
+    pub unprotected: api::Unprotected,
     /// `None` means the best there is.
     pub tier: Option<api::Tier>,
 }
@@ -61,6 +64,7 @@ impl File {
             max_holds: self.max_holds.unwrap_or(default.max_holds),
             pin: self.pin.unwrap_or(default.pin),
             run_dir: over.run_dir.unwrap_or(default.run_dir),
+            unprotected: self.unprotected.unwrap_or_default(),
             tier: over.tier,
         }
     }
@@ -75,6 +79,7 @@ impl Default for Config {
             max_holds: 4_096,
             pin: PathBuf::from("/sys/fs/bpf/guard"),
             run_dir: PathBuf::from("/run/guard"),
+            unprotected: api::Unprotected::default(),
             tier: None,
         }
     }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod answer;
+mod canary;
 mod candidate;
 mod decide;
 mod follow;
@@ -59,6 +60,7 @@ pub struct Core {
     queue: VecDeque<Queued>,
     counts: Counts,
     losses: Losses,
+    canary: canary::Watch,
     trouble: Option<String>,
     next_probe: u64,
     now: Now,
@@ -142,6 +144,7 @@ impl Core {
             queue: VecDeque::new(),
             counts: Counts::default(),
             losses: Losses::default(),
+            canary: canary::Watch::default(),
             trouble: None,
             next_probe: 0,
             now,
@@ -162,6 +165,7 @@ impl Core {
             Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Canary(finding) => self.canary(finding),
             Input::Counted(losses) => self.losses = losses,
             Input::Settled { number, waits, lives, losses } => self.settled(number, waits, lives, losses),
             Input::Gone(name) => self.gone(name),

@@ -35,6 +35,8 @@ pub trait Kernel {
     fn record(&self, key: HoldKey) -> io::Result<Option<Stopped>>;
     fn records(&self) -> io::Result<Vec<HoldKey>>;
     fn set_agent(&mut self, cgroup_id: u64, agent: table::Agent) -> io::Result<()>;
+    /// Has everything refused to what is in this cgroup, without a record.
+    fn set_canary(&mut self, cgroup_id: u64) -> io::Result<()>;
     /// Takes the tag off every task of an agent.
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()>;
     /// Forgets an agent and leaves its tag on whatever carries it.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod begin;
+pub mod canary;
 pub mod cgroup;
 pub mod circumstances;
 pub mod clock;

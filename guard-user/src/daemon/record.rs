@@ -29,6 +29,8 @@ pub enum Kind {
     Kill,
     Reload,
     RefusedPeer,
+    /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
+    Canary,
     Error,
 }
 

@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     audit::{self, Audit, Report},
+    canary::Canary,
     cgroup::Cgroups,
     clock::Now,
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
@@ -53,6 +54,8 @@ const SCAN_EVERY: Duration = Duration::from_secs(1);
 pub struct Setup<K, N> {
     pub about: About,
     pub kernel: K,
+    /// `None` in the trip tier.
+    pub canary: Option<Canary>,
     pub notices: N,
     pub cgroups: Cgroups,
     pub rulebook: Box<dyn Rulebook>,
@@ -73,7 +76,7 @@ pub async fn run<K: Kernel, N: Notices>(
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Setup { about, kernel, mut notices, cgroups, rulebook, rules, audit: audit_path, state_file } = setup;
+    let Setup { about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: audit_path, state_file } = setup;
     let opened = audit::open(&audit_path)?;
     let saved = state::read(&state_file);
     let (inputs, mut inputs_out) = mpsc::channel(WAITING);
@@ -108,6 +111,11 @@ pub async fn run<K: Kernel, N: Notices>(
     };
     let mut daemon = Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default() };
     daemon.start(saved, torn)?;
+    if let Some(mut canary) = canary {
+        // Nothing is called protected that was not seen to be.
+        daemon.handle(Input::Canary(canary.ask()));
+        canary.watch(daemon.edge.inputs.clone()).context("cannot watch the canary")?;
+    }
     let server =
         tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
     ready();

@@ -131,6 +131,7 @@ pub(crate) fn about() -> About {
         summary: "everything is stopped before it takes effect".to_owned(),
         features: Vec::new(),
         audit_path: String::new(),
+        unprotected: api::Unprotected::Suspend,
     }
 }
 
@@ -209,6 +210,9 @@ impl Kernel for FakeKernel {
         let mut maps = self.maps();
         assert!(maps.policies.contains(&agent.policy), "the tables come before the agent");
         maps.agents.insert(cgroup_id, agent);
+        Ok(())
+    }
+    fn set_canary(&mut self, _cgroup_id: u64) -> io::Result<()> {
         Ok(())
     }
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {

@@ -10,6 +10,7 @@ use guard_common::{
     ABI_VERSION,
     count::Count,
     grant::Grant,
+    op::OpSet,
     quota::Words,
     record::{HoldKey, HoldRecord, HoldText},
     table::Agent,
@@ -167,6 +168,13 @@ impl Kernel for Maps {
         let now = self.state.get(&0, 0).map_err(io_error)?.generation as u32;
         agent.epoch = present.map_or(now, |present| present.epoch);
         self.agents.insert(&cgroup_id, &agent, 0).map_err(io_error)?;
+        self.forget()
+    }
+
+    fn set_canary(&mut self, cgroup_id: u64) -> io::Result<()> {
+        let all = OpSet(u64::MAX);
+        let canary = Agent { ops: all, always: all, canary: 1, ..Agent::default() };
+        self.agents.insert(&cgroup_id, &canary, 0).map_err(io_error)?;
         self.forget()
     }
 

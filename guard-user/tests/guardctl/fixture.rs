@@ -78,6 +78,7 @@ pub(crate) fn status() -> Value {
         "tier": "gate", "reason": "", "protecting": true,
         "summary": "every operation of 31 rules is stopped before it takes effect; 2 agents",
         "rules": 31, "agents": 2, "pending": 1, "audit_ok": true, "audit_path": "/var/log/guard/audit.jsonl",
+        "canary": { "state": "refused", "problem": "", "heard": "2026-03-02T11:59:58Z" },
         "counts": [{ "name": "held", "value": 1204 }, { "name": "holds_full", "value": 0 }],
         "features": [
             { "name": "btf", "ok": true, "problem": "", "cost": "", "fix": "" },
@@ -95,6 +96,7 @@ pub(crate) fn trip_status() -> Value {
             "tier": "trip",
             "reason": "`bpf` is not in the kernel's list of security modules",
             "protecting": false,
+            "canary": { "state": "off", "problem": "" },
             "summary": "programs are stopped before they run; any other operation right after it happened",
             "features": [
                 { "name": "btf", "ok": true, "problem": "", "cost": "", "fix": "" },

@@ -2,7 +2,7 @@
 
 use super::{Look, Tone, words};
 use crate::{
-    api::{Status, Tier},
+    api::{CanaryState, Status, Tier},
     text::shown,
 };
 
@@ -60,6 +60,19 @@ pub(crate) fn status(look: &Look, status: &Status) -> String {
             )
         },
     );
+    match status.canary.state {
+        CanaryState::Off => {}
+        CanaryState::Refused => field(
+            "canary",
+            match &status.canary.heard {
+                Some(heard) => format!("everything it tries is refused; {} ago", words::age(heard, look.now)),
+                None => String::new(),
+            },
+        ),
+        CanaryState::Passed | CanaryState::Silent => {
+            field("canary", look.paint(Tone::Bad, &shown(&status.canary.problem)));
+        }
+    }
     let missing = status.features.iter().filter(|feature| !feature.ok).count() as u64;
     if missing > 0 {
         field(

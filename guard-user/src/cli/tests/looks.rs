@@ -139,7 +139,8 @@ fn status_says_first_whether_it_protects() {
     let mut broken = fixture::status();
     fixture::merge(
         &mut broken,
-        json!({ "protecting": false, "audit_ok": false, "pending": 0, "summary": "the canary was not stopped" }),
+        json!({ "protecting": false, "audit_ok": false, "pending": 0, "summary": "the canary was not stopped",
+            "canary": { "state": "passed", "problem": "The kernel stops nothing: it let the canary through path_unlink." } }),
     );
     insta::assert_snapshot!("status_not_protecting", render::status::status(&piped(), &status(broken)));
 }

@@ -145,6 +145,11 @@ impl Core {
         let Some(last) = numbers.last().copied() else {
             return if typed == "*" { self.reply(token, Answer::Done) } else { self.no_agent(token, typed) };
         };
+        if command == Command::Resume
+            && let Some(reason) = self.unsafe_to_resume()
+        {
+            return self.reply(token, problem(ProblemKind::BadRequest, reason));
+        }
         for number in numbers {
             let Some(agent) = self.agents.get_mut(number) else { continue };
             let act = match command {
@@ -193,6 +198,8 @@ impl Core {
         {
             agent.suspended = false;
         }
+        // A restart must not take a suspended agent for a running one.
+        self.save();
         if let Some(agent) = self.agents.get(number) {
             let agent = agent.view(self.holds.pending(Some(number)));
             self.emit(Effect::Publish(Box::new(api::Event::Agent { agent })));

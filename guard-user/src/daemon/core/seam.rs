@@ -5,7 +5,7 @@ use guard_common::{grant::Grant, record::HoldKey};
 use super::{Answer, Request, Target, Token};
 use crate::{
     api,
-    daemon::{record::Record, rulebook::Rulebook, state::Saved},
+    daemon::{canary::Finding, record::Record, rulebook::Rulebook, state::Saved},
     holds::{Facts, Losses},
     operation::{HoldName, Operation},
     rules::lower::Tables,
@@ -30,6 +30,8 @@ pub enum Input {
         name: HoldName,
         approved: bool,
     },
+    /// What the canary found just now.
+    Canary(Finding),
     /// What the kernel has counted by now.
     Counted(Losses),
     /// Answer to [`Effect::Settle`].
@@ -219,4 +221,6 @@ pub struct About {
     pub summary: String,
     pub features: Vec<api::Feature>,
     pub audit_path: String,
+    /// What is done to agents when the kernel stops nothing.
+    pub unprotected: api::Unprotected,
 }

@@ -1,5 +1,6 @@
 //! Inputs in, effects out: what the core does in each situation.
 
+mod canary;
 mod ends;
 mod remembered;
 

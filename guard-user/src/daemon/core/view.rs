@@ -29,8 +29,9 @@ impl Core {
             ("unknown_agent", counts.unknown_agent),
             ("refused_peers", counts.refused_peers),
             ("grant_failed", counts.grant_failed),
+            ("canary_passed", self.canary.passed),
         ];
-        let about = &self.about;
+        let (about, canary) = (&self.about, self.canary_view());
         let mut summary = about.summary.clone();
         if let Some(reason) = &self.audit_failed {
             summary = format!("NOTHING IS APPROVED: the audit log cannot be written ({reason}). {summary}");
@@ -38,6 +39,10 @@ impl Core {
         if let Some(trouble) = &self.trouble {
             summary = format!("NOT FULLY PROTECTED: {trouble}. {summary}");
         }
+        if self.is_blind() {
+            summary = format!("NOTHING IS STOPPED FOR CERTAIN: {} {summary}", canary.problem);
+        }
+        let whole = self.trouble.is_none() && !self.is_blind() && about.features.iter().all(|feature| feature.ok);
         api::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: about.pid,
@@ -45,13 +50,14 @@ impl Core {
             kernel: about.kernel.clone(),
             tier: about.tier,
             reason: about.reason.clone(),
-            protecting: about.tier == api::Tier::Gate && self.trouble.is_none() && about.features.iter().all(|f| f.ok),
+            protecting: about.tier == api::Tier::Gate && whole,
             summary,
             rules: u32::try_from(self.rulebook.len()).unwrap_or(u32::MAX),
             agents: u32::try_from(self.agents.len()).unwrap_or(u32::MAX),
             pending: self.holds.pending(None),
             audit_ok: self.audit_failed.is_none(),
             audit_path: about.audit_path.clone(),
+            canary,
             counts: named.map(|(name, value)| NamedCount { name: name.to_owned(), value }).into(),
             features: about.features.clone(),
         }

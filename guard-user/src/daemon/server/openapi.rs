@@ -56,9 +56,12 @@ fn samples() -> BTreeMap<&'static str, Value> {
     };
     let decide = api::Decide { verdict: api::Verdict::Deny, scope: api::Scope::Once, note: String::new() };
     let problem = api::Problem { kind: api::ProblemKind::Internal, message: String::new() };
+    let heard = Some("2026-03-02T09:00:00Z".to_owned());
+    let canary = api::Canary { state: api::CanaryState::Refused, problem: String::new(), heard };
     let hold = json_of(hold);
     BTreeMap::from([
         ("Status", json_of(core.status_for_tests())),
+        ("Canary", json_of(canary)),
         ("NamedCount", json_of(api::NamedCount { name: String::new(), value: 0 })),
         ("Feature", json_of(feature)),
         ("Agent", json_of(core.agents_for_tests())),

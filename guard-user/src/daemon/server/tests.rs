@@ -43,6 +43,7 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
         let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
         let listener = UnixListener::bind(directory.path().join("guard.sock")).expect("bound");
         let setup = Setup {
+            canary: None,
             about: about(),
             kernel: kernel.clone(),
             notices: FakeNotices(rings),
