@@ -17,6 +17,7 @@ pub mod op;
 pub mod pod;
 pub mod quota;
 pub mod record;
+pub mod shield;
 pub mod table;
 pub mod task;
 

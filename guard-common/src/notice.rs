@@ -25,5 +25,7 @@ pub const APPROVED: u32 = 3;
 pub const DENIED: u32 = 4;
 /// The task is gone; `HOLDS` and `GRANTS` no longer have the key.
 pub const GONE: u32 = 5;
+/// An agent was refused what harms guard: `slot` is the [`crate::shield::Shield`], `hold` the agent's cgroup id.
+pub const SHIELDED: u32 = 6;
 
 const _: () = assert!(core::mem::size_of::<Notice>() == 24);

@@ -3,13 +3,17 @@
 //! Every run of a hook decides again from the maps; nothing remembers "already stopped once". A hook hands over
 //! a claimed scratch with the finished record in it and returns what it gets.
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_send_signal_thread};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_ktime_get_boot_ns, bpf_send_signal_thread},
+};
 use guard_common::{
     count::Count,
     grant::{APPROVE, CLEAR},
     notice::{self, Notice},
     op::Op,
     record::{HoldKey, HoldRecord, SLOT_DENIED, SLOT_HELD, context},
+    shield::Shield,
 };
 
 use crate::{
@@ -94,9 +98,20 @@ pub(crate) fn refuse(what: Count) -> i32 {
     EPERM
 }
 
-/// Refuses an agent what would harm guard itself.
+/// Refuses an agent what would harm guard itself, and says so.
 #[inline(always)]
-pub(crate) fn shield(tagged: &Tagged) -> i32 {
+pub(crate) fn shield(tagged: &Tagged, what: Shield) -> i32 {
+    if tagged.entry.canary == 0 {
+        let ids = bpf_get_current_pid_tgid();
+        let key = HoldKey { id: ids as u32, slot: what as u32 };
+        ring_with(&key, tagged.agent, (ids >> 32) as u32, notice::SHIELDED, NO_WAKEUP);
+    }
+    shield_silently(tagged)
+}
+
+/// The same, of what ordinary programs do without meaning harm.
+#[inline(always)]
+pub(crate) fn shield_silently(tagged: &Tagged) -> i32 {
     refuse(if tagged.entry.canary != 0 { Count::Canary } else { Count::Shielded })
 }
 

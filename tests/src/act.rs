@@ -26,10 +26,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let count: u32 = count.parse().context("not a number")?;
             together((0..count).map(|number| vec!["unlink".to_owned(), format!("{directory}/{prefix}{number}")]))
         }
+        ["load-module", file] => {
+            let open = fs::File::open(file).with_context(|| format!("cannot open {file}"))?;
+            rustix::system::finit_module(open, c"", 0).with_context(|| format!("cannot load {file}"))
+        }
         ["follow"] => crate::lists::follow::run(),
         ["bomb", size] => bomb(size.parse().context("not a number")?),
         _ => bail!(
-            "usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|follow|bomb …"
+            "usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|load-module|follow|bomb …"
         ),
     }
 }

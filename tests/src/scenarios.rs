@@ -18,6 +18,7 @@ mod net;
 mod own;
 mod race;
 mod remembered;
+mod shield;
 mod tag;
 mod task;
 mod trip;
@@ -82,6 +83,7 @@ fn all() -> Vec<Scenario> {
         task::scenarios(),
         uring::scenarios(),
         tag::scenarios(),
+        shield::scenarios(),
         names::scenarios(),
         own::scenarios(),
         race::scenarios(),

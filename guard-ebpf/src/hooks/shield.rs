@@ -1,12 +1,13 @@
-//! What would go round the gate: io_uring, whose operations cannot be held, and bpf(2), which could take it down.
+//! What would go round the gate or harm guard: io_uring, whose operations cannot be held; bpf(2) and code for the kernel,
+//! which could take the gate down; what starves guardd; the clock, by which the log is read. Signals are in `task`.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use guard_common::{op::Op, record::SLOT_DENIED};
+use guard_common::{op::Op, record::SLOT_DENIED, shield::Shield};
 
 use crate::{
-    agent::current_agent,
+    agent::{current_agent, state},
     gate::{self, ALLOW},
     kread::{pointer, read},
     offset,
@@ -46,7 +47,82 @@ fn ring_setup() -> i32 {
 #[lsm(hook = "bpf")]
 pub(crate) fn bpf(_ctx: LsmContext) -> i32 {
     match current_agent() {
-        Some(tagged) => gate::shield(&tagged),
+        Some(tagged) => gate::shield(&tagged, Shield::Bpf),
+        None => ALLOW,
+    }
+}
+
+/// `int security_task_setrlimit(struct task_struct *p, unsigned int resource, struct rlimit *new_rlim)`
+#[lsm(hook = "task_setrlimit")]
+pub(crate) fn task_setrlimit(ctx: LsmContext) -> i32 {
+    on_guardd(ctx.arg(0), Shield::Limits)
+}
+
+/// `int security_task_setscheduler(struct task_struct *p)`; also of `sched_setaffinity`
+#[lsm(hook = "task_setscheduler")]
+pub(crate) fn task_setscheduler(ctx: LsmContext) -> i32 {
+    on_guardd(ctx.arg(0), Shield::Scheduling)
+}
+
+/// `int security_task_setnice(struct task_struct *p, int nice)`
+#[lsm(hook = "task_setnice")]
+pub(crate) fn task_setnice(ctx: LsmContext) -> i32 {
+    on_guardd(ctx.arg(0), Shield::Scheduling)
+}
+
+/// `int security_task_setioprio(struct task_struct *p, int ioprio)`
+#[lsm(hook = "task_setioprio")]
+pub(crate) fn task_setioprio(ctx: LsmContext) -> i32 {
+    on_guardd(ctx.arg(0), Shield::Scheduling)
+}
+
+/// `int security_task_movememory(struct task_struct *p)`
+#[lsm(hook = "task_movememory")]
+pub(crate) fn task_movememory(ctx: LsmContext) -> i32 {
+    on_guardd(ctx.arg(0), Shield::Memory)
+}
+
+/// What is done to another task: refused when that is guardd's, or cannot be known.
+#[inline(always)]
+fn on_guardd(target: u64, what: Shield) -> i32 {
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    let guardd = state().guardd;
+    match read::<u32>(target, offset!(task_tgid)) {
+        Some(tgid) if guardd == 0 || tgid != guardd => ALLOW,
+        Some(_) | None => gate::shield(&tagged, what),
+    }
+}
+
+/// `int security_kernel_read_file(struct file *file, enum kernel_read_file_id id, bool contents)`
+#[lsm(hook = "kernel_read_file")]
+pub(crate) fn kernel_read_file(ctx: LsmContext) -> i32 {
+    kernel_code(ctx.arg(1))
+}
+
+/// `int security_kernel_load_data(enum kernel_load_data_id id, bool contents)`
+#[lsm(hook = "kernel_load_data")]
+pub(crate) fn kernel_load_data(ctx: LsmContext) -> i32 {
+    kernel_code(ctx.arg(0))
+}
+
+/// Everything but firmware, which drivers ask for while somebody uses a device: modules, kexec, policies, certificates.
+#[inline(always)]
+fn kernel_code(id: u32) -> i32 {
+    /// `READING_FIRMWARE`, `LOADING_FIRMWARE`: the same since 4.18.
+    const FIRMWARE: u32 = 1;
+    match current_agent() {
+        Some(tagged) if id != FIRMWARE => gate::shield(&tagged, Shield::KernelCode),
+        Some(_) | None => ALLOW,
+    }
+}
+
+/// `int security_settime64(const struct timespec64 *ts, const struct timezone *tz)`, the hook `settime`
+#[lsm(hook = "settime")]
+pub(crate) fn settime(_ctx: LsmContext) -> i32 {
+    match current_agent() {
+        Some(tagged) => gate::shield(&tagged, Shield::Clock),
         None => ALLOW,
     }
 }

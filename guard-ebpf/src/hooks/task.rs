@@ -6,6 +6,7 @@ use guard_common::{
     notice,
     op::Op,
     record::{HoldKey, SLOT_DENIED, SLOT_HELD, SLOT_INTERPRETER},
+    shield::Shield,
 };
 
 use crate::{
@@ -90,12 +91,12 @@ pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
         return gate::refuse(Count::PathDoubt);
     };
     if tgid == state().guardd {
-        return gate::shield(&tagged);
+        return gate::shield(&tagged, Shield::Signal);
     }
     if agent_of(target) == tagged.agent {
         // Waking what is held changes nothing, as the hook decides again; it would only make it spin.
         if signal == SIGCONT && is_held(tid) {
-            return gate::shield(&tagged);
+            return gate::shield(&tagged, Shield::Wake);
         }
         return ALLOW;
     }
@@ -122,14 +123,15 @@ pub(crate) fn ptrace_access_check(ctx: LsmContext) -> i32 {
     let Some((tid, tgid)) = facts else {
         return gate::refuse(Count::PathDoubt);
     };
-    if tgid == state().guardd {
-        return gate::shield(&tagged);
-    }
     if mode & ATTACH == 0 {
-        return ALLOW;
+        // As `ps` does for every process.
+        return if tgid == state().guardd { gate::shield_silently(&tagged) } else { ALLOW };
+    }
+    if tgid == state().guardd {
+        return gate::shield(&tagged, Shield::Trace);
     }
     if agent_of(target) == tagged.agent {
-        return if is_held(tid) { gate::shield(&tagged) } else { ALLOW };
+        return if is_held(tid) { gate::shield(&tagged, Shield::Trace) } else { ALLOW };
     }
     if !tagged.entry.ops.contains(Op::Ptrace) {
         return ALLOW;

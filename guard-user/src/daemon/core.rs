@@ -12,6 +12,7 @@ mod decide;
 mod follow;
 mod log;
 mod seam;
+mod shielded;
 mod view;
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub struct Core {
     counts: Counts,
     losses: Losses,
     canary: canary::Watch,
+    shielded: shielded::Lately,
     trouble: Option<String>,
     next_probe: u64,
     now: Now,
@@ -145,6 +147,7 @@ impl Core {
             counts: Counts::default(),
             losses: Losses::default(),
             canary: canary::Watch::default(),
+            shielded: shielded::Lately::default(),
             trouble: None,
             next_probe: 0,
             now,
@@ -165,6 +168,7 @@ impl Core {
             Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Shielded { agent, tgid, what } => self.shielded(agent, tgid, what),
             Input::Canary(finding) => self.canary(finding),
             Input::Counted(losses) => self.losses = losses,
             Input::Settled { number, waits, lives, losses } => self.settled(number, waits, lives, losses),

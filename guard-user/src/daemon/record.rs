@@ -29,6 +29,8 @@ pub enum Kind {
     Kill,
     Reload,
     RefusedPeer,
+    /// An agent tried what harms guard, and was refused.
+    Shielded,
     /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
     Canary,
     Error,

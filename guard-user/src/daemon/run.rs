@@ -256,6 +256,9 @@ impl<K: Kernel> Daemon<K> {
             }
             notice::APPROVED => self.handle(Input::Consumed { name, approved: true }),
             notice::DENIED => self.handle(Input::Consumed { name, approved: false }),
+            notice::SHIELDED => {
+                self.handle(Input::Shielded { agent: notice.hold, tgid: notice.tgid, what: notice.key.slot });
+            }
             notice::GONE => self.handle(Input::Gone(name)),
             unknown => tracing::error!("unknown notice {unknown} about task {}", notice.key.id),
         }

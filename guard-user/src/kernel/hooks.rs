@@ -106,6 +106,14 @@ pub const GATE: &[Hook] = &[
         ops: &[Op::IoUring],
     },
     lsm("bpf", &[], "an agent that is root could take guard's programs down"),
+    lsm("task_setrlimit", &[], "an agent that is root could take guardd its files or its processor time"),
+    lsm("task_setscheduler", &[], "an agent that is root could keep guardd from running"),
+    lsm("task_setnice", &[], "an agent that is root could slow guardd down"),
+    lsm("task_setioprio", &[], "an agent that is root could slow guardd's log down"),
+    lsm("task_movememory", &[], "an agent that is root could move guardd's memory"),
+    lsm("kernel_read_file", &[], "an agent that is root could load kernel modules"),
+    lsm("kernel_load_data", &[], "an agent that is root could load kernel modules from memory, or another kernel"),
+    lsm("settime", &[], "an agent that is root could set the clock by which the log is read"),
 ];
 
 /// Programs of the trip tier.

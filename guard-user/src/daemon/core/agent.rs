@@ -145,10 +145,8 @@ impl Core {
         let Some(last) = numbers.last().copied() else {
             return if typed == "*" { self.reply(token, Answer::Done) } else { self.no_agent(token, typed) };
         };
-        if command == Command::Resume
-            && let Some(reason) = self.unsafe_to_resume()
-        {
-            return self.reply(token, problem(ProblemKind::BadRequest, reason));
+        if command == Command::Resume && self.keeps_suspended(token) {
+            return;
         }
         for number in numbers {
             let Some(agent) = self.agents.get_mut(number) else { continue };
@@ -198,8 +196,7 @@ impl Core {
         {
             agent.suspended = false;
         }
-        // A restart must not take a suspended agent for a running one.
-        self.save();
+        self.save(); // A restart must not take a suspended agent for a running one.
         if let Some(agent) = self.agents.get(number) {
             let agent = agent.view(self.holds.pending(Some(number)));
             self.emit(Effect::Publish(Box::new(api::Event::Agent { agent })));
@@ -364,7 +361,7 @@ impl Core {
         self.log(record, true);
     }
 
-    fn agent_record(&self, kind: Kind, number: u64, by: String) -> Record {
+    pub(super) fn agent_record(&self, kind: Kind, number: u64, by: String) -> Record {
         let mut record = Record::new(kind);
         record.by = by;
         record.agent = format!("a{number}");

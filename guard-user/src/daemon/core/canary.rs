@@ -1,8 +1,8 @@
 //! What follows when the canary finds that the kernel stops nothing, or cannot be asked.
 
-use super::{Act, Core};
+use super::{Act, Core, Token, problem};
 use crate::{
-    api::{self, CanaryState, Unprotected},
+    api::{self, CanaryState, ProblemKind, Unprotected},
     daemon::{
         canary::Finding,
         clock::Now,
@@ -70,16 +70,19 @@ impl Core {
         self.canary.finding.as_ref().is_some_and(|finding| *finding != Finding::Refused)
     }
 
-    /// Why an agent may not go on; `None` when it may.
-    pub(super) fn unsafe_to_resume(&self) -> Option<String> {
+    /// Refuses to let agents go on while nothing would stop them. Answers whether it did.
+    pub(super) fn keeps_suspended(&mut self, token: Token) -> bool {
         let passes = matches!(self.canary.finding, Some(Finding::Passed(_)));
-        (passes && self.about.unprotected != Unprotected::Report).then(|| {
-            format!(
-                "{} Make it refuse them again (`sysctl kernel.ftrace_enabled=1`, then restart guardd), or set \
-                 `unprotected: report` in guard.yaml.",
-                self.canary_view().problem
-            )
-        })
+        if !passes || self.about.unprotected == Unprotected::Report {
+            return false;
+        }
+        let message = format!(
+            "{} Make it refuse them again (`sysctl kernel.ftrace_enabled=1`, then restart guardd), or set \
+             `unprotected: report` in guard.yaml.",
+            self.canary_view().problem
+        );
+        self.reply(token, problem(ProblemKind::BadRequest, message));
+        true
     }
 
     pub(super) fn canary_view(&self) -> api::Canary {

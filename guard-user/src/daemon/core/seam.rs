@@ -30,6 +30,13 @@ pub enum Input {
         name: HoldName,
         approved: bool,
     },
+    /// A process of the agent with this cgroup was refused what harms guard; `what` is a
+    /// [`Shield`](guard_common::shield::Shield).
+    Shielded {
+        agent: u64,
+        tgid: u32,
+        what: u32,
+    },
     /// What the canary found just now.
     Canary(Finding),
     /// What the kernel has counted by now.

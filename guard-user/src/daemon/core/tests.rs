@@ -3,6 +3,7 @@
 mod canary;
 mod ends;
 mod remembered;
+mod shielded;
 
 use guard_common::{
     grant::{APPROVE, CLEAR, DENY},
