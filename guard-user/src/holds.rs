@@ -121,6 +121,8 @@ pub struct Holds {
     live: HashMap<HoldKey, u64>,
     last_number: u64,
     done: std::collections::VecDeque<u64>,
+    /// Numbers an earlier guardd gave to what it left waiting.
+    kept: HashMap<HoldName, u64>,
 }
 
 impl Holds {
@@ -133,9 +135,24 @@ impl Holds {
         self.last_number
     }
 
-    pub fn next_number(&mut self) -> u64 {
+    /// The number a person knows this hold by, if an earlier guardd gave it one; else the next.
+    pub fn number_for(&mut self, name: HoldName) -> u64 {
+        if let Some(number) = self.kept.remove(&name) {
+            return number;
+        }
         self.last_number += 1;
         self.last_number
+    }
+
+    /// Numbers of an earlier guardd that nothing was found for yet.
+    pub fn kept(&self) -> impl Iterator<Item = (HoldName, u64)> {
+        self.kept.iter().map(|(name, number)| (*name, *number))
+    }
+
+    /// What an earlier guardd left waiting keeps its numbers.
+    pub fn keep(&mut self, name: HoldName, number: u64) {
+        self.continue_after(number);
+        self.kept.insert(name, number);
     }
 
     pub fn insert(&mut self, hold: Hold) {

@@ -10,6 +10,7 @@ mod canary;
 mod candidate;
 mod decide;
 mod follow;
+mod handover;
 mod log;
 mod seam;
 mod shielded;
@@ -180,6 +181,7 @@ impl Core {
             Input::RefusedPeer { by, note } => self.refused_peer(by, note),
             Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
             Input::AgentsEnded(agents) => self.agents_ended(&agents),
+            Input::Numbered(holds) => self.numbered(&holds),
             Input::Restored(saved) => self.restored(*saved),
             Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
             Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
@@ -189,7 +191,7 @@ impl Core {
             Input::AuditFailed(reason) => self.audit_stopped(reason),
             Input::AuditRecovered => self.audit_recovered(),
             Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
-            Input::Stopping => self.note(crate::daemon::record::Kind::Stop, String::new()),
+            Input::Stopping => self.stopping(),
             Input::Tick => self.tick(),
         }
         std::mem::take(&mut self.effects)

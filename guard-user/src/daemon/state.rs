@@ -10,7 +10,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{agents::Agent, daemon::rulebook::Places};
+use guard_common::record::HoldKey;
+
+use crate::{agents::Agent, daemon::rulebook::Places, operation::HoldName};
 
 /// Everything a new guardd needs to know its agents again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,31 @@ pub struct Saved {
     pub last_agent: u64,
     pub last_policy: u32,
     pub agents: Vec<SavedAgent>,
+    /// What waited when this was written; an earlier guardd wrote none.
+    #[serde(default)]
+    pub holds: Vec<SavedHold>,
+}
+
+/// The number of a hold, beside its name in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHold {
+    pub number: u64,
+    pub id: u32,
+    pub slot: u32,
+    pub hold: u64,
+}
+
+impl SavedHold {
+    #[must_use]
+    pub fn of(name: HoldName, number: u64) -> Self {
+        let HoldName { key: HoldKey { id, slot }, hold } = name;
+        Self { number, id, slot, hold }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> HoldName {
+        HoldName { key: HoldKey { id: self.id, slot: self.slot }, hold: self.hold }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

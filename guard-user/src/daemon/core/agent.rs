@@ -10,7 +10,6 @@ use crate::{
         clock::Now,
         record::{Kind, Record},
         rulebook::{Judge, Places, Rulebook},
-        state::{Saved, SavedAgent},
     },
 };
 
@@ -261,7 +260,7 @@ impl Core {
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old: Some(old) });
     }
 
-    fn fit(&self, places: &mut Places, extra: Option<&str>, since: Now) -> Result<Box<dyn Judge>, String> {
+    pub(super) fn fit(&self, places: &mut Places, extra: Option<&str>, since: Now) -> Result<Box<dyn Judge>, String> {
         fit(&*self.rulebook, places, extra, since, self.now)
     }
 
@@ -308,48 +307,6 @@ impl Core {
             }
         }
         self.save();
-    }
-
-    pub(super) fn restored(&mut self, saved: SavedAgent) {
-        let mut places = saved.places();
-        let since = Now { boottime: saved.since_boottime, wall: i128::from(saved.since_wall) };
-        let (judge, extra) = match self.fit(&mut places, saved.extra.as_deref(), since) {
-            Ok(judge) => (judge, saved.extra),
-            Err(error) => {
-                // Its own rules could only add; without them the daemon's still stand, and this is said.
-                self.in_trouble(format!("the rules of {} (a{}) no longer hold: {error}", saved.name, saved.number));
-                match self.fit(&mut places, None, since) {
-                    Ok(judge) => (judge, None),
-                    Err(error) => return self.in_trouble(error),
-                }
-            }
-        };
-        self.agents.continue_after(saved.number, saved.policy);
-        let policy = self.agents.next_policy();
-        let tables = Box::new(judge.tables());
-        let (cgroup_id, old) = (saved.cgroup_id, Some(saved.policy));
-        self.agents.insert(Agent {
-            number: saved.number,
-            name: saved.name,
-            cgroup: saved.cgroup,
-            cgroup_id,
-            places,
-            extra,
-            policy,
-            judge,
-            since,
-            suspended: saved.suspended,
-            trips: std::collections::BTreeSet::new(),
-            tallies: crate::tally::Tallies::default(),
-        });
-        self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
-        self.save();
-    }
-
-    fn save(&mut self) {
-        let (last_agent, last_policy) = self.agents.last();
-        let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0).map(SavedAgent::of).collect();
-        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, agents })));
     }
 
     fn no_agent(&mut self, token: Token, typed: &str) {

@@ -244,7 +244,7 @@ impl Core {
     }
 
     fn insert(&mut self, operation: Box<Operation>, agent: Option<u64>, ruling: Ruling) -> u64 {
-        let number = self.holds.next_number();
+        let number = self.holds.number_for(operation.name);
         let agent_name = agent.and_then(|agent| self.agents.get(agent)).map(|agent| agent.name.clone());
         self.holds.insert(Hold {
             number,

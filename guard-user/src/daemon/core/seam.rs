@@ -85,6 +85,8 @@ pub enum Input {
     },
     /// These agents have no process any more, and their cgroups are removed.
     AgentsEnded(Vec<u64>),
+    /// What an earlier guardd called the holds it left waiting; comes before any of them.
+    Numbered(Vec<crate::daemon::state::SavedHold>),
     /// An agent of an earlier guardd, unless another cgroup took the place of its own.
     Restored(Box<crate::daemon::state::SavedAgent>),
     /// Answer to [`Effect::Act`].

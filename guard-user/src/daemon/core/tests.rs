@@ -2,6 +2,7 @@
 
 mod canary;
 mod ends;
+mod handover;
 mod remembered;
 mod shielded;
 

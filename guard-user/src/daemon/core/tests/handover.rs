@@ -1,0 +1,57 @@
+//! What a new guardd knows of what the last one left.
+
+use super::*;
+
+/// What is written when guardd stops.
+fn saved(bench: &mut Bench) -> crate::daemon::state::Saved {
+    bench.input(Input::Stopping);
+    let saved = bench.seen.iter().find_map(|effect| match effect {
+        Effect::Save(saved) => Some(saved.as_ref().clone()),
+        _other => None,
+    });
+    saved.expect("it is saved")
+}
+
+/// What waits for a person, by id.
+fn names(bench: &Bench) -> Vec<(String, HoldName)> {
+    let pending = bench.core.holds.iter().filter(|hold| hold.stage == crate::holds::Stage::Pending);
+    let mut names: Vec<_> = pending.map(|hold| (hold.id(), hold.operation.name)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_waits_has_the_same_id_after_a_restart_and_a_new_hold_has_another() {
+    let mut first = Bench::new();
+    for pid in [20, 21, 22] {
+        first.candidate(&unlink(pid, "/hold/a"));
+    }
+    first.decide("h1", Verdict::Deny, Scope::Once);
+    let waits = names(&first);
+    let left = saved(&mut first);
+    assert_eq!(left.holds.len(), 2, "what was decided is a new question: {left:?}");
+
+    let mut second = Bench::new();
+    second.input(Input::Numbered(left.holds));
+    // The kernel lists them in any order, and something new may stand before them.
+    for pid in [30, 22, 21] {
+        second.candidate(&unlink(pid, "/hold/a"));
+    }
+    let mut after = names(&second);
+    let new = after.pop().expect("three wait");
+    assert_eq!(after, waits);
+    assert_eq!((new.0.as_str(), new.1), ("h4", unlink(30, "/hold/a").name));
+}
+
+#[test]
+fn another_operation_of_the_same_thread_does_not_take_the_id() {
+    let mut first = Bench::new();
+    first.candidate(&unlink(20, "/hold/a"));
+    let left = saved(&mut first);
+    let mut second = Bench::new();
+    second.input(Input::Numbered(left.holds));
+    let mut later = unlink(20, "/hold/b");
+    later.name.hold += 1;
+    second.candidate(&later);
+    assert_eq!(names(&second), [("h2".to_owned(), later.name)]);
+}
