@@ -12,14 +12,14 @@ use anyhow::Context as _;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
 };
 
 use super::{
     canary::Canary,
     cgroup::Cgroups,
     config::{self, Config, Over},
-    core::About,
+    core::{About, Answer},
     lock, notify, rights, rulebook,
     run::{self, Setup},
 };
@@ -170,16 +170,6 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let (reload, reloads) = mpsc::channel(1);
-    tokio::task::spawn_local(async move {
-        while hangup.recv().await.is_some() {
-            notify::reloading();
-            if reload.send(()).await.is_err() {
-                return;
-            }
-            notify::ready("rules read again");
-        }
-    });
     let tier = match loaded.tier {
         api::Tier::Gate => "gate",
         api::Tier::Trip => "trip",
@@ -192,6 +182,24 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
         api::Tier::Gate => Some(Canary::new(&config.run_dir, cgroups.clone(), &mut kernel)?),
         api::Tier::Trip => None,
     };
+    let (reload, reloads) = mpsc::channel(1);
+    let protects = line.clone();
+    tokio::task::spawn_local(async move {
+        while hangup.recv().await.is_some() {
+            notify::reloading();
+            let (reply, answer) = oneshot::channel();
+            if reload.send(reply).await.is_err() {
+                return;
+            }
+            // systemd takes the reload for done at READY=1, so that is said when the rules were read.
+            let said = match answer.await {
+                Ok(Answer::Problem(problem)) => format!("; reload failed, the old rules stay: {}", problem.message),
+                Ok(_) => "; the rules were read again".to_owned(),
+                Err(_) => return,
+            };
+            notify::ready(&(protects.clone() + &said));
+        }
+    });
     let setup = Setup {
         about,
         kernel,

@@ -18,7 +18,7 @@ use guard_common::{
 };
 use tokio::{
     net::UnixListener,
-    sync::{Semaphore, broadcast, mpsc},
+    sync::{Semaphore, broadcast, mpsc, oneshot},
 };
 
 use super::{
@@ -29,6 +29,7 @@ use super::{
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
     effect::{Edge, Kernel, Notices},
     ended::Endings,
+    notify::Watchdog,
     process::Processes,
     rulebook::Rulebook,
     server::{self, Ask, Peer},
@@ -64,15 +65,15 @@ pub struct Setup<K, N> {
     pub state_file: PathBuf,
 }
 
-/// Runs until `shutdown`; each item of `reload` reads the rules again. `ready` is called once holds of an earlier
-/// guardd are rebuilt and the socket answers.
+/// Runs until `shutdown`; each item of `reload` reads the rules again and is told what came of it. `ready` is called once
+/// holds of an earlier guardd are rebuilt and the socket answers.
 ///
 /// # Errors
 /// When it cannot start, or the kernel's doorbell breaks.
 pub async fn run<K: Kernel, N: Notices>(
     setup: Setup<K, N>,
     listener: UnixListener,
-    mut reload: mpsc::Receiver<()>,
+    mut reload: mpsc::Receiver<oneshot::Sender<Answer>>,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -122,6 +123,7 @@ pub async fn run<K: Kernel, N: Notices>(
     tokio::pin!(shutdown);
     let mut scan = tokio::time::interval(SCAN_EVERY);
     scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watchdog = Watchdog::from_environment();
     let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     // When the timer fires, on the boot clock. It is set anew only to fire earlier: a tick too early does nothing, and
     // setting it for every operation would cost more than that.
@@ -147,11 +149,13 @@ pub async fn run<K: Kernel, N: Notices>(
                 daemon.handle(input);
             }
             Some(ask) = asks_out.recv() => daemon.ask(ask),
-            Some(()) = reload.recv() => daemon.reload(),
+            Some(reply) = reload.recv() => daemon.reload(reply),
             _ = scan.tick() => {
                 daemon.hear(&mut notices);
                 daemon.scan();
                 daemon.end_agents(false);
+                // Only now: the kernel was asked, and everything that waited for the loop was given its turn.
+                watchdog.alive();
             }
             () = timer.as_mut(), if armed.is_some() => {
                 armed = None;
@@ -186,6 +190,7 @@ impl<K: Kernel> Daemon<K> {
         }
         match saved {
             Ok(saved) => {
+                self.handle(Input::Numbered(saved.holds));
                 for agent in saved.agents {
                     match self.edge.cgroups.id(&agent.cgroup) {
                         Ok(id) if id != agent.cgroup_id => {
@@ -312,9 +317,11 @@ impl<K: Kernel> Daemon<K> {
         true
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self, reply: oneshot::Sender<Answer>) {
         let result = super::rulebook::load(self.edge.rules.as_deref());
-        self.handle(Input::Reloaded { token: None, by: "SIGHUP".to_owned(), result });
+        self.last_token += 1;
+        self.edge.replies.insert(self.last_token, reply);
+        self.handle(Input::Reloaded { token: Some(self.last_token), by: "SIGHUP".to_owned(), result });
     }
 
     fn ask(&mut self, ask: Ask) {
