@@ -40,8 +40,8 @@ const LARGEST: u64 = 1 << 20;
 /// No directory has more of them.
 const MOST: usize = 1024;
 
-/// The rules in a file or in the `*.yaml` files of a directory, in the order of their names. Without a path, and in
-/// a directory that has none, guard's own.
+/// The rules in a file or in the `*.yaml` files of a directory: those with the names of shipped packs first, then in the
+/// order of their names. Without a path, and in a directory that has none, guard's own.
 ///
 /// # Errors
 /// The first thing that is wrong: which file, where, and what was expected.
@@ -139,8 +139,16 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, RulesError> {
             return Err(RulesError::NotRules { path: path.to_owned(), problem });
         }
     }
-    files.sort();
+    // Of rules that match equally the first is named, so the shipped packs come as they do when they are built in.
+    files.sort_by_cached_key(|file| (shipped(file), file.clone()));
     Ok(files)
+}
+
+/// Where the pack of this name comes among the shipped ones; all others come after them.
+fn shipped(file: &Path) -> usize {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let place = PACKS.iter().position(|(origin, _)| origin.strip_suffix(" (built in)") == Some(name));
+    place.unwrap_or(PACKS.len())
 }
 
 fn read(path: &Path) -> Result<String, RulesError> {
@@ -167,5 +175,31 @@ fn read(path: &Path) -> Result<String, RulesError> {
             let message = "a byte here is not UTF-8";
             Err(Mistake::new(&path.display().to_string(), &lossy, line, column, message).into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packs_as_files_are_the_packs_that_are_built_in() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for (origin, text) in PACKS {
+            let name = origin.strip_suffix(" (built in)").expect("it says so");
+            fs::write(directory.path().join(name), text).expect("written");
+        }
+        let names = |rules: &Rules| -> Vec<_> {
+            rules.summary().into_iter().map(|line| (line.pack, line.name, line.action)).collect()
+        };
+        let built_in = names(&load(None).expect("right"));
+        assert_eq!(names(&load(Some(directory.path())).expect("right")), built_in);
+        // Own rules come on top.
+        let own =
+            "rules:\n- {name: own, text: T., action: hold, reversibility: partial, match: {op: exec, program: x}}\n";
+        fs::write(directory.path().join("00-own.yaml"), own).expect("written");
+        let more = names(&load(Some(directory.path())).expect("right"));
+        assert_eq!(more[..built_in.len()], built_in);
+        assert_eq!(more.len(), built_in.len() + 1);
     }
 }
