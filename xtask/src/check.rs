@@ -1,7 +1,7 @@
 //! `cargo xtask check`: what must be right before any test runs. Every part runs, so that one call shows all there is
 //! to put right.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -77,14 +77,6 @@ fn typos() -> Result<()> {
 /// Licences, doubled and banned crates, and where crates come from. Advisories change without a commit, so they are
 /// not part of a check that must give the same answer twice.
 fn deny() -> Result<()> {
-    let directory = program::target().join("tools");
-    let tool: PathBuf = directory.join("bin/cargo-deny");
-    let present = program::read(program(&tool).arg("--version")).unwrap_or_default();
-    if !present.trim().ends_with(CARGO_DENY) {
-        println!("check: installing cargo-deny {CARGO_DENY} with cargo; this takes some minutes, once");
-        run(program("cargo")
-            .args(["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY, "--root"])
-            .arg(&directory))?;
-    }
+    let tool = setup::cargo_tool("cargo-deny", CARGO_DENY)?;
     run(program(tool).args(["--log-level", "error", "--workspace", "check", "bans", "licenses", "sources"]))
 }

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod dist;
 mod ebpf;
 mod program;
 mod report;
@@ -33,6 +34,8 @@ enum Command {
     Setup,
     /// Build guardd and guardctl, static, with the eBPF object inside.
     Build(build::Arguments),
+    /// Build the Debian and the RPM package, into target/dist.
+    Dist(dist::Arguments),
     /// Show guard's main job: an agent is stopped before it deletes, you decide.
     Demo(demo::Arguments),
     /// Build the eBPF object, and show what the verifier of each kernel makes of it.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Command::Build(arguments) => build::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Ebpf(arguments) => ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Dist(arguments) => dist::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check => check::run_all(),
         Command::Test(arguments) => test::run_all(&arguments),

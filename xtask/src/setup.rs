@@ -2,6 +2,8 @@
 //! manager or into cargo's directory; nothing is written into the repository. Every step first looks whether it is
 //! needed, so a second run is quick and silent.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::program::{self, as_root, program, run_quiet};
@@ -75,6 +77,19 @@ fn toolchain() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A program from crates.io, below target/tools, in exactly this version.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let directory = program::target().join("tools");
+    let tool = directory.join("bin").join(name);
+    let present = program::read(program(&tool).arg("--version")).unwrap_or_default();
+    if !present.trim().ends_with(version) {
+        println!("setup: installing {name} {version} with cargo; this takes some minutes, once");
+        let install = ["install", "--quiet", "--locked", "--force", name, "--version", version, "--root"];
+        program::run(program("cargo").args(install).arg(&directory))?;
+    }
+    Ok(tool)
 }
 
 fn bpf_linker() -> Result<()> {
