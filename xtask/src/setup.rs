@@ -79,7 +79,7 @@ fn toolchain() -> Result<()> {
     Ok(())
 }
 
-/// A program from crates.io, below target/tools, in exactly this version.
+/// A program that cargo installs, below target/tools, in exactly this version.
 pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     let directory = program::target().join("tools");
     let tool = directory.join("bin").join(name);
