@@ -1,5 +1,6 @@
 //! PID 1 of a test machine: mounts what a Linux system has, loads the modules the kernel does not have built in, moves
-//! into the Debian system, runs one command there, writes its exit code to the kernel's console and powers off.
+//! into the Debian system, runs one command there, writes its exit code to the kernel's console and powers off. Where
+//! systemd is to be PID 1, it hands over to it, and the rest happens in a service.
 //! What to run comes from `/boot.json`, written by `xtask/src/vm/initramfs.rs`. No scenario is known here.
 
 use std::{
@@ -26,6 +27,8 @@ use serde::Deserialize;
 const CONSOLE: &str = "/dev/ttyS0";
 /// The person's terminal, or where output goes line by line.
 const SCREEN: &str = "/dev/ttyS1";
+/// Where a service finds what PID 1 was told.
+const HANDED_OVER: &str = "/etc/guard-tests.json";
 /// How long a disk may take to appear.
 const DISK_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -34,13 +37,24 @@ struct Boot {
     argv: Vec<String>,
     environment: BTreeMap<String, String>,
     interactive: bool,
+    systemd: bool,
     size: Option<(u16, u16)>,
     modules: Vec<String>,
 }
 
 /// Runs as PID 1; returns only when the machine cannot be powered off.
 pub(crate) fn run() -> Result<()> {
-    let code = match boot() {
+    finish(boot())
+}
+
+/// `guard-tests serve`: what systemd starts; does what PID 1 does elsewhere.
+pub(crate) fn serve() -> Result<()> {
+    finish(told(HANDED_OVER).and_then(|boot| execute(&boot)))
+}
+
+/// Says the result and powers off.
+fn finish(result: Result<i32>) -> Result<()> {
+    let code = match result {
         Ok(code) => code,
         Err(error) => {
             say(&format!("guard-init: {error:#}"))?;
@@ -56,13 +70,18 @@ fn boot() -> Result<i32> {
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
         mount_new(kind, Path::new(at))?;
     }
+    let boot = told("/boot.json")?;
     let text = fs::read("/boot.json").context("cannot read /boot.json")?;
-    let boot: Boot = serde_json::from_slice(&text).context("cannot understand /boot.json")?;
     for module in &boot.modules {
         let file = File::open(Path::new("/modules").join(module)).with_context(|| format!("cannot open {module}"))?;
         finit_module(file, c"", 0).with_context(|| format!("cannot load {module}"))?;
     }
     enter_root()?;
+    if boot.systemd {
+        fs::write(HANDED_OVER, text).with_context(|| format!("cannot write {HANDED_OVER}"))?;
+        return hand_over();
+    }
+    furnish()?;
     // The network is lo alone: nothing in here reaches anything.
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("cannot start ip")?;
     if !up.success() {
@@ -71,7 +90,24 @@ fn boot() -> Result<i32> {
     execute(&boot)
 }
 
-/// Mounts the Debian system and everything it expects, and makes it the root.
+fn told(file: &str) -> Result<Boot> {
+    let text = fs::read(file).with_context(|| format!("cannot read {file}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("cannot understand {file}"))
+}
+
+/// Becomes systemd, which starts [`serve`]. Returns only when that fails.
+fn hand_over() -> Result<i32> {
+    const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+    let unit = Path::new("/etc/systemd/system/guard-tests.service");
+    let text = "[Service]\nExecStart=/usr/local/bin/guard-tests serve\n";
+    fs::write(unit, text).with_context(|| format!("cannot write {}", unit.display()))?;
+    fs::create_dir_all(WANTS).with_context(|| format!("cannot make {WANTS}"))?;
+    std::os::unix::fs::symlink(unit, format!("{WANTS}/guard-tests.service")).context("cannot enable the unit")?;
+    let error = std::os::unix::process::CommandExt::exec(Command::new("/usr/lib/systemd/systemd").env_clear());
+    Err(error).context("cannot start systemd")
+}
+
+/// Mounts the Debian system and makes it the root.
 fn enter_root() -> Result<()> {
     wait_for("/dev/vda")?;
     mount("/dev/vda", "/root", "ext4", MountFlags::empty(), None).context("cannot mount /dev/vda")?;
@@ -82,7 +118,11 @@ fn enter_root() -> Result<()> {
     std::env::set_current_dir("/root").context("cannot enter /root")?;
     mount_move(".", "/").context("cannot move the root")?;
     chroot(".").context("cannot change the root")?;
-    std::env::set_current_dir("/").context("cannot enter /")?;
+    std::env::set_current_dir("/").context("cannot enter /")
+}
+
+/// Mounts everything a system expects that nobody else boots.
+fn furnish() -> Result<()> {
     fs::create_dir_all("/dev/pts").context("cannot make /dev/pts")?;
     fs::create_dir_all("/dev/shm").context("cannot make /dev/shm")?;
     for (kind, at) in [

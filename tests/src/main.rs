@@ -13,6 +13,7 @@ mod kept;
 mod lists;
 mod patience;
 mod scenarios;
+mod service;
 mod setting;
 mod work;
 
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
             Some((command, rest)) if command == "lists" && rest.len() <= 1 => {
                 scenarios::lists::whole(rest.first().map(String::as_str))
             }
+            Some((command, rest)) if command == "serve" && rest.is_empty() => init::serve().map(|()| ExitCode::FAILURE),
+            Some((command, rest)) if command == "service" => service::run(rest),
             Some((command, rest)) if command == "demo" => demo::run(rest),
             Some((command, rest)) if command == "bench" => bench::run(rest),
             Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),

@@ -35,8 +35,13 @@ pub(crate) fn until_within<T>(limit: Duration, what: &str, mut look: impl FnMut(
 }
 
 /// Fails when `look` finds something while it is watched.
-pub(crate) fn never(what: &str, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + QUIET;
+pub(crate) fn never(what: &str, look: impl FnMut() -> Result<bool>) -> Result<()> {
+    never_within(QUIET, what, look)
+}
+
+/// The same, watched for longer.
+pub(crate) fn never_within(limit: Duration, what: &str, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if look()? {
             bail!("{what}");

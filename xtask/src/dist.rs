@@ -53,6 +53,11 @@ pub(crate) fn packages(revision: u32) -> Result<Packages> {
     Ok(first)
 }
 
+/// Packs once more what [`packages`] built, as another revision: something to upgrade to.
+pub(crate) fn successor(revision: u32) -> Result<Packages> {
+    pack(&Tools::installed()?, revision, &program::target().join("dist"))
+}
+
 /// The programs that pack.
 struct Tools {
     deb: PathBuf,

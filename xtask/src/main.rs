@@ -10,6 +10,7 @@ mod dist;
 mod ebpf;
 mod program;
 mod report;
+mod service;
 mod setup;
 mod stats;
 mod test;

@@ -15,7 +15,7 @@ use crate::{
     build,
     program::{as_root, program, run},
     report::Report,
-    setup,
+    service, setup,
     vm::{
         initramfs::{self, Boot},
         kernel::{self, Kernel, Series},
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Only scenarios whose name contains this, or one of these separated by commas; no host tests.
     #[arg(long)]
     only: Option<String>,
+    /// Only the package, as a service under systemd.
+    #[arg(long, conflicts_with = "only")]
+    service: bool,
     /// No virtual machines: the host tests alone.
     #[arg(long)]
     no_vm: bool,
@@ -55,17 +58,27 @@ pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
     }
     setup::build_tools()?;
     let mut sum = Report::default();
-    if arguments.only.is_none() {
+    let whole = arguments.only.is_none() && !arguments.service;
+    if whole {
         part(&mut sum, "host tests", host_tests());
     }
-    let binaries = build::for_vm(true)?;
-    if arguments.only.is_none() {
-        part(&mut sum, "trip tier on this machine", native(&binaries));
+    if !arguments.service {
+        let binaries = build::for_vm(true)?;
+        if whole {
+            part(&mut sum, "trip tier on this machine", native(&binaries));
+        }
+        if !arguments.no_vm {
+            setup::vm_tools()?;
+            part(&mut sum, "kernels", kernels(arguments, &binaries));
+            sum.compare_kernels();
+        }
     }
-    if !arguments.no_vm {
+    if arguments.only.is_none() && !arguments.no_vm {
         setup::vm_tools()?;
-        part(&mut sum, "kernels", kernels(arguments, &binaries));
-        sum.compare_kernels();
+        let wanted = |series: &Series| arguments.kernel.is_empty() || arguments.kernel.contains(series);
+        for system in service::SYSTEMS.into_iter().filter(|(series, _)| wanted(series)) {
+            part(&mut sum, "the package as a service", service::run(system, arguments.verbose));
+        }
     }
     // Once more at the end, where a person looks first.
     for failure in sum.failures() {

@@ -24,6 +24,8 @@ pub(crate) struct Boot {
     environment: BTreeMap<String, String>,
     /// A person sits at the second serial port.
     interactive: bool,
+    /// systemd becomes PID 1, and `argv` a service of its.
+    systemd: bool,
     /// Rows and columns of the person's terminal.
     size: Option<(u16, u16)>,
     /// Files below /modules, in loading order.
@@ -39,7 +41,13 @@ impl Boot {
                 environment.insert(name.to_owned(), value);
             }
         }
-        Self { argv, environment, interactive, size: interactive.then(terminal_size).flatten(), modules: Vec::new() }
+        let size = interactive.then(terminal_size).flatten();
+        Self { argv, environment, interactive, systemd: false, size, modules: Vec::new() }
+    }
+
+    /// The same under systemd.
+    pub(crate) fn under_systemd(argv: Vec<String>) -> Self {
+        Self { systemd: true, ..Self::new(argv, false) }
     }
 }
 
