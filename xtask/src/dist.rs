@@ -26,9 +26,9 @@ pub(crate) struct Arguments {
 }
 
 /// Files of one version.
-pub(crate) struct Packages {
-    pub(crate) deb: PathBuf,
-    pub(crate) rpm: PathBuf,
+struct Packages {
+    deb: PathBuf,
+    rpm: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -39,12 +39,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Builds what is shipped and packs it, twice.
-pub(crate) fn packages(revision: u32) -> Result<Packages> {
+fn packages(revision: u32) -> Result<Packages> {
     build::binaries(true)?;
-    let (tools, directory) = (Tools::installed()?, program::target().join("dist"));
-    let first = pack(&tools, revision, &directory)?;
+    let directory = program::target().join("dist");
+    let pack = |directory: &Path| -> Result<Packages> {
+        fill(true)?;
+        Ok(Packages { deb: deb(revision, directory)?, rpm: rpm(revision, directory)? })
+    };
+    let first = pack(&directory)?;
     let again = directory.join("again");
-    let second = pack(&tools, revision, &again)?;
+    let second = pack(&again)?;
     for (first, second) in [(&first.deb, &second.deb), (&first.rpm, &second.rpm)] {
         let bytes = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
         ensure!(bytes(first)? == bytes(second)?, "{} and {} differ", first.display(), second.display());
@@ -53,47 +57,46 @@ pub(crate) fn packages(revision: u32) -> Result<Packages> {
     Ok(first)
 }
 
-/// Packs once more what [`packages`] built, as another revision: something to upgrade to.
-pub(crate) fn successor(revision: u32) -> Result<Packages> {
-    pack(&Tools::installed()?, revision, &program::target().join("dist"))
+/// The Debian package with the programs the scenarios run, which are there already: what is shipped takes minutes to link.
+pub(crate) fn trial(revision: u32) -> Result<PathBuf> {
+    build::binaries(false)?;
+    fill(false)?;
+    let stage = stage();
+    run_quiet(program("strip").args([stage.join("usr/sbin/guardd"), stage.join("usr/bin/guardctl")]))?;
+    deb(revision, &program::target().join("dist/trial"))
 }
 
-/// The programs that pack.
-struct Tools {
-    deb: PathBuf,
-    rpm: PathBuf,
+/// Where the files are laid out as the packages have them.
+fn stage() -> PathBuf {
+    program::target().join("dist/stage")
 }
 
-impl Tools {
-    fn installed() -> Result<Self> {
-        let deb = setup::cargo_tool("cargo-deb", CARGO_DEB)?;
-        Ok(Self { deb, rpm: setup::cargo_tool("cargo-generate-rpm", CARGO_GENERATE_RPM)? })
-    }
-}
-
-fn pack(tools: &Tools, revision: u32, directory: &Path) -> Result<Packages> {
-    let stage = program::target().join("dist/stage");
-    empty(&stage)?;
-    fill(&stage)?;
+fn deb(revision: u32, directory: &Path) -> Result<PathBuf> {
+    let tool = setup::cargo_tool("cargo-deb", CARGO_DEB)?;
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let (date, version) = (date()?, env!("CARGO_PKG_VERSION"));
-    let deb = directory.join(format!("guard_{version}-{revision}_amd64.deb"));
-    let mut command = program(&tools.deb);
-    command.env("SOURCE_DATE_EPOCH", &date).args(["--quiet", "--package", "guard-user", "--target", build::TARGET]);
+    let deb = directory.join(format!("guard_{}-{revision}_amd64.deb", env!("CARGO_PKG_VERSION")));
+    let mut command = program(tool);
+    command.env("SOURCE_DATE_EPOCH", date()?).args(["--quiet", "--package", "guard-user", "--target", build::TARGET]);
     command.args(["--no-build", "--no-strip", "--locked", "--deb-revision", &revision.to_string()]);
     run_quiet(command.arg("--output").arg(&deb))?;
-    let rpm = directory.join(format!("guard-{version}-{revision}.x86_64.rpm"));
-    let mut command = program(&tools.rpm);
-    command.env("SOURCE_DATE_EPOCH", &date).args(["generate-rpm", "--package", "guard-user", "--arch", "x86_64"]);
+    Ok(deb)
+}
+
+fn rpm(revision: u32, directory: &Path) -> Result<PathBuf> {
+    let tool = setup::cargo_tool("cargo-generate-rpm", CARGO_GENERATE_RPM)?;
+    let rpm = directory.join(format!("guard-{}-{revision}.x86_64.rpm", env!("CARGO_PKG_VERSION")));
+    let mut command = program(tool);
+    command.env("SOURCE_DATE_EPOCH", date()?).args(["generate-rpm", "--package", "guard-user", "--arch", "x86_64"]);
     // Every program is static.
     command.args(["--auto-req", "disabled", "--set-metadata", &format!("release = \"{revision}\"")]);
     run_quiet(command.arg("--output").arg(&rpm))?;
-    Ok(Packages { deb, rpm })
+    Ok(rpm)
 }
 
 /// Lays the files out as the packages have them: `stage/usr/sbin/guardd` and so on.
-fn fill(stage: &Path) -> Result<()> {
-    let binaries = build::output(true);
+fn fill(release: bool) -> Result<()> {
+    let (stage, binaries) = (stage(), build::output(release));
+    empty(&stage)?;
     let packaging = program::workspace().join("packaging");
     let guardctl = binaries.join("guardctl");
     for (from, to) in [

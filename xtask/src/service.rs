@@ -27,7 +27,7 @@ const APPEND: &str = "systemd.mask=serial-getty@ttyS0.service systemd.mask=getty
 
 /// Boots one of the systems and counts what happened there.
 pub(crate) fn run((series, suite): (Series, &str), verbose: bool) -> Result<Report> {
-    let (first, second) = (dist::packages(1)?.deb, dist::successor(2)?.deb);
+    let (first, second) = (dist::trial(1)?, dist::trial(2)?);
     let kernel = kernel::fetch(series)?;
     let root = root::service_image(suite)?;
     let place = |deb: &std::path::Path| -> Result<String> {
