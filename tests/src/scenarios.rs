@@ -5,6 +5,7 @@ mod canary;
 mod cli;
 mod crash;
 mod exec;
+mod fault;
 mod file;
 mod ioctl;
 mod kernel;
@@ -22,6 +23,7 @@ mod shield;
 mod tag;
 mod task;
 mod trip;
+mod upgrade;
 mod uring;
 mod work;
 
@@ -32,7 +34,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::{
     guard::{Guard, Tier},
@@ -90,6 +92,8 @@ fn all() -> Vec<Scenario> {
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
+        upgrade::scenarios(),
+        fault::scenarios(),
         canary::scenarios(),
         cli::scenarios(),
         work::scenarios(),
@@ -102,11 +106,13 @@ fn all() -> Vec<Scenario> {
     .collect()
 }
 
-/// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--list]`: prints a line for each and a closing line.
+/// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--part K/N] [--after NAME] [--soak] [--list]`: prints a
+/// line for each and a closing line.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let only = value(arguments, "--only");
     let tier = value(arguments, "--tier");
-    let wanted: Vec<Scenario> = all()
+    let soak = arguments.iter().any(|argument| argument == "--soak");
+    let mut wanted: Vec<Scenario> = if soak { fault::soak() } else { all() }
         .into_iter()
         .filter(|scenario| only.is_none_or(|only| only.split(',').any(|part| scenario.name.contains(part))))
         .filter(|scenario| match (&scenario.run, tier) {
@@ -115,6 +121,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             (Run::Guard(Tier::Gate, ..) | Run::Kernel(_), Some(tier)) => tier == "gate",
         })
         .collect();
+    if let Some(part) = value(arguments, "--part") {
+        wanted = part_of(wanted, part)?;
+    }
+    if let Some(last) = value(arguments, "--after") {
+        let at = wanted.iter().position(|scenario| scenario.name == last);
+        let at = at.with_context(|| format!("there is no scenario {last} to go on after"))?;
+        wanted.drain(..=at);
+        if wanted.is_empty() {
+            println!("0 passed, 0 failed");
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     if arguments.iter().any(|argument| argument == "--list") {
         for scenario in &wanted {
             println!("{}", scenario.name);
@@ -152,6 +170,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     println!("{passed} passed, {failed} failed");
     // Nothing run proves nothing.
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The `K`th of `N` parts of about the same size; the order stays, and what is of one subject stays together.
+fn part_of(mut all: Vec<Scenario>, part: &str) -> Result<Vec<Scenario>> {
+    let numbers = part.split_once('/').and_then(|(which, of)| Some((which.parse().ok()?, of.parse().ok()?)));
+    let numbers = numbers.filter(|(which, of): &(usize, usize)| (1..=*of).contains(which));
+    let Some((which, of)) = numbers else { bail!("`{part}` is no part: `1/2` is one") };
+    let (from, until) = (all.len() * (which - 1) / of, all.len() * which / of);
+    Ok(all.drain(from..until).collect())
 }
 
 /// The guardd that the last scenario left for the next one.

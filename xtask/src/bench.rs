@@ -103,6 +103,7 @@ fn measure(arguments: &Arguments, argv: &[&str], binaries: &[PathBuf], icount: b
         root: &root,
         initramfs: initramfs.path(),
         icount,
+        processors: 2,
         memory: 2560,
         timeout: Duration::from_secs(3600),
         append: "",

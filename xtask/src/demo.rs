@@ -117,6 +117,7 @@ fn virtually(arguments: &Arguments, words: Vec<String>, binaries: &[PathBuf]) ->
         root: &root,
         initramfs: initramfs.path(),
         icount: false,
+        processors: 2,
         memory: 2048,
         timeout: Duration::from_secs(if interactive { 3600 } else { 300 }),
         append: "",

@@ -13,6 +13,7 @@ mod report;
 mod service;
 mod setup;
 mod stats;
+mod suite;
 mod test;
 mod tidy;
 mod vm;

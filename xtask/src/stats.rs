@@ -44,6 +44,7 @@ pub(crate) fn print() -> Result<()> {
             root: &root,
             initramfs: initramfs.path(),
             icount: false,
+            processors: 2,
             memory: 2048,
             timeout: Duration::from_secs(300),
             append: "",

@@ -4,22 +4,22 @@
 use std::{
     path::PathBuf,
     process::{ExitCode, Stdio},
-    sync::Mutex,
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     build,
     program::{as_root, program, run},
     report::Report,
     service, setup,
+    suite::{self, Job},
     vm::{
         initramfs::{self, Boot},
         kernel::{self, Kernel, Series},
-        machine::{Machine, Screen},
+        machine::{ATTEMPTS, Machine},
         root,
     },
 };
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Only the package, as a service under systemd.
     #[arg(long, conflicts_with = "only")]
     service: bool,
+    /// Only what takes too long for every run: guardd is killed a thousand times.
+    #[arg(long, conflicts_with_all = ["only", "service", "no_vm"])]
+    soak: bool,
     /// No virtual machines: the host tests alone.
     #[arg(long)]
     no_vm: bool,
@@ -48,6 +51,8 @@ pub(crate) struct Arguments {
 
 /// A machine that is not done after this long has hung.
 const DEADLINE: Duration = Duration::from_secs(25 * 60);
+/// The same of a soak.
+const LONG_DEADLINE: Duration = Duration::from_secs(4 * 3_600);
 
 pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
@@ -58,27 +63,18 @@ pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
     }
     setup::build_tools()?;
     let mut sum = Report::default();
-    let whole = arguments.only.is_none() && !arguments.service;
+    let whole = arguments.only.is_none() && !arguments.service && !arguments.soak;
     if whole {
         part(&mut sum, "host tests", host_tests());
     }
-    if !arguments.service {
-        let binaries = build::for_vm(true)?;
-        if whole {
-            part(&mut sum, "trip tier on this machine", native(&binaries));
-        }
-        if !arguments.no_vm {
-            setup::vm_tools()?;
-            part(&mut sum, "kernels", kernels(arguments, &binaries));
-            sum.compare_kernels();
-        }
+    let binaries = build::for_vm(true)?;
+    if whole {
+        part(&mut sum, "trip tier on this machine", native(&binaries));
     }
-    if arguments.only.is_none() && !arguments.no_vm {
+    if !arguments.no_vm {
         setup::vm_tools()?;
-        let wanted = |series: &Series| arguments.kernel.is_empty() || arguments.kernel.contains(series);
-        for system in service::SYSTEMS.into_iter().filter(|(series, _)| wanted(series)) {
-            part(&mut sum, "the package as a service", service::run(system, arguments.verbose));
-        }
+        part(&mut sum, "machines", machines(arguments, &binaries));
+        sum.compare_kernels();
     }
     // Once more at the end, where a person looks first.
     for failure in sum.failures() {
@@ -155,67 +151,76 @@ fn native(binaries: &[PathBuf]) -> Result<Report> {
     Ok(sum)
 }
 
-/// The scenarios on each kernel. Two machines at once: each is mostly one busy processor.
-fn kernels(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
-    let wanted = if arguments.kernel.is_empty() { Series::TESTED.to_vec() } else { arguments.kernel.clone() };
-    root::image()?;
-    let fetched: Result<Vec<_>> = wanted.iter().map(|series| Ok((*series, kernel::fetch(*series)?))).collect();
-    let queue = Mutex::new(fetched?);
-    let sums = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(2) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().ok().and_then(|mut queue| queue.pop());
-                    let Some((series, kernel)) = next else { return };
-                    let result = one(arguments, series, &kernel, binaries);
-                    if let Ok(mut sums) = sums.lock() {
-                        sums.push((series, result));
-                    }
-                }
-            });
+/// The scenarios on each kernel, and the package on its systems.
+fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
+    let wanted = |series: &Series| arguments.kernel.is_empty() || arguments.kernel.contains(series);
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    if !arguments.service {
+        root::image()?;
+        // The newest first: it is what dies most often under emulation and needs another boot.
+        for series in Series::TESTED.into_iter().rev().filter(wanted) {
+            let kernel = Arc::new(kernel::fetch(series)?);
+            // What a single scenario is wanted for is there in one of the parts only.
+            let parts: &[&str] = if arguments.only.is_some() || arguments.soak { &[""] } else { &["1/2", "2/2"] };
+            for part in parts {
+                let kernel = Arc::clone(&kernel);
+                let job = move || one(arguments, series, &kernel, part, binaries);
+                jobs.push((format!("kernel {series} {part}").trim_end().to_owned(), Box::new(job)));
+            }
         }
-    });
+    }
+    if arguments.only.is_none() && !arguments.soak {
+        let files = service::files()?;
+        for system in service::SYSTEMS.into_iter().filter(|(series, _)| wanted(series)) {
+            let files = files.clone();
+            let job = move || service::run(system, &files, arguments.verbose);
+            jobs.insert(jobs.len().min(1), (format!("the package on {}", system.1), Box::new(job)));
+        }
+    }
     let mut sum = Report::default();
-    for (series, result) in sums.into_inner().context("a thread panicked")? {
-        part(&mut sum, &format!("kernel {series}"), result);
+    for (name, result) in suite::run(jobs) {
+        part(&mut sum, &name, result);
     }
     Ok(sum)
 }
 
-fn one(arguments: &Arguments, series: Series, kernel: &Kernel, binaries: &[PathBuf]) -> Result<Report> {
-    let mut argv: Vec<String> = ["guard-tests", "scenarios"].map(str::to_owned).to_vec();
-    if let Some(only) = &arguments.only {
-        argv.extend(["--only".to_owned(), only.clone()]);
-    }
+/// One part of the scenarios on one kernel. After the death of a machine the next goes on where it was.
+fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: &str, binaries: &[PathBuf]) -> Result<Report> {
     let root = root::image()?;
-    let initramfs = initramfs::pack(kernel, &Boot::new(argv, false), binaries)?;
-    let machine = Machine {
-        kernel,
-        root: &root,
-        initramfs: initramfs.path(),
-        icount: false,
-        memory: 2560,
-        timeout: DEADLINE,
-        append: "",
-        verbose: arguments.verbose,
-    };
-    println!("kernel {series}: starting {}", kernel.release);
     let mut sum = Report::default();
-    let mut closed = false;
-    let name = series.to_string();
-    let mut take = |line: &str| {
-        if line.ends_with(" failed") && line.contains(" passed, ") {
-            closed = true;
+    for _ in 0..ATTEMPTS {
+        let mut argv: Vec<String> = ["guard-tests", "scenarios"].map(str::to_owned).to_vec();
+        let mut option = |name: &str, value: &str| argv.extend([name.to_owned(), value.to_owned()]);
+        if let Some(only) = &arguments.only {
+            option("--only", only);
         }
-        show(&mut sum, &name, line);
-        Ok(())
-    };
-    let code = machine.boot(Screen::Lines(&mut take))?;
-    if !closed || (code != 0 && sum.failed == 0) || sum.passed + sum.failed == 0 {
-        anyhow::bail!("the scenarios ended with {code} and without a closing line");
+        if !part.is_empty() {
+            option("--part", part);
+        }
+        if let Some(last) = &sum.last {
+            option("--after", last);
+        }
+        if arguments.soak {
+            argv.push("--soak".to_owned());
+        }
+        let initramfs = initramfs::pack(kernel, &Boot::new(argv, false), binaries)?;
+        let machine = Machine {
+            kernel,
+            root: &root,
+            initramfs: initramfs.path(),
+            icount: false,
+            processors: 2,
+            memory: 2560,
+            timeout: if arguments.soak { LONG_DEADLINE } else { DEADLINE },
+            append: "",
+            verbose: arguments.verbose,
+        };
+        println!("{}: starting {}", format!("kernel {series} {part}").trim_end(), kernel.release);
+        if suite::boot(&machine, &series.to_string(), &mut sum)?.is_some() {
+            return Ok(sum);
+        }
     }
-    Ok(sum)
+    bail!("the machine died {ATTEMPTS} times, the last time after {}", sum.last.as_deref().unwrap_or("its start"))
 }
 
 /// Counts a line of `guard-tests scenarios` and shows it.

@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Count guest instructions: one CPU, a nanosecond of guest time is one instruction.
     #[arg(long)]
     icount: bool,
+    /// Processors.
+    #[arg(long, default_value_t = 2, conflicts_with = "icount")]
+    processors: u32,
     /// Megabytes of memory.
     #[arg(long, default_value_t = 2048)]
     memory: u32,
@@ -70,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         root: &root,
         initramfs: initramfs.path(),
         icount: arguments.icount,
+        processors: arguments.processors,
         memory: arguments.memory,
         timeout: Duration::from_secs(arguments.timeout),
         append: &arguments.append,

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -70,8 +71,10 @@ impl Drop for Packed {
 
 /// Writes the archive. `files` go to the guest's `/usr/local/bin`; one of them is `guard-tests`.
 pub(crate) fn pack(kernel: &Kernel, boot: &Boot, files: &[PathBuf]) -> Result<Packed> {
-    let path = program::target().join(format!("vm/initramfs-{}-{}.cpio", kernel.release, std::process::id()));
-    let packed = Packed(path);
+    /// Two are packed at once in one process.
+    static PACKED: AtomicU32 = AtomicU32::new(0);
+    let number = PACKED.fetch_add(1, Ordering::Relaxed);
+    let packed = Packed(program::target().join(format!("vm/initramfs-{}-{number}.cpio", std::process::id())));
     let file = File::create(&packed.0).with_context(|| format!("cannot create {}", packed.0.display()))?;
     let mut archive = Archive::new(BufWriter::new(file));
     for directory in ["dev", "proc", "sys", "root", "modules", "guard"] {
@@ -80,7 +83,7 @@ pub(crate) fn pack(kernel: &Kernel, boot: &Boot, files: &[PathBuf]) -> Result<Pa
     archive.console()?;
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let content = stripped(file, kernel)?;
+        let content = stripped(file, number)?;
         archive.file(&format!("guard/{name}"), 0o755, &content)?;
         if name == "guard-tests" {
             archive.file("init", 0o755, &content)?;
@@ -98,14 +101,13 @@ pub(crate) fn pack(kernel: &Kernel, boot: &Boot, files: &[PathBuf]) -> Result<Pa
 }
 
 /// The program without its debug information: a third of the size to read under emulation.
-fn stripped(file: &Path, kernel: &Kernel) -> Result<Vec<u8>> {
+fn stripped(file: &Path, number: u32) -> Result<Vec<u8>> {
     let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     if !content.starts_with(b"\x7fELF") {
         return Ok(content);
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // Two kernels are packed at once in one process.
-    let copy = program::target().join(format!("vm/stripped-{name}-{}-{}", kernel.release, std::process::id()));
+    let copy = program::target().join(format!("vm/stripped-{name}-{}-{number}", std::process::id()));
     program::run_quiet(program("strip").arg("--strip-debug").arg("-o").arg(&copy).arg(file))?;
     let content = fs::read(&copy).with_context(|| format!("cannot read {}", copy.display()))?;
     fs::remove_file(&copy).with_context(|| format!("cannot remove {}", copy.display()))?;

@@ -6,7 +6,10 @@ use std::{
     os::unix::net::UnixListener,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +20,7 @@ use super::{accelerator, kernel::Kernel};
 use crate::program::{program, shown};
 
 /// How often a machine whose kernel died under emulation is started again. QEMU 7.2 crashes a guest now and then.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// What PID 1 writes to the console last, followed by the exit code.
 const RESULT: &str = "guard-init: exit ";
@@ -31,6 +34,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) root: &'a Path,
     pub(crate) initramfs: &'a Path,
     pub(crate) icount: bool,
+    /// Processors. With `icount` there is one.
+    pub(crate) processors: u32,
     /// Megabytes.
     pub(crate) memory: u32,
     pub(crate) timeout: Duration,
@@ -47,7 +52,7 @@ pub(crate) enum Screen<'a> {
 }
 
 /// How one boot ended.
-enum Ending {
+pub(crate) enum Ending {
     Exit(i32),
     /// The kernel died or QEMU ended without a result.
     Died(String),
@@ -81,9 +86,16 @@ impl Machine<'_> {
         bail!("the machine died {ATTEMPTS} times: {}", reasons.join("; "))
     }
 
-    fn boot_once(&self, screen: &mut Screen<'_>) -> Result<Ending> {
+    /// Boots once.
+    ///
+    /// # Errors
+    /// When the machine cannot be started or watched.
+    pub(crate) fn boot_once(&self, screen: &mut Screen<'_>) -> Result<Ending> {
+        /// Two machines may run at once.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         // A socket's path is short (108 bytes), so it cannot live below target/.
-        let directory = std::env::temp_dir().join(format!("guard-vm-{}-{}", std::process::id(), self.kernel.release));
+        let directory = std::env::temp_dir().join(format!("guard-vm-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let socket = directory.join("console");
         let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
@@ -171,7 +183,7 @@ impl Machine<'_> {
             command.args(["-icount", "shift=0,sleep=off", "-smp", "1"]);
         } else {
             let accelerator = if kvm { "kvm" } else { "tcg,thread=multi" };
-            command.args(["-accel", accelerator, "-smp", "2"]);
+            command.args(["-accel", accelerator, "-smp", &self.processors.to_string()]);
         }
         // cmpxchg16b is what QEMU 7.2's emulation crashes at, now and then. Without it a kernel from 7.0 on has no memory
         // for what programs store with an inode, and nothing is an agent's own; there a crash costs another boot.
