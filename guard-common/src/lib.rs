@@ -21,5 +21,6 @@ pub mod shield;
 pub mod table;
 pub mod task;
 
-/// Version of everything in this crate. The daemon refuses pinned maps written under another one.
-pub const ABI_VERSION: u32 = 7;
+/// Version of everything in this crate. Programs and maps of another one are not used: an older
+/// version's are inherited from, a newer one's keep the daemon from starting.
+pub const ABI_VERSION: u32 = 8;

@@ -1,6 +1,6 @@
 //! Says of the wire types that any bytes of the right size are one, so that aya may move them to and from maps.
 
-use crate::{arguments, config, grant, notice, op, record, table, task};
+use crate::{arguments, clear, config, grant, notice, op, record, table, task};
 
 /// Implements aya's `Pod`.
 macro_rules! pod {
@@ -14,6 +14,7 @@ macro_rules! pod {
 pod!(
     arguments::Program,
     arguments::ArgumentKey,
+    clear::ClearKey,
     record::HoldKey,
     record::HoldRecord,
     record::HoldText,

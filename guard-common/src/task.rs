@@ -2,7 +2,8 @@
 
 use core::mem::size_of;
 
-/// Value of the `TASKS` map; the key is the address of the `task_struct`, set afresh when the task is made.
+/// Value of the `TASKS` map; the key is the address of the `task_struct`, set afresh when the task is made. A newer guardd
+/// reads those of an older one, to inherit its tags: a change of this layout makes it refuse to start beside them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Task {
@@ -38,9 +39,11 @@ pub struct State {
     pub guardd: u32,
     /// [`crate::ABI_VERSION`] of whoever wrote this.
     pub abi: u32,
+    /// Which object the programs at work are from, all of them; 0 while they are being changed, or when guardd did not say.
+    pub object: u64,
 }
 
 const _: () = {
     assert!(size_of::<Task>() == 56);
-    assert!(size_of::<State>() == 24);
+    assert!(size_of::<State>() == 32);
 };

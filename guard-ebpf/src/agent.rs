@@ -144,7 +144,7 @@ pub(crate) fn forget(task: u64) {
 pub(crate) fn state() -> State {
     match STATE.get(0) {
         Some(state) => *state,
-        None => State { generation: 0, paths: 0, guardd: 0, abi: 0 },
+        None => State { generation: 0, paths: 0, guardd: 0, abi: 0, object: 0 },
     }
 }
 

@@ -85,6 +85,17 @@ impl Guard {
         self.wait_until_ready()
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("cannot look at guardd")?.is_some())
+    }
+
+    /// `guardd --teardown`
+    pub(crate) fn teardown(&self) -> Result<Answer> {
+        let mut command = command(self.tier, self.setting, self.rules.as_deref(), &self.directory);
+        Ok(Answer::from(command.arg("--teardown").output().context("cannot start guardd")?))
+    }
+
     /// guardd's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

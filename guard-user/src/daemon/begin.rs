@@ -23,7 +23,10 @@ use super::{
     lock, notify, rights, rulebook,
     run::{self, Setup},
 };
-use crate::{api, kernel::load};
+use crate::{
+    api,
+    kernel::{load, pins, probe},
+};
 
 /// Why guardd does not run, by exit code.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ pub fn teardown(file: Option<&Path>, over: Over) -> Result<(), Stop> {
         return Err(Stop::NotPermitted(missing));
     }
     let _lock = lock::take(&config.run_dir.join("guardd.lock"))?;
-    let removed = load::teardown(&config.pin)?;
+    let removed = pins::teardown(&config.pin)?;
     tracing::info!("{removed} pins removed; nothing is held any more");
     Ok(())
 }
@@ -108,7 +111,7 @@ pub fn teardown(file: Option<&Path>, over: Over) -> Result<(), Stop> {
 /// When the object cannot be loaded or standard output is closed.
 pub fn probe_load() -> Result<(), Stop> {
     let mut out = io::stdout().lock();
-    for program in load::probe_programs()? {
+    for program in probe::probe_programs()? {
         let line = serde_json::to_string(&program).context("a program cannot be described")?;
         writeln!(out, "{line}").context("cannot write to standard output")?;
     }
@@ -210,6 +213,8 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
         rules: config.rules.clone(),
         audit: config.audit.clone(),
         state_file: config.run_dir.join("agents.json"),
+        fresh: loaded.fresh,
+        earlier: loaded.earlier,
     };
     let ready = || {
         tracing::info!("{line}{because}");

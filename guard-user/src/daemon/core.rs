@@ -191,6 +191,7 @@ impl Core {
             Input::AuditFailed(reason) => self.audit_stopped(reason),
             Input::AuditRecovered => self.audit_recovered(),
             Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
+            Input::TookOver(note) => self.note(crate::daemon::record::Kind::Start, note),
             Input::Stopping => self.stopping(),
             Input::Tick => self.tick(),
         }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api,
     holds::Losses,
+    kernel::pins::Earlier,
     operation::{HoldName, Operation, Stopped},
     rules::lower::Tables,
 };
@@ -49,6 +50,8 @@ pub trait Kernel {
     fn remove_policy(&mut self, policy: u32);
     fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()>;
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>>;
+    /// Tags whatever the programs of an older version have tagged; answers the processes.
+    fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>>;
     fn counts(&self) -> io::Result<Vec<(Count, u64)>>;
     /// What the kernel looks up first for an agent with these tables.
     fn agent(&self, policy: u32, tables: &Tables) -> table::Agent {

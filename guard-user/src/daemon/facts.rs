@@ -70,6 +70,13 @@ pub fn is_stopped(tgid: u32, tid: u32) -> bool {
     stat.and_then(|stat| after_name(&stat)).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
 }
 
+/// One of its threads is.
+#[must_use]
+pub fn has_stopped(tgid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{tgid}/task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()).any(|tid| is_stopped(tgid, tid))
+}
+
 /// `USER_HZ` is 100 on every architecture guard runs on.
 const NANOSECONDS_PER_TICK: u64 = 10_000_000;
 

@@ -21,5 +21,6 @@ pub mod run;
 pub mod scope;
 pub mod server;
 pub mod state;
+pub mod takeover;
 #[cfg(test)]
 pub(crate) mod testing;

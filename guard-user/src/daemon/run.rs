@@ -34,10 +34,12 @@ use super::{
     rulebook::Rulebook,
     server::{self, Ask, Peer},
     state,
+    takeover::Before,
 };
 use crate::{
     api::ProblemKind,
     holds::Losses,
+    kernel::pins::Earlier,
     operation::{HoldName, Operation},
 };
 
@@ -63,6 +65,9 @@ pub struct Setup<K, N> {
     pub rules: Option<PathBuf>,
     pub audit: PathBuf,
     pub state_file: PathBuf,
+    /// See [`Before`].
+    pub fresh: bool,
+    pub earlier: Vec<Earlier>,
 }
 
 /// Runs until `shutdown`; each item of `reload` reads the rules again and is told what came of it. `ready` is called once
@@ -77,7 +82,9 @@ pub async fn run<K: Kernel, N: Notices>(
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Setup { about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: audit_path, state_file } = setup;
+    let Setup { about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: audit_path, .. } = setup;
+    let Setup { state_file, fresh, earlier, .. } = setup;
+    let tier = about.tier;
     let opened = audit::open(&audit_path)?;
     let saved = state::read(&state_file);
     let (inputs, mut inputs_out) = mpsc::channel(WAITING);
@@ -111,7 +118,7 @@ pub async fn run<K: Kernel, N: Notices>(
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
     let mut daemon = Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default() };
-    daemon.start(saved, torn)?;
+    daemon.start(Before { saved, torn, fresh, earlier }, tier)?;
     if let Some(mut canary) = canary {
         // Nothing is called protected that was not seen to be.
         daemon.handle(Input::Canary(canary.ask()));
@@ -172,9 +179,9 @@ pub async fn run<K: Kernel, N: Notices>(
     Ok(())
 }
 
-struct Daemon<K> {
-    core: Core,
-    edge: Edge<K>,
+pub(super) struct Daemon<K> {
+    pub(super) core: Core,
+    pub(super) edge: Edge<K>,
     last_token: u64,
     /// The kernel's counters when the maps were last gone through.
     losses: Losses,
@@ -182,40 +189,6 @@ struct Daemon<K> {
 }
 
 impl<K: Kernel> Daemon<K> {
-    /// Agents first, then everything that was stopped while no guardd ran.
-    fn start(&mut self, saved: io::Result<state::Saved>, torn: bool) -> anyhow::Result<()> {
-        self.handle(Input::Started);
-        if torn {
-            tracing::warn!("the last line of the audit log was cut off; it was kept");
-        }
-        match saved {
-            Ok(saved) => {
-                self.handle(Input::Numbered(saved.holds));
-                for agent in saved.agents {
-                    match self.edge.cgroups.id(&agent.cgroup) {
-                        Ok(id) if id != agent.cgroup_id => {
-                            tracing::warn!("another cgroup is where agent {} was: {}", agent.name, agent.cgroup);
-                        }
-                        // Without its cgroup, too: a task may have left it before and still carry the tag.
-                        Ok(_) | Err(_) => self.handle(Input::Restored(Box::new(agent))),
-                    }
-                }
-            }
-            Err(error) => self.handle(Input::Trouble(format!(
-                "the agents of the last run cannot be read, so whatever they do is held: {error}"
-            ))),
-        }
-        match self.edge.kernel.purge() {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!("{removed} entries of the last run are removed from the kernel's tables"),
-            Err(error) => tracing::warn!("the tables of the last run stay in the kernel: {error}"),
-        }
-        for key in self.edge.kernel.records().context("the kernel's holds cannot be read")? {
-            self.look(key);
-        }
-        Ok(())
-    }
-
     /// Agents whose last process has ended make room.
     fn end_agents(&mut self, at_once: bool) {
         let now = Now::read().boottime;
@@ -227,7 +200,7 @@ impl<K: Kernel> Daemon<K> {
         }
     }
 
-    fn handle(&mut self, input: Input) {
+    pub(super) fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             if let Input::ProcessGone { tgid } = &input {
@@ -299,7 +272,7 @@ impl<K: Kernel> Daemon<K> {
     }
 
     /// Reads a record from the kernel; false when there is none. What cannot be read or understood stays stopped.
-    fn look(&mut self, key: HoldKey) -> bool {
+    pub(super) fn look(&mut self, key: HoldKey) -> bool {
         match self.edge.kernel.record(key) {
             Ok(Some(stopped)) => match Operation::decode(key, &stopped) {
                 Ok(mut operation) => {

@@ -246,6 +246,9 @@ impl Kernel for FakeKernel {
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>> {
         Ok(self.maps().tags.get(&tid).copied())
     }
+    fn inherit(&mut self, _earlier: &crate::kernel::pins::Earlier) -> io::Result<BTreeSet<u32>> {
+        Ok(BTreeSet::new())
+    }
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         Ok(vec![(Count::NoticeLost, self.maps().notices_lost)])
     }

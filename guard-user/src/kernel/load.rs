@@ -1,20 +1,22 @@
 //! Loads and attaches the kernel programs, and says which tier that makes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::RingBuf,
+    maps::{Map, RingBuf},
     programs::{Lsm, RawTracePoint, links::FdLink},
 };
-use guard_common::{ABI_VERSION, config::Offsets};
+use guard_common::config::Offsets;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{Feature, Tier},
     kernel::{
         btf::{Btf, VMLINUX},
         hooks::{Attach, GATE, Hook, TRIP, TRIP_BLIND},
+        pins::{self, Earlier, Pins},
         source::Doorbell,
         support,
         tables::Maps,
@@ -48,13 +50,20 @@ pub struct Loaded {
     pub features: Vec<Feature>,
     /// What is protected and what is not, one line.
     pub summary: String,
-    /// The links that keep the programs attached, and the object they came from.
-    pub attached: Attached,
+    /// The maps hold nothing of an earlier guardd.
+    pub fresh: bool,
+    /// Programs of older versions, at work beside these until they are ended.
+    pub earlier: Vec<Earlier>,
 }
 
-/// Keeps the programs attached while it lives.
-pub struct Attached {
-    _ebpf: Ebpf,
+/// Gives a map by its name.
+type Lookup = Box<dyn FnMut(&str) -> anyhow::Result<Map>>;
+
+/// Programs at work, their maps by name, and what they are not.
+struct AtWork {
+    maps: Lookup,
+    attached: Vec<&'static str>,
+    missing: Vec<Feature>,
 }
 
 /// Loads the best tier this kernel gives, or the one asked for.
@@ -65,14 +74,17 @@ pub fn load(options: &Options) -> anyhow::Result<Loaded> {
     if GATE_OBJECT.is_empty() || TRIP_OBJECT.is_empty() {
         bail!("this guardd was built without its kernel programs: build it with `cargo xtask build`");
     }
-    match options.tier {
+    // Before anything is changed: it may be a reason not to start.
+    let earlier = options.pin.as_deref().map(pins::earlier).transpose()?.unwrap_or_default();
+    let loaded = match options.tier {
         Some(tier) => load_tier(tier, options, String::new()),
         None => match load_tier(Tier::Gate, options, String::new()) {
             Ok(loaded) => Ok(loaded),
             Err(error) => load_tier(Tier::Trip, options, format!("{error:#}"))
                 .with_context(|| format!("neither tier loads; the gate: {error:#}; trip")),
         },
-    }
+    };
+    Ok(Loaded { earlier, ..loaded? })
 }
 
 fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Loaded> {
@@ -84,39 +96,36 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
     let offsets = resolve(&btf)?;
     // Without bpffs nothing can be pinned; `support::probe` says what that costs.
-    let pin = options
-        .pin
-        .as_deref()
-        .filter(|_| support::is_bpffs())
-        .map(|directory| directory.join(format!("v{ABI_VERSION}")));
-    let mut ebpf = load_object(tier, offsets, options.max_holds, &aya_btf, pin.as_deref(), VerifierLogLevel::DISABLE)?;
-    let mut features = support::probe();
+    let pins = options.pin.as_deref().filter(|_| support::is_bpffs()).map(Pins::below).transpose()?;
+    let fresh = pins.as_ref().is_none_or(Pins::is_fresh);
+    let object = digest(tier, offsets);
+    if let Some(pins) = &pins {
+        pins.check(bytes(tier), options.max_holds)?;
+    }
     let hooks = match tier {
         Tier::Gate => GATE,
         Tier::Trip => TRIP,
     };
-    // All are loaded before the first is attached: a tier that cannot be had leaves nothing behind.
-    let mut loaded = Vec::new();
-    for hook in hooks {
-        match load_program(&mut ebpf, hook, &btf, &aya_btf) {
-            Ok(()) => loaded.push(hook),
-            Err(error) if hook.is_essential() => return Err(error),
-            Err(error) => features.push(missing_hook(hook, &error)),
+    let present = pins.as_ref().filter(|pins| pins.object() == Some(object));
+    let work = match present.and_then(|pins| go_on(pins, hooks, &btf)) {
+        Some(work) => work,
+        None => {
+            let ebpf =
+                load_object(tier, offsets, options.max_holds, &aya_btf, pins.as_ref(), VerifierLogLevel::DISABLE)?;
+            let work = begin(ebpf, hooks, &btf, &aya_btf, pins.as_ref())?;
+            if let Some(pins) = &pins {
+                pins.set_object(object)?;
+            }
+            work
         }
-    }
-    let mut attached = Vec::new();
-    for hook in loaded {
-        match attach(&mut ebpf, hook, pin.as_deref()) {
-            Ok(()) => attached.push(hook.program),
-            Err(error) if hook.is_essential() => return Err(error),
-            Err(error) => features.push(missing_hook(hook, &error)),
-        }
-    }
+    };
+    let AtWork { mut maps, attached, missing } = work;
+    let mut features = support::probe();
     // A hook that has a stand-in is no loss while the stand-in is there.
-    features.retain(|feature| {
+    features.extend(missing.into_iter().filter(|feature| {
         let of = |hook: &&Hook| feature.name == feature_name(hook);
         !hooks.iter().find(of).is_some_and(|hook| hook.instead.is_some_and(|other| attached.contains(&other)))
-    });
+    }));
     features.extend(hooks.iter().filter(|hook| attached.contains(&hook.program)).map(|hook| Feature {
         name: feature_name(hook),
         ok: true,
@@ -133,16 +142,85 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
             fix: "the gate tier".to_owned(),
         }));
     }
-    let ring = ebpf.take_map("NOTICES").context("the eBPF object has no map NOTICES")?;
-    let notices = Doorbell::new(RingBuf::try_from(ring)?).context("cannot listen to the ring buffer")?;
-    let mut kernel = Maps::take(&mut ebpf)?;
+    let notices = Doorbell::new(RingBuf::try_from(maps("NOTICES")?)?).context("cannot listen to the ring buffer")?;
+    let mut kernel = Maps::take(&mut maps)?;
     kernel.announce(std::process::id()).context("cannot write the state map")?;
     let summary = summary(tier, &reason, hooks, &attached);
-    Ok(Loaded { kernel, notices, tier, reason, features, summary, attached: Attached { _ebpf: ebpf } })
+    Ok(Loaded { kernel, notices, tier, reason, features, summary, fresh, earlier: Vec::new() })
+}
+
+/// The programs of an earlier guardd, when they are all there: the kernel has verified them once. Anything in doubt is
+/// loaded anew.
+fn go_on(pins: &Pins, hooks: &'static [Hook], btf: &Btf<'_>) -> Option<AtWork> {
+    let (mut attached, mut missing) = (Vec::new(), Vec::new());
+    for hook in hooks {
+        match (pins.hold_on(hook), known(hook, btf)) {
+            (Ok(()), _) => attached.push(hook.program),
+            (Err(_), Err(error)) => missing.push(missing_hook(hook, &error)),
+            (Err(error), Ok(())) => {
+                tracing::warn!("the programs of the last run are not all there, so they are loaded again: {error:#}");
+                return None;
+            }
+        }
+    }
+    let pins = pins.clone();
+    tracing::info!("the kernel programs of the last run are at work, and stay");
+    Some(AtWork { maps: Box::new(move |name| pins.map(name)), attached, missing })
+}
+
+/// Verifies and attaches the programs of a loaded object.
+fn begin(
+    mut ebpf: Ebpf,
+    hooks: &'static [Hook],
+    btf: &Btf<'_>,
+    aya_btf: &aya::Btf,
+    pins: Option<&Pins>,
+) -> anyhow::Result<AtWork> {
+    // All are loaded before the first is attached: a tier that cannot be had leaves nothing behind.
+    let (mut loaded, mut attached, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for hook in hooks {
+        match load_program(&mut ebpf, hook, btf, aya_btf) {
+            Ok(()) => loaded.push(hook),
+            Err(error) if hook.is_essential() => return Err(error),
+            Err(error) => missing.push(missing_hook(hook, &error)),
+        }
+    }
+    if let Some(pins) = pins {
+        pins.set_object(0)?;
+    }
+    for hook in loaded {
+        match attach(&mut ebpf, hook, pins) {
+            Ok(()) => attached.push(hook.program),
+            Err(error) if hook.is_essential() => return Err(error),
+            Err(error) => missing.push(missing_hook(hook, &error)),
+        }
+    }
+    if let Some(pins) = pins {
+        pins.leave_only(hooks)?;
+    }
+    let maps = move |name: &str| ebpf.take_map(name).with_context(|| format!("the eBPF object has no map {name}"));
+    Ok(AtWork { maps: Box::new(maps), attached, missing })
+}
+
+/// Which programs these are: all that goes into them.
+fn digest(tier: Tier, offsets: Offsets) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(bytes(tier));
+    hash.update(format!("{offsets:?}"));
+    let hash = hash.finalize();
+    // 0 stands for none.
+    hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)).max(1)
+}
+
+fn bytes(tier: Tier) -> &'static [u8] {
+    match tier {
+        Tier::Gate => GATE_OBJECT,
+        Tier::Trip => TRIP_OBJECT,
+    }
 }
 
 /// Resolves the members guard reads. A kernel that lacks one is one guard does not understand.
-fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
+pub(super) fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
     let member = |(of, path): &(&str, &str)| {
         btf.offset(of, path).with_context(|| format!("this kernel has no `{of}.{path}`: guard cannot read its structs"))
     };
@@ -154,31 +232,14 @@ fn resolve(btf: &Btf<'_>) -> anyhow::Result<Offsets> {
     Ok(offsets)
 }
 
-fn load_object(
+pub(super) fn load_object(
     tier: Tier,
     offsets: Offsets,
     max_holds: u32,
     btf: &aya::Btf,
-    pin: Option<&Path>,
+    pins: Option<&Pins>,
     verifier_log: VerifierLogLevel,
 ) -> anyhow::Result<Ebpf> {
-    /// Maps that must outlive the daemon; the others are caches and memory of a single run.
-    const PINNED: [&str; 14] = [
-        "HOLDS",
-        "TEXTS",
-        "GRANTS",
-        "NOTICES",
-        "TASKS",
-        "AGENTS",
-        "PATHS",
-        "NAMES",
-        "NAME_FILTER",
-        "PORTS",
-        "ADDRESSES",
-        "COUNTS",
-        "STATE",
-        "CREATED",
-    ];
     let trip = u32::from(tier == Tier::Trip);
     let mut loader = EbpfLoader::new();
     loader
@@ -189,29 +250,21 @@ fn load_object(
         .map_max_entries("HOLDS", max_holds)
         .map_max_entries("TEXTS", max_holds)
         .map_max_entries("GRANTS", max_holds);
-    if let Some(directory) = pin {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot create {}: is bpffs mounted there?", directory.display()))?;
-        for name in PINNED {
-            loader.map_pin_path(name, directory.join(name));
+    if let Some(pins) = pins {
+        for name in pins::MAPS {
+            loader.map_pin_path(name, pins.path(name));
         }
     }
-    let object = match tier {
-        Tier::Gate => GATE_OBJECT,
-        Tier::Trip => TRIP_OBJECT,
-    };
-    loader.load(object).context("cannot load the eBPF object")
+    loader.load(bytes(tier)).context("cannot load the eBPF object")
 }
 
 /// Has the kernel verify one program.
-fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf) -> anyhow::Result<()> {
+pub(super) fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf) -> anyhow::Result<()> {
     let program =
         ebpf.program_mut(hook.program).with_context(|| format!("the eBPF object has no program {}", hook.program))?;
     match hook.attach {
         Attach::Lsm(name) => {
-            if !btf.has_function(&format!("bpf_lsm_{name}")) {
-                bail!("this kernel has no LSM hook {name}");
-            }
+            known(hook, btf)?;
             let program: &mut Lsm = program.try_into()?;
             program.load(name, aya_btf).with_context(|| format!("cannot load the LSM program {name}"))
         }
@@ -222,8 +275,18 @@ fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf: &aya::Btf)
     }
 }
 
+/// An LSM hook is one of this kernel's.
+fn known(hook: &Hook, btf: &Btf<'_>) -> anyhow::Result<()> {
+    match hook.attach {
+        Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}")) => {
+            bail!("this kernel has no LSM hook {name}")
+        }
+        Attach::Lsm(_) | Attach::RawTracepoint(_) => Ok(()),
+    }
+}
+
 /// Attaches one loaded program, and pins its link over the one an earlier daemon left.
-fn attach(ebpf: &mut Ebpf, hook: &Hook, pin: Option<&Path>) -> anyhow::Result<()> {
+fn attach(ebpf: &mut Ebpf, hook: &Hook, pins: Option<&Pins>) -> anyhow::Result<()> {
     let program =
         ebpf.program_mut(hook.program).with_context(|| format!("the eBPF object has no program {}", hook.program))?;
     let link: FdLink = match hook.attach {
@@ -238,111 +301,13 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, pin: Option<&Path>) -> anyhow::Result<()
             program.take_link(link)?.into()
         }
     };
-    match pin {
-        Some(directory) => pin_link(link, &directory.join(format!("link_{}", hook.program))),
+    match pins {
+        Some(pins) => pins.keep(hook, link),
         None => {
             // The link lives as long as the process: nothing detaches it before.
             std::mem::forget(link);
             Ok(())
         }
-    }
-}
-
-/// Pins a link under a name; one that was there is replaced after the new one is attached, so that there is no
-/// moment without.
-fn pin_link(link: FdLink, path: &Path) -> anyhow::Result<()> {
-    // bpffs takes no name with a dot.
-    let fresh = path.with_file_name(format!("new_{}", path.file_name().unwrap_or_default().to_string_lossy()));
-    if fresh.exists() {
-        std::fs::remove_file(&fresh).with_context(|| format!("cannot remove {}", fresh.display()))?;
-    }
-    let pinned = link.pin(&fresh).with_context(|| format!("cannot pin {}", fresh.display()))?;
-    if path.exists() {
-        std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
-    }
-    std::fs::rename(&fresh, path).with_context(|| format!("cannot replace {}", path.display()))?;
-    std::mem::forget(pinned);
-    Ok(())
-}
-
-/// Takes everything down that was pinned below `directory`.
-///
-/// # Errors
-/// When a pin cannot be removed.
-pub fn teardown(directory: &Path) -> anyhow::Result<u32> {
-    let mut removed = 0;
-    let versions = match std::fs::read_dir(directory) {
-        Ok(versions) => versions,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", directory.display())),
-    };
-    for version in versions {
-        let version = version?.path();
-        for pin in std::fs::read_dir(&version)? {
-            let pin = pin?.path();
-            std::fs::remove_file(&pin).with_context(|| format!("cannot remove {}", pin.display()))?;
-            removed += 1;
-        }
-        std::fs::remove_dir(&version).with_context(|| format!("cannot remove {}", version.display()))?;
-    }
-    std::fs::remove_dir(directory).with_context(|| format!("cannot remove {}", directory.display()))?;
-    Ok(removed)
-}
-
-/// What the verifier made of one program.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ProgramStats {
-    pub program: String,
-    /// Empty when it loaded.
-    pub error: String,
-    /// It did not load because this kernel has no such hook.
-    pub hook_missing: bool,
-    /// Bytes of translated instructions.
-    pub translated_bytes: u32,
-    /// Instructions the verifier walked.
-    pub verified_instructions: u32,
-}
-
-/// Loads every program of both tiers without attaching any.
-///
-/// # Errors
-/// When the object itself cannot be loaded.
-pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
-    let blob = std::fs::read(VMLINUX).with_context(|| format!("cannot read {VMLINUX}"))?;
-    let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
-    let aya_btf = aya::Btf::from_sys_fs()?;
-    let offsets = resolve(&btf)?;
-    let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::DEBUG)?;
-    let mut stats: Vec<ProgramStats> = Vec::new();
-    for hook in GATE.iter().chain(TRIP) {
-        if stats.iter().any(|seen| seen.program == hook.program) {
-            continue;
-        }
-        let mut entry = ProgramStats {
-            program: hook.program.to_owned(),
-            error: String::new(),
-            hook_missing: matches!(hook.attach, Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}"))),
-            translated_bytes: 0,
-            verified_instructions: 0,
-        };
-        match load_program(&mut ebpf, hook, &btf, &aya_btf).and_then(|()| info(&mut ebpf, hook)) {
-            Ok(info) => {
-                entry.translated_bytes = info.size_translated().unwrap_or(0);
-                entry.verified_instructions = info.verified_instruction_count().unwrap_or(0);
-            }
-            Err(error) => entry.error = format!("{error:#}"),
-        }
-        stats.push(entry);
-    }
-    Ok(stats)
-}
-
-/// What the kernel says of a loaded program.
-fn info(ebpf: &mut Ebpf, hook: &Hook) -> anyhow::Result<aya::programs::ProgramInfo> {
-    let program = ebpf.program_mut(hook.program).context("the eBPF object has no such program")?;
-    match hook.attach {
-        Attach::Lsm(_) => Ok(TryInto::<&mut Lsm>::try_into(program)?.info()?),
-        Attach::RawTracepoint(_) => Ok(TryInto::<&mut RawTracePoint>::try_into(program)?.info()?),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, io};
 
+use anyhow::Context as _;
 use aya::{
-    Ebpf,
+    Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use guard_common::{
     ABI_VERSION,
+    clear::ClearKey,
     count::Count,
     grant::Grant,
     op::OpSet,
@@ -23,6 +25,7 @@ use self::{
 };
 use crate::{
     daemon::{clock::Now, effect::Kernel},
+    kernel::pins::Earlier,
     operation::Stopped,
     rules::lower::Tables,
 };
@@ -45,26 +48,31 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// Takes the maps out of a loaded object.
+    /// Takes the maps by their names, and empties those that are no use without what guardd remembers of them. Until they
+    /// are written again, what they would have cleared is a candidate.
     ///
     /// # Errors
-    /// When the object has no map of a name, or one of another type.
-    pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
-        let agents: HashMap<MapData, u64, Agent> = take(ebpf, "AGENTS")?;
+    /// When there is no map of a name, or one of another type, or it cannot be emptied.
+    pub fn take(maps: &mut impl FnMut(&str) -> anyhow::Result<Map>) -> anyhow::Result<Self> {
+        let mut cleared: HashMap<MapData, ClearKey, u64> = take(maps, "CLEARED")?;
+        empty(&mut cleared).context("cannot empty the map of cleared execs")?;
+        let mut quotas: HashMap<MapData, u64, Words> = take(maps, "QUOTAS")?;
+        empty(&mut quotas).context("cannot empty the map of quotas")?;
+        let agents: HashMap<MapData, u64, Agent> = take(maps, "AGENTS")?;
         let known: Vec<Agent> = agents.iter().filter_map(Result::ok).map(|(_, agent)| agent).collect();
         let last = known.iter().map(|agent| agent.policy).max();
         let tables = known.iter().map(|agent| agent.tables).max();
         Ok(Self {
             base: last.map_or(0, |last| last + 1),
-            holds: take(ebpf, "HOLDS")?,
-            texts: take(ebpf, "TEXTS")?,
-            grants: take(ebpf, "GRANTS")?,
-            tasks: take(ebpf, "TASKS")?,
+            holds: take(maps, "HOLDS")?,
+            texts: take(maps, "TEXTS")?,
+            grants: take(maps, "GRANTS")?,
+            tasks: take(maps, "TASKS")?,
             agents,
-            quotas: take(ebpf, "QUOTAS")?,
-            prefilter: Prefilter::take(ebpf)?,
-            counts: take(ebpf, "COUNTS")?,
-            state: take(ebpf, "STATE")?,
+            quotas,
+            prefilter: Prefilter::take(maps)?,
+            counts: take(maps, "COUNTS")?,
+            state: take(maps, "STATE")?,
             shelf: Shelf::new(tables.map_or(1, |last| last + 1)),
         })
     }
@@ -261,6 +269,10 @@ impl Kernel for Maps {
         Ok(None)
     }
 
+    fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>> {
+        earlier.hand_over(&mut self.tasks)
+    }
+
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         let sum = |count: Count| -> io::Result<(Count, u64)> {
             let values = self.counts.get(&(count as u32), 0).map_err(io_error)?;
@@ -274,9 +286,19 @@ fn keys<K>(keys: impl Iterator<Item = Result<K, MapError>>) -> io::Result<Vec<K>
     keys.collect::<Result<_, _>>().map_err(io_error)
 }
 
-fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<T> {
-    let map = ebpf.take_map(name).ok_or_else(|| anyhow::anyhow!("the eBPF object has no map {name}"))?;
-    T::try_from(map).map_err(|error| anyhow::anyhow!("map {name}: {error}"))
+/// Removes every entry.
+fn empty<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>) -> io::Result<()> {
+    for key in keys(map.keys())? {
+        absent_is_fine(map.remove(&key))?;
+    }
+    Ok(())
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(
+    maps: &mut impl FnMut(&str) -> anyhow::Result<Map>,
+    name: &str,
+) -> anyhow::Result<T> {
+    T::try_from(maps(name)?).map_err(|error| anyhow::anyhow!("map {name}: {error}"))
 }
 
 fn found<T>(result: Result<T, MapError>) -> io::Result<Option<T>> {

@@ -113,6 +113,8 @@ pub enum Input {
     AuditFailed(String),
     AuditRecovered,
     Started,
+    /// What an older guard, or none, left was taken over.
+    TookOver(String),
     Stopping,
     Tick,
 }

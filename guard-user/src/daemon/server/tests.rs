@@ -52,6 +52,8 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
             rules: Some("/nonexistent/rules".into()),
             audit: directory.path().join("audit.jsonl"),
             state_file: directory.path().join("agents.json"),
+            fresh: false,
+            earlier: Vec::new(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let (_reload, reloads) = mpsc::channel(1);

@@ -5,10 +5,8 @@ use std::{
     io,
 };
 
-use aya::{
-    Ebpf,
-    maps::{Array, HashMap, LpmTrie, MapData},
-};
+use anyhow::Context as _;
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
 use guard_common::{
     op::{Op, OpSet, PATH_PART},
     quota::Limits,
@@ -16,7 +14,7 @@ use guard_common::{
 };
 
 use super::{
-    absent_is_fine,
+    absent_is_fine, empty,
     entry::{address_key, last_part, name_key, path_key, with_ancestors},
     io_error, keys,
     programs::Programs,
@@ -46,14 +44,18 @@ pub(super) struct Written {
 }
 
 impl Prefilter {
-    pub(super) fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+    pub(super) fn take(maps: &mut impl FnMut(&str) -> anyhow::Result<Map>) -> anyhow::Result<Self> {
+        let (mut programs, mut arguments) = (take(maps, "PROGRAMS")?, take(maps, "ARGUMENTS")?);
+        // In this order: a program without its arguments would be no candidate.
+        empty(&mut programs).context("cannot empty the map of programs")?;
+        empty(&mut arguments).context("cannot empty the map of arguments")?;
         Ok(Self {
-            paths: take(ebpf, "PATHS")?,
-            names: take(ebpf, "NAMES")?,
-            name_filter: take(ebpf, "NAME_FILTER")?,
-            programs: Programs::new(take(ebpf, "PROGRAMS")?, take(ebpf, "ARGUMENTS")?),
-            ports: take(ebpf, "PORTS")?,
-            addresses: take(ebpf, "ADDRESSES")?,
+            paths: take(maps, "PATHS")?,
+            names: take(maps, "NAMES")?,
+            name_filter: take(maps, "NAME_FILTER")?,
+            programs: Programs::new(programs, arguments),
+            ports: take(maps, "PORTS")?,
+            addresses: take(maps, "ADDRESSES")?,
         })
     }
 
