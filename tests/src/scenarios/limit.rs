@@ -230,7 +230,7 @@ fn fill(balloon: &Path) -> Result<()> {
 }
 
 /// Every line of the log is there and can be read.
-fn whole(guard: &Guard) -> Result<()> {
+pub(super) fn whole(guard: &Guard) -> Result<()> {
     let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
     let numbers: Vec<u64> = log
         .lines()
