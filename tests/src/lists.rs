@@ -51,13 +51,17 @@ pub(crate) struct Step {
     pub(crate) action: String,
 }
 
-/// Every `step`th line of both lists from the `first` on, asked about in the world as it is.
+/// Every `step`th line of both lists from the `first` on, with its place.
+pub(crate) fn lines(first: usize, step: usize) -> impl Iterator<Item = (String, &'static str)> {
+    let of = |(list, text): (&'static str, &'static str)| {
+        text.lines().enumerate().map(move |(index, line)| (format!("{list}:{}", index + 1), line))
+    };
+    LISTS.into_iter().flat_map(of).skip(first).step_by(step)
+}
+
+/// The same, asked about in the world as it is.
 pub(crate) fn read(first: usize, step: usize) -> Result<Vec<Case>> {
-    let mut places = Vec::new();
-    for (list, text) in LISTS {
-        places.extend(text.lines().enumerate().map(|(index, line)| (format!("{list}:{}", index + 1), line)));
-    }
-    let chosen: Vec<(String, &str)> = places.into_iter().skip(first).step_by(step).collect();
+    let chosen: Vec<(String, &str)> = lines(first, step).collect();
     let questions: String = chosen.iter().flat_map(|(_, line)| [*line, "\n"]).collect();
     let answers = foresee(&questions)?;
     ensure!(answers.len() == chosen.len(), "{} questions, {} answers", chosen.len(), answers.len());

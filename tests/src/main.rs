@@ -6,6 +6,7 @@
 mod act;
 mod agent;
 mod bench;
+mod coverage;
 mod demo;
 mod guard;
 mod init;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
             Some((command, rest)) if command == "serve" && rest.is_empty() => init::serve().map(|()| ExitCode::FAILURE),
             Some((command, rest)) if command == "service" => service::run(rest),
             Some((command, rest)) if command == "demo" => demo::run(rest),
+            Some((command, rest)) if command == "coverage" => coverage::run(rest),
             Some((command, rest)) if command == "bench" => bench::run(rest),
             Some((command, rest)) if command == "act" => act::run(rest).map(|()| ExitCode::SUCCESS),
             Some((command, rest)) if command == "drain" && rest.is_empty() => init::drain().map(|()| ExitCode::SUCCESS),

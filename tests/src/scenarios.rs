@@ -106,6 +106,12 @@ fn all() -> Vec<Scenario> {
     .collect()
 }
 
+/// The names of all, but for those that only one kernel has.
+#[cfg(test)]
+pub(crate) fn names() -> Vec<String> {
+    all().into_iter().map(|scenario| scenario.name).collect()
+}
+
 /// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--part K/N] [--after NAME] [--soak] [--list]`: prints a
 /// line for each and a closing line.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {

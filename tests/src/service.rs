@@ -54,6 +54,12 @@ const CHAPTERS: [Chapter; 16] = [
     ("a_purge_leaves_the_log_alone", leaving::purged),
 ];
 
+/// The chapters' names.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CHAPTERS.iter().map(|(name, _)| *name)
+}
+
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let [first, second] = arguments else { bail!("usage: guard-tests service FIRST.deb SECOND.deb") };
     let mut story = Story { first: first.clone(), second: second.clone(), held: None };

@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod check;
+mod coverage;
 mod demo;
 mod dist;
 mod ebpf;
@@ -48,6 +49,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure what guard costs, against the limits of its design.
     Bench(bench::Arguments),
+    /// Write docs/coverage.md: what each known way past guard meets, and which scenario shows it.
+    Coverage(coverage::Arguments),
     /// Run a shell line (or an interactive shell) on a Debian system with a kernel of your choice, in QEMU.
     Vm(vm::Arguments),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Check => check::run_all(),
         Command::Test(arguments) => test::run_all(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
     };
     result.unwrap_or_else(|error| {

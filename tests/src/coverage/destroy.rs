@@ -1,0 +1,255 @@
+//! Data in files is destroyed. Which file it is, by whatever name, is `paths`; block devices are `machine`.
+
+use super::{Kernel, Row, enforced, gap, unproven};
+
+/// What stands in the way of whatever needs an open file.
+const ALREADY_OPEN: &str = "no hook looks at writes: what is done through a descriptor from before the tagging, or from elsewhere, is not judged";
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "F1",
+        class: "files and directories are removed",
+        lines: &[
+            enforced(
+                "unlinkat(2), also below a directory descriptor",
+                &[
+                    "unlink_is_held_and_untouched_and_happens_after_approval",
+                    "unlink_is_held_and_fails_cleanly_after_denial",
+                    "a_recursive_delete_asks_once_and_then_completes",
+                ],
+            ),
+            enforced(
+                "unlink(2) by the libraries of languages, also in their threads",
+                &[
+                    "python_os_unlink_is_held_and_deletes_after_approval",
+                    "python_in_a_thread_gets_a_clean_error_after_denial",
+                    "node_promises_unlink_is_held_and_deletes_after_approval",
+                    "perl_unlink_gets_a_clean_error_after_denial",
+                ],
+            ),
+            enforced(
+                "rmdir(2)",
+                &[
+                    "rmdir_is_held_and_untouched_and_happens_after_approval",
+                    "rmdir_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("unlinkat(2) with `AT_REMOVEDIR`", "held by the hook `path_rmdir`"),
+        ],
+    },
+    Row {
+        id: "F2",
+        class: "the same through io_uring",
+        lines: &[
+            enforced("making a ring", &["an_agent_gets_no_io_uring_and_the_refusal_is_shown"])
+                .note("refused, not held; the shipped rule `io-uring` says so"),
+            unproven(
+                "opens, removals and renames in a ring from before the tagging",
+                "refused one by one, because `gate` lets nothing wait there",
+            ),
+            gap("writes, splices and truncations in such a ring, to a file that is open", ALREADY_OPEN),
+            gap("passthrough commands to a device (`uring_cmd`)", "no hook; an agent has no ring to send them through"),
+        ],
+    },
+    Row {
+        id: "F3",
+        class: "something is renamed over a file, or away",
+        lines: &[
+            enforced(
+                "rename over an existing file",
+                &[
+                    "rename_over_a_file_is_held_and_untouched_and_happens_after_approval",
+                    "rename_over_a_file_is_held_and_fails_cleanly_after_denial",
+                    "an_own_file_renamed_over_a_foreign_one_is_held",
+                ],
+            ),
+            enforced("`RENAME_EXCHANGE`", &["an_exchange_of_two_files_is_held"]),
+            unproven("`RENAME_WHITEOUT`", "held by the hook `path_rename`"),
+            enforced(
+                "moving a file away",
+                &[
+                    "move_away_is_held_and_untouched_and_happens_after_approval",
+                    "move_away_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            enforced(
+                "moving a directory with something in it away",
+                &["an_own_directory_with_something_foreign_in_it_is_not_moved_away"],
+            ),
+        ],
+    },
+    Row {
+        id: "F4",
+        class: "an open empties the file",
+        lines: &[
+            enforced(
+                "`O_TRUNC`, as `>` of a shell",
+                &[
+                    "overwrite_by_redirection_is_held_and_untouched_and_happens_after_approval",
+                    "overwrite_by_redirection_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("creat(2), openat2(2)", "held by the hook `file_open`"),
+        ],
+    },
+    Row {
+        id: "F5",
+        class: "truncation",
+        lines: &[
+            enforced(
+                "truncate(2)",
+                &[
+                    "truncate_is_held_and_untouched_and_happens_after_approval",
+                    "truncate_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("ftruncate(2)", "held by the hook `path_truncate`").on(&[Kernel::V6_1]),
+            unproven("ftruncate(2)", "held by the hook `file_truncate`")
+                .on(&[Kernel::V6_12, Kernel::Newest])
+                .note("the canary is refused it, which shows that the hook is asked"),
+        ],
+    },
+    Row {
+        id: "F6",
+        class: "fallocate(2) punches, zeroes, collapses or inserts",
+        lines: &[
+            unproven("in a file the agent opens", "held at the open for writing by the hook `file_open`"),
+            gap("in a file that is open already", ALREADY_OPEN),
+        ],
+    },
+    Row {
+        id: "F7",
+        class: "writing over what is there",
+        lines: &[
+            enforced(
+                "in a file the agent opens: the open for writing",
+                &[
+                    "append_is_held_and_untouched_and_happens_after_approval",
+                    "append_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            gap("in a file that is open already", ALREADY_OPEN),
+        ],
+    },
+    Row {
+        id: "F8",
+        class: "writing through shared memory",
+        lines: &[
+            unproven("mmap(2) of a file the agent opens", "held at the open for writing by the hook `file_open`"),
+            gap("mmap(2) or mprotect(2) of a file that is open already", "no hook `mmap_file` or `file_mprotect`"),
+        ],
+    },
+    Row {
+        id: "F9",
+        class: "other files' data takes the place of a file's",
+        lines: &[
+            enforced(
+                "`FICLONE`",
+                &[
+                    "sharing_the_blocks_of_another_file_is_held_and_happens_after_approval",
+                    "sharing_the_blocks_of_another_file_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("`FICLONERANGE`, `FIDEDUPERANGE`", "held by the hook `file_ioctl`"),
+            unproven(
+                "copy_file_range(2), sendfile(2), splice(2) to a file the agent opens",
+                "held at the open for writing by the hook `file_open`",
+            ),
+            gap("the same to a file that is open already", ALREADY_OPEN),
+        ],
+    },
+    Row {
+        id: "F10",
+        class: "ioctls of file systems",
+        lines: &[
+            unproven("removing a btrfs subvolume or snapshot (`SNAP_DESTROY`, `_V2`)", "held by the hook `file_ioctl`"),
+            unproven("ext4 `RESIZE_FS`; `SHUTDOWN` of ext4 and XFS", "held by the hook `file_ioctl`"),
+            unproven("`FIFREEZE`, `FITRIM`", "held by the hook `file_ioctl`"),
+            gap(
+                "XFS `EXCHANGE_RANGE`, `SWAPEXT`, `UNRESVSP`; ext4 `MOVE_EXT`, `SWAP_BOOT`",
+                "not among the commands that are held; the open for writing that they need is",
+            ),
+            gap("taking an encryption key away, `ENABLE_VERITY`", "not among the commands that are held"),
+            gap("btrfs `RM_DEV`, `BALANCE`, `RESIZE` and the like", "not among the commands that are held"),
+            gap("zfs", "its ioctls are unknown to guard; the shipped rules know the command lines"),
+            unproven("any of the held ones by a 32-bit program", "held by the hook `file_ioctl_compat`"),
+        ],
+    },
+    Row {
+        id: "F11",
+        class: "rights and attributes that lock people out",
+        lines: &[
+            enforced(
+                "chmod",
+                &[
+                    "chmod_is_held_and_untouched_and_happens_after_approval",
+                    "chmod_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            enforced(
+                "chown",
+                &[
+                    "chown_is_held_and_untouched_and_happens_after_approval",
+                    "chown_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("fchmod(2), fchown(2), lchown(2)", "held by the hooks `path_chmod` and `path_chown`"),
+            unproven("fchmodat2(2)", "held by the hook `path_chmod`").on(&[Kernel::V6_12, Kernel::Newest]),
+            enforced(
+                "chattr (`FS_IOC_SETFLAGS`)",
+                &[
+                    "chattr_is_held_and_changes_the_file_after_approval",
+                    "chattr_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("`FS_IOC_FSSETXATTR`", "held by the hook `file_ioctl`"),
+            gap("file_setattr(2), which does what chattr does", "no hook `inode_file_setattr`").on(&[Kernel::Newest]),
+            gap("setxattr(2), ACLs, removexattr(2)", "no hook `inode_setxattr` or `inode_set_acl`"),
+            gap("utimensat(2)", "no hook; nothing is lost but the times"),
+        ],
+    },
+    Row {
+        id: "F12",
+        class: "asynchronous writes (io_submit)",
+        lines: &[gap("to any file that is open for writing", ALREADY_OPEN)
+            .note("opening it for writing is held, as F7 shows")],
+    },
+    Row {
+        id: "F13",
+        class: "message queues, shared memory, semaphores",
+        lines: &[
+            gap("mq_unlink(3)", "it reaches none of the hooks on paths"),
+            gap("`IPC_RMID` of shmctl(2), msgctl(2), semctl(2)", "no hook on System V objects"),
+        ],
+    },
+    Row {
+        id: "F14",
+        class: "the kernel opens or writes for the agent",
+        lines: &[
+            unproven("a core dump over a file", "refused by the hook `file_open`, as a dying task cannot wait"),
+            unproven("acct(2), swapon(2), swapoff(2) on a file a rule names", "held by the hook `file_open`"),
+            unproven(
+                "a loop device on a file (`LOOP_SET_FD`, `LOOP_CONFIGURE`, `LOOP_CHANGE_FD`)",
+                "held by the hook `file_ioctl`",
+            ),
+            gap(
+                "writes of a loop device that is there already",
+                "the kernel writes by itself; opening the device is M2",
+            ),
+            gap("nfsd, ksmbd", "they are not the agent; see C7"),
+        ],
+    },
+    Row {
+        id: "F15",
+        class: "a descriptor that was not opened as this agent",
+        lines: &[
+            gap("inherited, or received over a socket", ALREADY_OPEN).note("no hook `file_receive`"),
+            unproven("opened anew through `/proc/self/fd/N`, from `O_PATH` too", "held by the hook `file_open`"),
+        ],
+    },
+    Row {
+        id: "F16",
+        class: "data lost by ordinary writes inside a file",
+        lines: &[gap("SQLite, LevelDB, JSON", "no hook knows what a write means: only a copy from before helps")],
+    },
+];

@@ -1,0 +1,91 @@
+//! Parts of guard, or what it stands on, break: while nothing happens, while something is held, while it is changed.
+
+use super::{Kernel, Row, audited, enforced, gap};
+
+const SERVICE: &[Kernel] = &[Kernel::V6_12];
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "T1",
+        class: "guardd is killed",
+        lines: &[
+            enforced("while nothing is held", &["what_happens_while_no_guardd_runs_is_held"]),
+            enforced(
+                "while something is held",
+                &[
+                    "a_hold_outlives_guardd_and_is_decided_by_the_next_one",
+                    "the_tables_of_an_earlier_guardd_are_removed_and_its_agents_stay_guarded",
+                ],
+            ),
+            enforced(
+                "as a service",
+                &["a_hold_outlives_a_guardd_that_was_killed", "a_hold_outlives_a_restart_of_the_service_under_its_id"],
+            )
+            .on(SERVICE),
+            enforced("what an agent made stays its own", &["what_an_agent_made_is_its_own_after_a_crash_of_guardd"]),
+            gap("while an answer is under way, while rules are read, during an upgrade", "no scenario"),
+            gap("at a thousand random moments", "no scenario"),
+        ],
+    },
+    Row {
+        id: "T2",
+        class: "guardd hangs",
+        lines: &[
+            enforced(
+                "stopped by a signal while operations come",
+                &["holds_made_while_the_ring_buffer_is_full_are_all_found"],
+            ),
+            enforced("the service ends it and starts another", &["a_guardd_that_hangs_is_ended_and_started_again"])
+                .on(SERVICE),
+            gap("no processor, no memory", "no scenario"),
+        ],
+    },
+    Row {
+        id: "T3",
+        class: "the log's disk",
+        lines: &[
+            enforced("full, while something is held", &["nothing_is_approved_while_the_log_cannot_be_written"]),
+            enforced(
+                "broken and read-only, while something is held",
+                &["nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only"],
+            ),
+            gap("no descriptors left (`EMFILE`)", "no scenario"),
+            gap("while rules are read, during an upgrade", "no scenario"),
+        ],
+    },
+    Row {
+        id: "T4",
+        class: "the power fails",
+        lines: &[gap("lines torn or out of order on the disk", "no scenario; a torn last line is tested on the host")],
+    },
+    Row {
+        id: "T5",
+        class: "the kernel's tables are full",
+        lines: &[
+            enforced("holds", &["what_finds_no_room_among_the_holds_is_refused_and_counted"]),
+            enforced("the ring buffer", &["holds_made_while_the_ring_buffer_is_full_are_all_found"]),
+            gap("tags, arguments", "no scenario; see X2"),
+        ],
+    },
+    Row { id: "T6", class: "clocks", lines: &[gap("ten years forward or back, suspend", "no scenario; see X7")] },
+    Row {
+        id: "T7",
+        class: "several versions of guardd",
+        lines: &[
+            enforced("a second one", &["a_second_guardd_refuses_and_names_the_first"]),
+            enforced("an upgrade while something is held", &["a_hold_outlives_an_upgrade_of_the_package_under_its_id"])
+                .on(SERVICE)
+                .note("both versions have the same tables"),
+            gap("older or newer tables than guardd's, a downgrade", "no scenario"),
+        ],
+    },
+    Row {
+        id: "T8",
+        class: "what guard stands on is taken away",
+        lines: &[
+            audited("`ftrace_enabled=0` by root", &["hooks_that_are_switched_off_are_noticed_and_agents_suspended"]),
+            gap("bpffs is unmounted, links are lost", "no scenario; the canary is there to notice"),
+            gap("a kernel without BPF LSM", "no scenario boots one; guardd then starts the trip tier and says so"),
+        ],
+    },
+];

@@ -1,0 +1,141 @@
+//! An agent leaves its tag, or has somebody act who has none. The approval channel is `prompts`.
+
+use super::{Row, command_line, enforced, gap, unproven};
+
+/// What a shipped rule names and `destroy` proves for other paths.
+const NAMED: &str = "held by the hooks on files, by the shipped rule `persistence`";
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "C1",
+        class: "moving to another cgroup",
+        lines: &[
+            enforced("writing its own number to `cgroup.procs`", &["an_agent_may_not_move_itself_out_of_its_cgroup"])
+                .note("by a rule; the shipped `kernel-switches` has it"),
+            unproven("`cgroup.threads`, `tasks` of version 1", "refused by the hook `file_open`, by the shipped rule `kernel-switches`"),
+            enforced(
+                "somebody else moves it: it stays an agent",
+                &[
+                    "a_process_that_left_its_cgroup_is_still_an_agent",
+                    "an_agent_ends_only_when_nobody_of_it_lives_anywhere",
+                ],
+            ),
+        ],
+    },
+    Row {
+        id: "C2",
+        class: "children elsewhere",
+        lines: &[
+            enforced("a child that becomes a daemon", &["a_daemonised_grandchild_is_still_an_agent"]),
+            unproven("clone3(2) with `CLONE_INTO_CGROUP`", "tagged by the hook `task_alloc`"),
+        ],
+    },
+    Row {
+        id: "C3",
+        class: "systemd and D-Bus start it",
+        lines: &[
+            enforced("connecting to a socket that a rule names, by its name", &["connect_to_a_unix_socket_is_held"])
+                .note("the shipped rule `privileged-sockets` names those of systemd and D-Bus"),
+            gap(
+                "the same socket by a symbolic link, or by `/proc/self/fd/N`",
+                "the name is compared as the program gives it, and no hook `unix_stream_connect` looks at the socket itself",
+            ),
+            gap("sending to a datagram socket without connecting", "no hook `unix_may_send`"),
+            gap("a connection that was there before the tagging", "nothing looks at what is sent"),
+            unproven("a file in a directory of units", NAMED),
+            gap("a drop-in below `/run/systemd/system` or `/etc/systemd/system.control`", "no shipped rule names it"),
+            command_line("the command lines of systemd and `at`", "plant-later", ""),
+        ],
+    },
+    Row {
+        id: "C4",
+        class: "a container engine does it",
+        lines: &[
+            enforced("connecting to a socket that a rule names", &["connect_to_a_unix_socket_is_held"])
+                .note("the shipped rule `privileged-sockets` names those of docker, podman, containerd, cri-o, libvirt, lxd and snapd"),
+            enforced("connecting to a port that a rule names", &["connect_over_ipv4_is_held_and_connects_after_approval"])
+                .note("the shipped rule names 2375 and 2376"),
+            gap("buildkit, the nix daemon, flatpak's portal", "no shipped rule names their sockets"),
+            gap("the same sockets by another name", "as in C3"),
+        ],
+    },
+    Row {
+        id: "C5",
+        class: "ssh to this host, timed jobs, other services that run things",
+        lines: &[
+            unproven("ssh to `127.0.0.1` or `::1`", "held by the hook `socket_connect`, by the shipped rule `privileged-sockets`"),
+            gap("ssh to `0.0.0.0`, or to this host's other addresses", "the shipped rule names the two loopback addresses"),
+            unproven("files of cron, at, systemd timers, udev rules, `~/.ssh/rc`, `authorized_keys`", NAMED),
+            gap("filters of mail, inetd", "no shipped rule names them"),
+        ],
+    },
+    Row {
+        id: "C6",
+        class: "left for a person to run",
+        lines: &[
+            unproven("rc files of shells, `ld.so.preload`, `.pth` files of the system's python", NAMED),
+            unproven("hooks in `.git/hooks`", "held by the hooks on files, by the shipped rule `git-hooks`"),
+            gap(
+                "Makefile, package.json, `.vscode/tasks.json`, `.envrc`, build.rs, anything in the workspace",
+                "that is the agent's work; what a person runs afterwards is untagged",
+            ),
+        ],
+    },
+    Row {
+        id: "C7",
+        class: "a helper that runs already",
+        lines: &[
+            gap(
+                "servers of tmux, screen, emacs, VS Code, watchman, gradle, bazel, language servers, Jupyter, a browser's debugger",
+                "no shipped rule names their sockets and ports: builds need many of them",
+            ),
+            gap("`tmux send-keys`", "a shipped rule knows the command line; no line of it is run on every kernel"),
+        ],
+    },
+    Row {
+        id: "C8",
+        class: "descriptors change hands",
+        lines: &[
+            gap("sending a writable file to an untagged process", "no hook looks at what is sent over a socket"),
+            unproven("taking one with pidfd_getfd(2)", "refused by the hook `ptrace_access_check`"),
+            unproven("`/proc/PID/fd/N` of another process", "held at the open by the hook `file_open`"),
+        ],
+    },
+    Row {
+        id: "C9",
+        class: "the kernel starts helpers as root",
+        lines: &[
+            unproven(
+                "`core_pattern`, `modprobe`, `hotplug`, `uevent_helper`, `release_agent`, `binfmt_misc`",
+                "refused by the hook `file_open`, by the shipped rule `kernel-switches`",
+            ),
+            gap("modules the kernel loads because of a call (socket families, file systems)", "no hook `kernel_module_request`"),
+            gap("`request_key`", "no hook on keys"),
+        ],
+    },
+    Row {
+        id: "C10",
+        class: "typing in a person's place",
+        lines: &[
+            enforced(
+                "`TIOCSTI` into a terminal",
+                &[
+                    "typing_into_its_terminal_is_held_and_happens_after_approval",
+                    "typing_into_its_terminal_is_held_and_fails_cleanly_after_denial",
+                ],
+            ),
+            unproven("`TIOCLINUX` (paste on a console)", "held by the hook `file_ioctl`"),
+            unproven("`/dev/uinput`", "held by the hook `file_open`, by the shipped rule `device-write`"),
+            gap("writing to a terminal (`/dev/pts/N`), escape sequences for its clipboard", "no shipped rule names terminals"),
+            gap("X11 and Wayland", "no shipped rule names their sockets, which every window needs"),
+        ],
+    },
+    Row {
+        id: "C11",
+        class: "another machine does it",
+        lines: &[
+            command_line("command lines that publish", "publish", "publish"),
+            gap("a pushed workflow, a webhook, a cloud function", "guard sees a connection, and what is in it is encrypted"),
+        ],
+    },
+];

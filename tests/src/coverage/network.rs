@@ -1,0 +1,157 @@
+//! What leaves over the network, and what is said over it. Sockets of helpers on this host are `leaving`.
+
+use super::{Row, command_line, enforced, gap, unproven};
+
+/// Why nothing said over a connection is judged.
+const WIRE: &str = "guard reads no protocols: it judges where a connection goes, and command lines";
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "N-1",
+        class: "connect(2)",
+        lines: &[
+            enforced(
+                "TCP over IPv4, by port",
+                &["connect_over_ipv4_is_held_and_connects_after_approval", "connect_fails_cleanly_after_denial"],
+            ),
+            enforced("TCP over IPv6, by port", &["connect_over_ipv6_is_held_and_connects_after_approval"]),
+            unproven("by address; IPv4 addresses as IPv6", "held by the hook `socket_connect`"),
+            unproven("without waiting (`O_NONBLOCK`); UDP and raw sockets", "held by the hook `socket_connect`"),
+            gap(
+                "`0.0.0.0` for this host, where a rule names `127.0.0.0/8`",
+                "addresses are compared as they are given",
+            ),
+            unproven(
+                "a name that resolves to something else the second time",
+                "judged by the address, not by the name, in the hook `socket_connect`",
+            ),
+        ],
+    },
+    Row {
+        id: "N-2",
+        class: "sending without connecting",
+        lines: &[
+            gap("sendto(2), sendmsg(2), sendmmsg(2) of UDP and raw sockets", "no hook `socket_sendmsg`"),
+            gap("writev(2), splice(2), sendfile(2) to a connected socket", "only the connection is judged"),
+        ],
+    },
+    Row {
+        id: "N-3",
+        class: "other ways to connect",
+        lines: &[
+            gap("TCP Fast Open by sendto(2) with `MSG_FASTOPEN`", "it connects without the hook `socket_connect`"),
+            unproven("`TCP_FASTOPEN_CONNECT`; the first path of MPTCP", "held by the hook `socket_connect`"),
+            gap("further paths of MPTCP, SCTP", "no hook `mptcp_add_subflow` or `sctp_bind_connect`"),
+        ],
+    },
+    Row {
+        id: "N-4",
+        class: "sockets below and beside IP",
+        lines: &[
+            gap(
+                "raw, packet, XDP, vsock, netlink, Bluetooth, AF_ALG",
+                "no hook `socket_create`; those that connect are asked about by family alone where a rule holds every connection",
+            ),
+            gap("`/dev/net/tun` and TCP of one's own", "no shipped rule names it"),
+        ],
+    },
+    Row {
+        id: "N-5",
+        class: "Unix sockets",
+        lines: &[
+            enforced("a socket that a rule names, by its path", &["connect_to_a_unix_socket_is_held"]),
+            enforced("an abstract socket that a rule names", &["connect_to_an_abstract_socket_is_held"]),
+            unproven(
+                "a relative name, or one through `..`",
+                "held by the hook `socket_connect`; guardd compares the last component",
+            ),
+            gap("a symbolic link, `/proc/self/fd/N`", "the name is compared as the program gives it"),
+            gap("datagrams without connecting", "no hook `unix_may_send`"),
+            gap("databases, ssh-agent, gpg-agent, keyrings", "no shipped rule names their sockets"),
+        ],
+    },
+    Row {
+        id: "N-6",
+        class: "sockets that were not connected as this agent",
+        lines: &[
+            gap("inherited, received, pooled", "no hook `file_receive`, and nothing looks at what is sent"),
+            gap("accepted: somebody connects to the agent", "no hook `socket_accept` or `socket_listen`"),
+            gap("a proxy that is no agent", "as in C7"),
+        ],
+    },
+    Row { id: "N-7", class: "messages in pieces", lines: &[gap("any", WIRE)] },
+    Row {
+        id: "N-8",
+        class: "encryption",
+        lines: &[gap("TLS, by whichever library", "judged by its destination alone")],
+    },
+    Row {
+        id: "N-9",
+        class: "PostgreSQL",
+        lines: &[
+            gap("over the wire", WIRE),
+            command_line("what drops, among the arguments of psql", "sql-drop", "psql"),
+            command_line("what changes every row, among the arguments of psql", "sql-every-row", "psql"),
+            gap("SQL through a pipe or from a file", "arguments alone are read"),
+        ],
+    },
+    Row {
+        id: "N-10",
+        class: "MySQL",
+        lines: &[
+            gap("over the wire", WIRE),
+            command_line("what drops, among the arguments of mysql", "sql-drop", "mysql"),
+        ],
+    },
+    Row {
+        id: "N-11",
+        class: "Redis",
+        lines: &[
+            gap("over the wire", WIRE),
+            command_line("what drops, among the arguments of redis-cli", "nosql-drop", "redis-cli"),
+        ],
+    },
+    Row {
+        id: "N-12",
+        class: "MongoDB, Elasticsearch, etcd, Kafka, object stores",
+        lines: &[
+            gap("over the wire", WIRE),
+            command_line("what drops, among the arguments of mongosh", "nosql-drop", "mongosh"),
+            command_line("objects in a cloud, by its command line", "cloud-delete", " s3"),
+        ],
+    },
+    Row {
+        id: "N-13",
+        class: "git",
+        lines: &[
+            command_line("forced pushes by git", "git-force-push", "git"),
+            command_line("reset, clean, checkout, stash by git", "git-discard", "git"),
+            command_line("history by git", "git-history", "git"),
+            command_line("branches and tags by git", "git-branch-delete", "git"),
+            gap("pushes by other libraries, over ssh or https", "encrypted: only where it goes is known"),
+            gap("the interfaces of forges", WIRE),
+            unproven(
+                "`.git` removed by any program",
+                "held by the hooks on files, by the shipped rule `git-directory`",
+            ),
+        ],
+    },
+    Row {
+        id: "N-14",
+        class: "clusters and clouds",
+        lines: &[
+            command_line("kubectl", "kubectl-delete", "kubectl"),
+            command_line("terraform", "terraform-destroy", "terraform"),
+            command_line("aws", "cloud-delete", "aws"),
+            command_line("gcloud", "cloud-delete", "gcloud"),
+            command_line("az", "cloud-delete", "az "),
+            gap("the same by curl or a library", WIRE),
+            enforced("reading a credential that a rule names", &["reading_a_secret_is_held_until_approved"])
+                .note("the shipped rule `read-credentials` names those of the common tools"),
+            unproven(
+                "the metadata service of a cloud",
+                "held by the hook `socket_connect`, by the shipped rule `metadata-service`",
+            ),
+        ],
+    },
+];
