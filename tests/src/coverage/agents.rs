@@ -20,14 +20,14 @@ pub(super) const ROWS: &[Row] = &[
         class: "the same verdict for every spelling, entry, namespace, thread and user",
         lines: &[
             enforced(
-                "every language and library",
+                "Python, Node and Perl, each in the way of its libraries",
                 &[
                     "python_os_unlink_is_held_and_deletes_after_approval",
                     "node_promises_unlink_is_held_and_deletes_after_approval",
                     "perl_unlink_is_held_and_deletes_after_approval",
                 ],
             ),
-            enforced("every thread", &["python_in_a_thread_is_held_and_deletes_after_approval"]),
+            enforced("a second thread", &["python_in_a_thread_is_held_and_deletes_after_approval"]),
             unproven("32-bit calls, other users", "held by the same hooks"),
             gap("every namespace", "see P4 and P5"),
         ],

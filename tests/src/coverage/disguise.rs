@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
             gap("a rule on a program, whose copy has another name", "rules know a program by its file's name"),
             unproven(
                 "another argv[0], `PR_SET_NAME`, `/proc/self/comm`",
-                "not looked at by the hook `bprm_check_security`",
+                "the hook `bprm_check_security` goes by the file",
             ),
         ],
     },
@@ -37,7 +37,10 @@ pub(super) const ROWS: &[Row] = &[
         class: "a program without a name",
         lines: &[
             unproven("memfd_create(2) and fexecve(3), `O_TMPFILE`, a deleted file: what it does to files", EFFECT),
-            unproven("its start", "seen by the hook `bprm_check_security`: what is connected to no root is a doubt"),
+            unproven(
+                "its start",
+                "held by the hook `bprm_check_security` where a rule is on programs: what is connected to no root is a doubt",
+            ),
         ],
     },
     Row {
@@ -113,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
                 "32-bit programs and `int 0x80`",
                 "held by the hooks of the gate, which are the same for every entry",
             ),
-            gap("x32 calls", "Debian's kernels do not have them, so nothing here can try"),
+            unproven("x32 calls", "held by the hooks of the gate, which are the same for every entry"),
             gap("a check without a start (`AT_EXECVE_CHECK`)", "guard does not tell it from a start, and may hold it")
                 .on(&[Kernel::Newest]),
         ],

@@ -9,14 +9,14 @@ pub(super) const ROWS: &[Row] = &[
         id: "T1",
         class: "guardd is killed",
         lines: &[
-            enforced("while nothing is held", &["what_happens_while_no_guardd_runs_is_held"]),
             enforced(
-                "while something is held",
+                "while nothing is held",
                 &[
-                    "a_hold_outlives_guardd_and_is_decided_by_the_next_one",
+                    "what_happens_while_no_guardd_runs_is_held",
                     "the_tables_of_an_earlier_guardd_are_removed_and_its_agents_stay_guarded",
                 ],
             ),
+            enforced("while something is held", &["a_hold_outlives_guardd_and_is_decided_by_the_next_one"]),
             enforced(
                 "as a service",
                 &["a_hold_outlives_a_guardd_that_was_killed", "a_hold_outlives_a_restart_of_the_service_under_its_id"],

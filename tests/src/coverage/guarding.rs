@@ -75,8 +75,11 @@ pub(super) const ROWS: &[Row] = &[
         class: "the pins below `/sys/fs/bpf`",
         lines: &[
             unproven("they are removed", OWN_FILES),
-            enforced("a file system is unmounted", &["umount_is_held_and_fails_cleanly_after_denial"])
-                .note("another one; the shipped rules `mounts` and `guard-own-files` have this one, too"),
+            unproven(
+                "the file system is unmounted",
+                "refused by the hook `sb_umount`, by the shipped rule `guard-own-files`",
+            )
+            .note("M3 shows it of another file system"),
             unproven(
                 "something is mounted over them",
                 "refused by the hook `sb_mount`, by the shipped rule `guard-own-files`",

@@ -41,10 +41,8 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("it is killed from outside", &["a_held_process_killed_from_outside_leaves_no_hold"]),
             unproven("it is killed by a process of the same agent", "closed by the hook `task_free`"),
-            unproven(
-                "another thread of it executes a program; its parent ends; it is frozen",
-                "closed by the hook `task_free`",
-            ),
+            unproven("another thread of it executes a program; its parent ends", "closed by the hook `task_free`"),
+            gap("its agent is suspended meanwhile", "tested in the core alone"),
         ],
     },
     Row {

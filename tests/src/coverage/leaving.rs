@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
                 "servers of tmux, screen, emacs, VS Code, watchman, gradle, bazel, language servers, Jupyter, a browser's debugger",
                 "no shipped rule names their sockets and ports: builds need many of them",
             ),
-            gap("`tmux send-keys`", "a shipped rule knows the command line; no line of it is run on every kernel"),
+            gap("`tmux send-keys`", "a shipped rule knows the command line alone"),
         ],
     },
     Row {

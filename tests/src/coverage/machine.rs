@@ -106,10 +106,8 @@ pub(super) const ROWS: &[Row] = &[
                 "held by the hook `path_unlink`, by the shipped rule `delete-outside-workspace`",
             ),
             unproven("`hdparm` by `SG_IO`", "held by the hook `file_ioctl`"),
-            gap(
-                "`hdparm` by its older ioctls, `fwupd` over a connection from before",
-                "not among the commands that are held",
-            ),
+            gap("`hdparm` by its older ioctls", "not among the commands that are held"),
+            gap("`fwupd`", "it is asked over D-Bus: see C3"),
         ],
     },
 ];

@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             gap(
                 "raw, packet, XDP, vsock, netlink, Bluetooth, AF_ALG",
-                "no hook `socket_create`; those that connect are asked about by family alone where a rule holds every connection",
+                "no hook `socket_create`; only a rule on every connection holds what they connect to",
             ),
             gap("`/dev/net/tun` and TCP of one's own", "no shipped rule names it"),
         ],

@@ -11,7 +11,7 @@ does `cargo test`. A line is one way to get something past guard, or to make it 
 
 | word | meaning |
 | --- | --- |
-| enforced | held or refused before it takes effect, on this kernel; the scenario named fails where it is not |
+| enforced | held or refused before it takes effect, on this kernel; where a line says what guard must do, it does. The scenario named fails where it is not so |
 | audited | seen and told, not prevented; the scenario named fails where it is not told |
 | not covered | no scenario proves it, for the reason that is given |
 | – | this kernel has no such thing, or another line speaks of it |
@@ -24,9 +24,9 @@ What to know when reading it:
 - A line that says *held* or *refused by … but no scenario proves it yet* has code. It counts as not covered until a scenario
   shows it.
 - Command lines of `rules/cases` are run for real under the shipped rules, a ninth of them on each kernel, with stubs for
-  programs that would reach elsewhere. One that was run stands here for its rule and kernel, and shows that the program was
-  stopped at its start: no more. A copy of the program under another name is not recognised, and whatever does the same
-  without it is another line.
+  programs that would reach elsewhere. One that is run stands here for its rule and kernel, and shows that this line is
+  stopped: no more. A copy of the program under another name is not recognised, and whatever does the same without it is
+  another line. They stop more than stands here, but which of them run on a kernel changes with the lists.
 - Scenarios of the package as a service run on 6.12 alone.
 - The trip tier prevents nothing but the start of programs, so none of its scenarios stands here.
 - `cargo xtask test --only NAME` runs one of the scenarios on every kernel.
@@ -59,7 +59,8 @@ fn table(page: &mut String, section: &Section) {
         page.push_str(&format!("| **{}** | **{}** |  |  |  |  |\n", row.id, row.class));
         for line in row.lines {
             let cells: Vec<&str> = Kernel::ALL.iter().map(|kernel| line.word(*kernel)).collect();
-            page.push_str(&format!("| {} | {} | {} | {} |\n", row.id, line.what, cells.join(" | "), line.reason()));
+            let [what, reason] = [line.what, &line.reason()].map(|text| text.replace('|', "\\|"));
+            page.push_str(&format!("| {} | {what} | {} | {reason} |\n", row.id, cells.join(" | ")));
         }
     }
 }
@@ -119,7 +120,7 @@ impl Line {
 
 fn run_on(rule: &str, text: &str, kernel: Kernel) -> String {
     match example(rule, text, kernel) {
-        Some(line) => format!("`{}` on {}", line.replace('|', "\\|"), kernel.name()),
+        Some(line) => format!("`{line}` on {}", kernel.name()),
         None => format!("none is run on {}", kernel.name()),
     }
 }

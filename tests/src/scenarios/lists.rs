@@ -69,7 +69,7 @@ fn first(kernel: &str) -> usize {
 /// Programs that start others, and are stubs where the lists are run.
 const STARTERS: [&str; 9] = ["sudo", "doas", "su ", "ssh", "docker", "kubectl exec", "npx", "parallel", "watch "];
 
-/// The lines that are stopped on this kernel at the start of the program that they name, with the rule that does it.
+/// The lines that this kernel must stop and that prove something, each after the rule that stops it.
 pub(crate) fn stopped(kernel: &str) -> Vec<(String, String)> {
     let unproven: Vec<&str> = NOT_RUN.iter().chain(UNSEEN).map(|(part, _)| *part).chain(STARTERS).collect();
     let mut found = Vec::new();
