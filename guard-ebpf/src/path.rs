@@ -14,7 +14,7 @@ use guard_common::{
 };
 
 use crate::{
-    kread::{Addr, copy, pointer},
+    kread::{Addr, copy, current, pointer, read},
     maps::{NAME_FILTER, NAMES},
     offset,
     scratch::slot,
@@ -119,6 +119,9 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
         let mount = walk.mount.wrapping_sub(u64::from(offset!(mount_mnt)));
         let parent = pointer(mount, offset!(mount_parent))?;
         if parent == mount {
+            if !is_attached(mount)? {
+                walk.doubt |= doubt::DETACHED;
+            }
             walk.done = 1;
             return Some(true);
         }
@@ -174,6 +177,22 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     walk.start = at - 1;
     walk.dentry = parent;
     Some(false)
+}
+
+/// Is this topmost mount the root of the current task's tree, or one of the kernel's own (a pipe's, the layers of an overlay)?
+/// The path in any other one begins wherever its maker wanted: a tree cloned by `open_tree(2)`, one made by `fsmount(2)`, one
+/// that was unmounted lazily, another namespace's.
+#[inline(always)]
+fn is_attached(mount: Addr) -> Option<bool> {
+    /// `MNT_NS_INTERNAL` is an error pointer.
+    const ERRORS: u64 = u64::MAX - 4_095;
+    let namespace = read::<u64>(mount, offset!(mount_namespace))?;
+    if namespace >= ERRORS {
+        return Some(true);
+    }
+    // A task that ends has none any more.
+    let namespaces = read::<u64>(current() as u64, offset!(task_namespaces))?;
+    Some(namespaces != 0 && namespace == pointer(namespaces, offset!(namespaces_mount))?)
 }
 
 /// Adds what the rules say of this name.

@@ -2,11 +2,11 @@
 
 mod rewrite;
 
-use std::{fs, path::Path, process::Command, thread};
+use std::{fs, os::fd::OwnedFd, path::Path, process::Command, thread};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fs::{AtFlags, CWD, RenameFlags, renameat_with, unlinkat},
     mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
@@ -18,6 +18,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             .with_context(|| format!("cannot exchange {one} and {other}")),
         ["pivot", new, old] => pivot(new, old),
         ["move-mount", from, to] => clone_and_move(from, to),
+        ["unlink-in-clone", directory, name] => {
+            let tree = clone(directory)?;
+            unlinkat(tree, *name, AtFlags::empty()).with_context(|| format!("cannot remove {name}"))
+        }
         ["rewrite", rounds, program] => rewrite::rounds(rounds.parse().context("not a number")?, program),
         ["rewrite-once", program] => rewrite::once(program),
         ["unlink", path] => fs::remove_file(path).with_context(|| format!("cannot remove {path}")),
@@ -33,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["follow"] => crate::lists::follow::run(),
         ["bomb", size] => bomb(size.parse().context("not a number")?),
         _ => bail!(
-            "usage: guard-tests act exchange|pivot|move-mount|rewrite|unlink|unlink-all|unlink-each|load-module|follow|bomb …"
+            "usage: guard-tests act exchange|pivot|move-mount|unlink-in-clone|rewrite|unlink|unlink-all|unlink-each|load-module|follow|bomb …"
         ),
     }
 }
@@ -48,10 +52,14 @@ fn pivot(new: &str, old: &str) -> Result<()> {
 
 /// Mounts what is at one place at another as well, without `mount(2)`.
 fn clone_and_move(from: &str, to: &str) -> Result<()> {
-    let tree = open_tree(CWD, from, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
-        .with_context(|| format!("cannot clone {from}"))?;
-    move_mount(tree, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    move_mount(clone(from)?, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .with_context(|| format!("cannot mount on {to}"))
+}
+
+/// The tree of a directory as a mount that is attached nowhere.
+fn clone(directory: &str) -> Result<OwnedFd> {
+    open_tree(CWD, directory, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+        .with_context(|| format!("cannot clone {directory}"))
 }
 
 /// Removes every file of a directory, whatever its name.

@@ -1,10 +1,14 @@
 //! Mounting: held, because it changes what every path means.
 
-use std::fs;
+use std::{fs, os::fd::AsRawFd as _};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, gate};
+use super::{
+    Scenario,
+    file::{GUARDED, fresh, gone},
+    gate,
+};
 use crate::{guard::Guard, patience::never};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -15,6 +19,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("pivot_root_is_held_and_happens_after_approval", pivoted),
         gate("move_mount_is_held_and_mounts_after_approval", |guard| moving(guard, true)),
         gate("move_mount_is_held_and_fails_cleanly_after_denial", |guard| moving(guard, false)),
+        gate("a_file_in_a_tree_that_is_mounted_nowhere_is_held", detached),
+        gate("a_directory_that_was_unmounted_under_its_user_is_held", lazily_unmounted),
     ]
 }
 
@@ -114,5 +120,39 @@ fn moving(guard: &Guard, approve: bool) -> Result<()> {
         output.contains("Operation not permitted") && output.ends_with("code 1\nand on\n"),
         "not a clean error: {output:?}"
     );
+    Ok(())
+}
+
+/// The path ends where the tree was cut off. What is missing of it is a doubt, also in a namespace where no right is needed.
+fn detached(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    for within in ["", "unshare -U -r -m --propagation unchanged "] {
+        let mut agent =
+            guard.agent(&format!("{within}guard-tests act unlink-in-clone {GUARDED} file; echo code $?"))?;
+        let hold = guard.held("unlink", "/file")?;
+        never("removed before anybody decided", || Ok(gone("file")))?;
+        guard.decide("deny", &hold)?;
+        let output = agent.ends_with(0)?;
+        ensure!(output.contains("code 1") && !gone("file"), "denied, and it printed {output:?}");
+    }
+    Ok(())
+}
+
+fn lazily_unmounted(guard: &mut Guard) -> Result<()> {
+    let place = "/srv/guarded-mount";
+    fs::create_dir_all(place).with_context(|| format!("cannot make {place}"))?;
+    rustix::mount::mount("none", place, "tmpfs", rustix::mount::MountFlags::empty(), None).context("cannot mount")?;
+    let kept = fs::File::open(place).context("cannot open the mount")?;
+    fs::write(format!("{place}/file"), "").context("cannot make a file")?;
+    let script = format!("cd {place}; echo ready; while [ ! -e go ]; do sleep 0.1; done; rm file; echo code $?");
+    let mut agent = guard.agent(&script)?;
+    agent.says("ready")?;
+    rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH).context("cannot unmount")?;
+    fs::write(format!("/proc/self/fd/{}/go", kept.as_raw_fd()), "").context("cannot tell the agent")?;
+    let hold = guard.held("unlink", "/file")?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    let there = fs::exists(format!("/proc/self/fd/{}/file", kept.as_raw_fd())).context("cannot look")?;
+    ensure!(output.contains("code 1") && there, "denied, and it printed {output:?}");
     Ok(())
 }
