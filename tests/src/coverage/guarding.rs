@@ -43,10 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         class: "stopping or changing guard by its administration",
         lines: &[
             unproven("its settings, rules, programs and units are changed or removed", OWN_FILES),
-            gap(
-                "the same through a tree that is attached nowhere",
-                "as in P4: the path then lacks what the rule names; this needs root",
-            ),
+            unproven("the same through a tree that is attached nowhere", "as in P4, by a doubt"),
             gap("a drop-in below `/run/systemd/system/guardd.service.d`", "no shipped rule names it"),
             enforced("asking systemd over its socket, by the socket's name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names it"),

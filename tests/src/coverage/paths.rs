@@ -68,14 +68,17 @@ pub(super) const ROWS: &[Row] = &[
         id: "P4",
         class: "mounts that are attached nowhere",
         lines: &[
-            gap(
-                "open_tree(2) with `OPEN_TREE_CLONE`, then unlinkat(2) below the tree",
-                "the walk ends at the clone's root without a doubt, so the path lacks what is above it and fits another rule, or none; \
-                 an unprivileged user can do it in a user namespace",
+            enforced(
+                "open_tree(2) with `OPEN_TREE_CLONE`, then unlinkat(2) below the tree, as root and in a user namespace",
+                &["a_file_in_a_tree_that_is_mounted_nowhere_is_held"],
             ),
-            gap(
+            enforced(
+                "a mount that was detached under its user",
+                &["a_directory_that_was_unmounted_under_its_user_is_held"],
+            ),
+            unproven(
                 "fsopen(2) and fsmount(2) of a file system that is mounted, then opening below it",
-                "for the same reason; only attaching it is held",
+                "by the same doubt",
             ),
         ],
     },

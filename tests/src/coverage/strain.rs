@@ -61,7 +61,10 @@ pub(super) const ROWS: &[Row] = &[
         id: "X7",
         class: "the clock jumps, the machine sleeps",
         lines: &[
-            gap("deadlines of approvals", "they are on the clock since boot; no scenario moves a clock"),
+            enforced(
+                "holds and approvals, which are on the clock since boot",
+                &["a_clock_that_jumps_ten_years_changes_no_hold"],
+            ),
             gap("the time a policy gives an agent (`until`)", "it is on the wall clock, and moves with it"),
         ],
     },
