@@ -63,7 +63,7 @@ pub struct ObjectFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     Inet(SocketAddr),
-    /// Socket file, as the program named it.
+    /// Socket file: where it is, or in the trip tier as the program named it.
     UnixPath(PathBuf),
     /// Abstract name, without the leading NUL.
     UnixAbstract(Vec<u8>),
@@ -189,6 +189,11 @@ impl Operation {
         let (argv, text) = cut(text, record.argv_len, "argv")?;
         let (path, _) = cut(text, record.path_len, "path")?;
         let (address, _) = cut(&record.address, record.address_len, "address")?;
+        // Of a socket that has a file the kernel says the file, not what the program called it.
+        let (path, address) = match (op, path, address) {
+            (Op::Connect, [_, ..], [_, _]) => (&[][..], Some(Address::UnixPath(path_of(path)))),
+            (_, path, address) => (path, Address::decode(address)),
+        };
         Ok(Self {
             name: HoldName { key, hold: record.hold },
             op,
@@ -209,7 +214,7 @@ impl Operation {
             other_path: path_of(other_path),
             argv: split_argv(argv),
             argc: record.argc,
-            address: Address::decode(address),
+            address,
             comm: until_nul(&record.comm).to_vec(),
             passed: Passed { files: record.passed_files, bytes: record.passed_bytes },
             circumstances: Circumstances::default(),

@@ -26,13 +26,16 @@ pub struct Hook {
 }
 
 /// Without one of these a tier is not what it says: guardd does not start it.
-const ESSENTIAL: [&str; 10] = [
+const ESSENTIAL: [&str; 12] = [
     "task_alloc",
     "bprm_check_security",
     "path_unlink",
     "path_rmdir",
     "path_rename",
     "file_open",
+    // `socket_connect` leaves socket files to these.
+    "unix_stream_connect",
+    "unix_may_send",
     "sched_process_fork",
     "sched_process_exit",
     "sched_process_exec",
@@ -85,6 +88,8 @@ pub const GATE: &[Hook] = &[
     lsm("file_ioctl", &[Op::Ioctl], "destructive ioctls are not held"),
     lsm("file_ioctl_compat", &[Op::Ioctl], "destructive ioctls of 32-bit programs are not held"),
     lsm("socket_connect", &[Op::Connect], "connections are not held"),
+    lsm("unix_stream_connect", &[Op::Connect], "connections to socket files are not held"),
+    lsm("unix_may_send", &[Op::Connect], "datagrams to socket files are not held"),
     lsm("sb_mount", &[Op::Mount], "mounts are not held"),
     lsm("move_mount", &[Op::MoveMount], "moving of mounts is not held"),
     lsm("sb_umount", &[Op::Umount], "unmounting is not held"),

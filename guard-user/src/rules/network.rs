@@ -101,8 +101,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Does it cover the socket file a program named? A name that does not say where it leads (relative, through
-    /// `..` or `/proc`) is compared by its last component alone.
+    /// Does it cover this socket file? In the trip tier that is what a program called it: a name that does not say where it
+    /// leads (relative, through `..` or `/proc`) is compared by its last component alone.
     #[must_use]
     pub fn matches_path(&self, path: &[u8]) -> bool {
         if self.is_abstract {
@@ -120,13 +120,18 @@ impl Socket {
             plain.push(b'/');
             plain.extend_from_slice(component);
         }
-        self.whole.is_match(bytes_path(&plain))
+        self.whole.is_match(bytes_path(in_run(&plain)))
     }
 
     #[must_use]
     pub fn matches_abstract(&self, name: &[u8]) -> bool {
         self.is_abstract && self.whole.is_match(bytes_path(name))
     }
+}
+
+/// `/var/run` is `/run` (FHS 3.0, 5.13), and the kernel knows a socket there by the latter.
+fn in_run(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"/var").filter(|rest| rest.starts_with(b"/run/")).unwrap_or(path)
 }
 
 impl<'de> Deserialize<'de> for Socket {
@@ -139,6 +144,7 @@ impl<'de> Deserialize<'de> for Socket {
         if pattern.is_empty() || (!is_abstract && !pattern.starts_with('/')) {
             return Err(D::Error::custom(format!("`{text}` is neither an absolute path nor an abstract name (@name)")));
         }
+        let pattern = pattern.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(pattern);
         let glob = |text: &str| {
             GlobBuilder::new(text)
                 .literal_separator(!is_abstract)
@@ -154,6 +160,17 @@ impl<'de> Deserialize<'de> for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_in_run_is_the_same_in_var_run() {
+        for rule in ["/var/run/x.sock", "/run/x.sock"] {
+            let socket: Socket = serde_json::from_value(rule.into()).expect("a socket");
+            for path in ["/run/x.sock", "/var/run/x.sock", "/var//run/./x.sock"] {
+                assert!(socket.matches_path(path.as_bytes()), "{rule} {path}");
+            }
+            assert!(!socket.matches_path(b"/var/x.sock"), "{rule}");
+        }
+    }
 
     #[test]
     fn a_network_holds_its_addresses_in_every_spelling() {

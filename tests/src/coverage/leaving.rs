@@ -36,11 +36,11 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("connecting to a socket that a rule names, by its name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names those of systemd and D-Bus"),
-            gap(
-                "the same socket by a symbolic link, or by `/proc/self/fd/N`",
-                "the name is compared as the program gives it, and no hook `unix_stream_connect` looks at the socket itself",
+            enforced(
+                "the same socket by a symbolic link, a relative name, or `/proc/self/fd/N`",
+                &["connect_to_a_unix_socket_is_held_by_whatever_name_it_is_reached"],
             ),
-            gap("sending to a datagram socket without connecting", "no hook `unix_may_send`"),
+            enforced("sending to a datagram socket without connecting", &["a_datagram_to_a_unix_socket_is_held"]),
             gap("a connection that was there before the tagging", "nothing looks at what is sent"),
             unproven("a file in a directory of units", NAMED),
             gap("a drop-in below `/run/systemd/system` or `/etc/systemd/system.control`", "no shipped rule names it"),

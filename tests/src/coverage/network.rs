@@ -61,12 +61,11 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("a socket that a rule names, by its path", &["connect_to_a_unix_socket_is_held"]),
             enforced("an abstract socket that a rule names", &["connect_to_an_abstract_socket_is_held"]),
-            unproven(
-                "a relative name, or one through `..`",
-                "held by the hook `socket_connect`; guardd compares the last component",
+            enforced(
+                "a relative name, `..`, a symbolic link, `/proc/self/fd/N`",
+                &["connect_to_a_unix_socket_is_held_by_whatever_name_it_is_reached"],
             ),
-            gap("a symbolic link, `/proc/self/fd/N`", "the name is compared as the program gives it"),
-            gap("datagrams without connecting", "no hook `unix_may_send`"),
+            enforced("datagrams without connecting", &["a_datagram_to_a_unix_socket_is_held"]),
             gap("databases, ssh-agent, gpg-agent, keyrings", "no shipped rule names their sockets"),
         ],
     },

@@ -4,7 +4,7 @@ use std::{
     net::TcpListener,
     os::{
         linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixListener},
+        unix::net::{SocketAddr, UnixDatagram, UnixListener},
     },
 };
 
@@ -28,6 +28,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("connect_fails_cleanly_after_denial", denied),
         gate("a_rogue_sigcont_in_a_loop_connects_nothing", sigcont),
         gate("connect_to_a_unix_socket_is_held", unix),
+        gate("connect_to_a_unix_socket_is_held_by_whatever_name_it_is_reached", unix_otherwise),
+        gate("a_datagram_to_a_unix_socket_is_held", unix_datagram),
         gate("connect_to_an_abstract_socket_is_held", abstract_name),
         gate("connect_to_another_port_is_not_held", other_port),
     ]
@@ -88,11 +90,56 @@ fn sigcont(guard: &mut Guard) -> Result<()> {
 }
 
 fn unix(guard: &mut Guard) -> Result<()> {
+    let listener = socket_file()?;
+    local(guard, &listener, "curl --silent --max-time 2 --unix-socket /srv/guarded.sock http://x/; echo and on")
+}
+
+/// Listens at the file that the rules name.
+fn socket_file() -> Result<UnixListener> {
     if std::fs::exists("/srv/guarded.sock").context("cannot look for the socket")? {
         std::fs::remove_file("/srv/guarded.sock").context("cannot remove the socket")?;
     }
-    let listener = UnixListener::bind("/srv/guarded.sock").context("cannot listen")?;
-    local(guard, &listener, "curl --silent --max-time 2 --unix-socket /srv/guarded.sock http://x/; echo and on")
+    UnixListener::bind("/srv/guarded.sock").context("cannot listen")
+}
+
+/// The rule names the file, and the kernel finds it.
+fn unix_otherwise(guard: &mut Guard) -> Result<()> {
+    let listener = socket_file()?;
+    let names = [
+        ("ln -s /srv/guarded.sock ./innocent", "./innocent"),
+        ("ln -s /srv ./somewhere", "./somewhere/guarded.sock"),
+        ("cd /srv", "guarded.sock"),
+        ("true", "/proc/self/root/srv/../srv//guarded.sock"),
+        ("exec 7</srv", "/proc/self/fd/7/guarded.sock"),
+    ];
+    for (before, name) in names {
+        let curl = format!("curl --silent --max-time 2 --unix-socket {name} http://x/; echo and on");
+        local(guard, &listener, &format!("{before}; {curl}")).with_context(|| format!("as {name}"))?;
+    }
+    Ok(())
+}
+
+fn unix_datagram(guard: &mut Guard) -> Result<()> {
+    let place = "/srv/guarded.sock";
+    socket_file()?;
+    std::fs::remove_file(place).context("cannot remove the socket")?;
+    let receiver = UnixDatagram::bind(place).context("cannot listen")?;
+    receiver.set_nonblocking(true).context("cannot set non-blocking")?;
+    let arrived = || Ok(receiver.recv(&mut [0; 16]).is_ok());
+    let send =
+        "use Socket; socket(S, PF_UNIX, SOCK_DGRAM, 0); send(S, \"x\", 0, sockaddr_un(shift)) or print \"$!\\n\"";
+    let mut agent = guard.agent(&format!("ln -s {place} ./innocent; perl -e '{send}' ./innocent; echo and on"))?;
+    let hold = guard.held("connect", "guarded")?;
+    never("sent before anybody decided", arrived)?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "Operation not permitted\nand on\n", "it printed {output:?}");
+    ensure!(!arrived()?, "denied, and it arrived");
+    let mut agent = guard.agent(&format!("perl -e '{send}' {place}; echo and on"))?;
+    guard.decide("approve", &guard.held("connect", "guarded")?)?;
+    agent.ends_with(0)?;
+    ensure!(arrived()?, "approved, and it did not arrive");
+    Ok(())
 }
 
 fn abstract_name(guard: &mut Guard) -> Result<()> {
