@@ -22,10 +22,16 @@ pub enum Shield {
     KernelCode = 8,
     /// Setting the clock.
     Clock = 9,
+    /// Restarting or stopping the machine.
+    Reboot = 10,
+    /// Ports, registers and memory of the machine.
+    RawIo = 11,
+    /// The file the kernel writes of every process that ends.
+    Accounting = 12,
 }
 
 impl Shield {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Signal,
         Self::Wake,
         Self::Trace,
@@ -35,6 +41,9 @@ impl Shield {
         Self::Memory,
         Self::KernelCode,
         Self::Clock,
+        Self::Reboot,
+        Self::RawIo,
+        Self::Accounting,
     ];
 
     /// `None` for a number this version has no name for.
@@ -56,6 +65,9 @@ impl Shield {
             Self::Memory => "to move guardd's memory",
             Self::KernelCode => "to load a kernel module, a kexec image or a kernel policy",
             Self::Clock => "to set the clock",
+            Self::Reboot => "to restart or stop the machine",
+            Self::RawIo => "to reach ports, registers or memory of the machine",
+            Self::Accounting => "to change where the kernel writes its process accounting",
         }
     }
 }

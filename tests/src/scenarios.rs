@@ -12,6 +12,7 @@ mod kernel;
 mod language;
 mod limit;
 pub(crate) mod lists;
+mod machine;
 mod many;
 mod mount;
 mod names;
@@ -86,6 +87,7 @@ fn all() -> Vec<Scenario> {
         uring::scenarios(),
         tag::scenarios(),
         shield::scenarios(),
+        machine::scenarios(),
         names::scenarios(),
         own::scenarios(),
         race::scenarios(),

@@ -126,3 +126,32 @@ pub(crate) fn settime(_ctx: LsmContext) -> i32 {
         None => ALLOW,
     }
 }
+
+/// `int security_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`, the hook `capable`
+///
+/// The only hook on the way of reboot(2), adjtimex(2), iopl(2), acct(2) and of what opens `/proc/kcore` or model-specific
+/// registers.
+#[lsm(hook = "capable")]
+pub(crate) fn capable(ctx: LsmContext) -> i32 {
+    let what = match ctx.arg::<u32>(2) {
+        CAP_SYS_RAWIO => Shield::RawIo,
+        CAP_SYS_PACCT => Shield::Accounting,
+        CAP_SYS_BOOT => Shield::Reboot,
+        CAP_SYS_TIME => Shield::Clock,
+        _ => return ALLOW,
+    };
+    match current_agent() {
+        // Somebody asks what would be, and does nothing.
+        Some(tagged) if ctx.arg::<u32>(3) & CAP_OPT_NOAUDIT != 0 => gate::shield_silently(&tagged),
+        Some(tagged) => gate::shield(&tagged, what),
+        None => ALLOW,
+    }
+}
+
+/// `include/uapi/linux/capability.h`
+const CAP_SYS_RAWIO: u32 = 17;
+const CAP_SYS_PACCT: u32 = 20;
+const CAP_SYS_BOOT: u32 = 22;
+const CAP_SYS_TIME: u32 = 25;
+/// `include/linux/security.h`
+const CAP_OPT_NOAUDIT: u32 = 2;
