@@ -15,18 +15,20 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 /// Ctrl-Alt-Del be a signal.
 const CALLS: [(&str, &str); 5] = [
     ("169, 0xfee1dead, 672274793, 0, 0", "to restart or stop the machine"),
-    ("159, pack(\"L x204\", 0x4000)", "to set the clock"),
-    ("305, 0, pack(\"L x204\", 0x4000)", "to set the clock"),
+    ("159, $clock", "to set the clock"),
+    ("305, 0, $clock", "to set the clock"),
     ("172, 3", "to reach ports, registers or memory of the machine"),
-    ("163, \"ACCOUNT\"", "to change where the kernel writes its process accounting"),
+    ("163, $account", "to change where the kernel writes its process accounting"),
 ];
 
 fn machine(guard: &mut Guard) -> Result<()> {
     let account = Path::new("/srv/account");
     fs::write(account, "").context("cannot make a file")?;
     for (call, says) in CALLS {
-        let call = call.replace("ACCOUNT", &account.display().to_string());
-        let mut agent = guard.agent(&format!("perl -e 'print syscall({call}) < 0 ? \"$!\" : \"it worked\"'"))?;
+        // The kernel may write to what it is given, so none of it is a constant.
+        let given = format!("$clock = pack(\"L x204\", 0x4000); $account = \"{}\"", account.display());
+        let script = format!("{given}; print syscall({call}) < 0 ? \"$!\" : \"it worked\"");
+        let mut agent = guard.agent(&format!("perl -e '{script}'"))?;
         let output = agent.ends_with(0)?;
         ensure!(output == "Operation not permitted", "syscall({call}): {output}");
         until(&format!("the log to say that an agent tried {says}"), || {
