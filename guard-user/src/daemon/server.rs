@@ -8,6 +8,7 @@ mod holds;
 mod listen;
 #[cfg(test)]
 mod openapi;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -16,14 +17,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, State, rejection::JsonRejection},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use tokio::{
     net::UnixListener,
-    sync::{broadcast, mpsc, oneshot},
+    sync::{Semaphore, broadcast, mpsc, oneshot},
 };
 
 pub use listen::Peer;
@@ -57,10 +58,26 @@ pub(crate) struct Shared {
     events: broadcast::Sender<api::Event>,
     audit: Arc<PathBuf>,
     cgroups: Arc<Cgroups>,
+    lookers: Lookers,
+}
+
+/// Look-ups of paths that may be under way at once: a file system of somebody's own may never answer one, and the thread that
+/// asked is lost then.
+#[derive(Clone)]
+struct Lookers {
+    privileged: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Default for Lookers {
+    fn default() -> Self {
+        const EACH: usize = 4;
+        Self { privileged: Arc::new(Semaphore::new(EACH)), others: Arc::new(Semaphore::new(EACH)) }
+    }
 }
 
 /// Every route, with its method: the OpenAPI file is compared with this.
-pub const ROUTES: [(&str, &str); 12] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("get", "/v1/status"),
     ("get", "/v1/agents"),
     ("post", "/v1/agents"),
@@ -70,6 +87,7 @@ pub const ROUTES: [(&str, &str); 12] = [
     ("get", "/v1/holds/{id}"),
     ("post", "/v1/holds/{id}/decision"),
     ("get", "/v1/log"),
+    ("get", "/v1/metrics"),
     ("get", "/v1/events"),
     ("post", "/v1/reload"),
     ("get", "/v1/openapi.yaml"),
@@ -83,7 +101,13 @@ pub async fn serve(
     audit: PathBuf,
     cgroups: Cgroups,
 ) {
-    let app = routes(Shared { asks, events, audit: Arc::new(audit), cgroups: Arc::new(cgroups) });
+    let app = routes(Shared {
+        asks,
+        events,
+        audit: Arc::new(audit),
+        cgroups: Arc::new(cgroups),
+        lookers: Lookers::default(),
+    });
     let service = app.into_make_service_with_connect_info::<listen::Caller>();
     if let Err(error) = axum::serve(listen::Listen::new(listener), service).await {
         tracing::error!("the socket no longer answers: {error}");
@@ -100,6 +124,7 @@ fn routes(shared: Shared) -> Router {
         .route("/v1/holds/{id}", get(holds::show))
         .route("/v1/holds/{id}/decision", post(holds::decide))
         .route("/v1/log", get(log))
+        .route("/v1/metrics", get(metrics))
         .route("/v1/reload", post(reload))
         .route("/v1/events", get(events::stream))
         .route("/v1/openapi.yaml", get(openapi_file))
@@ -123,6 +148,16 @@ async fn name_peer(
 
 async fn status(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
     shared.respond(peer, Request::Status).await
+}
+
+async fn metrics(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    match shared.ask(peer, Request::Status).await {
+        Answer::Status(status) => match crate::metrics::text(&status) {
+            Ok(text) => ([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response(),
+            Err(error) => refusal(ProblemKind::Internal, error.to_string()),
+        },
+        other => respond(other),
+    }
 }
 
 async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {

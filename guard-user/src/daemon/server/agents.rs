@@ -30,12 +30,21 @@ pub(super) async fn tag(
 ) -> Response {
     let (pid, uid, privileged) = (peer.pid, peer.uid, peer.privileged);
     let cgroups = Arc::clone(&shared.cgroups);
-    // A path of the caller's may lie in a file system that never answers: only this request waits for it.
-    let resolved = tokio::task::spawn_blocking(move || resolve(tag, &cgroups, pid, uid, privileged));
+    // A path of the caller's may lie in a file system that never answers: only this request waits for it, and few may.
+    let lookers = if privileged { &shared.lookers.privileged } else { &shared.lookers.others };
+    let lookers = Arc::clone(lookers);
+    let resolved = async move {
+        let permit = lookers.acquire_owned().await.ok()?;
+        let looking = tokio::task::spawn_blocking(move || {
+            let _held_until_answered = permit;
+            resolve(tag, &cgroups, pid, uid, privileged)
+        });
+        looking.await.ok()
+    };
     let request = match tokio::time::timeout(super::PATIENCE, resolved).await {
-        Ok(Ok(Ok(request))) => request,
-        Ok(Ok(Err(message))) => return refusal(ProblemKind::BadRequest, message),
-        Ok(Err(_)) | Err(_) => return refusal(ProblemKind::Internal, "The places could not be looked up in time."),
+        Ok(Some(Ok(request))) => request,
+        Ok(Some(Err(message))) => return refusal(ProblemKind::BadRequest, message),
+        Ok(None) | Err(_) => return refusal(ProblemKind::Internal, "The places could not be looked up in time."),
     };
     shared.respond(peer, Request::Tag(Box::new(request))).await
 }
@@ -70,7 +79,7 @@ fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) ->
         return Err(format!("{name} looks like an agent's id; choose another name."));
     }
     let (target, owner) = match (cgroup, other, unit) {
-        (None, None, None) => (Target::Fresh { pid }, uid),
+        (None, None, None) => (Target::Fresh { pid, itself: true }, uid),
         (_, _, _) if !privileged => (Target::Adopt { cgroup: String::new() }, uid),
         (Some(cgroup), None, None) => {
             let cgroup = cgroups.below_root(&cgroup);
@@ -81,7 +90,7 @@ fn resolve(tag: Tag, cgroups: &Cgroups, pid: u32, uid: u32, privileged: bool) ->
             let status = facts::bounded(&format!("/proc/{other}/status"), 8 << 10)
                 .ok_or_else(|| format!("There is no process {other}."))?;
             let owner = facts::status_numbers(&status, "Uid:").first().copied().unwrap_or(uid);
-            (Target::Fresh { pid: other }, owner)
+            (Target::Fresh { pid: other, itself: false }, owner)
         }
         (None, None, Some(unit)) => {
             let cgroup = cgroups.unit(&unit).map_err(|error| format!("{error}."))?;

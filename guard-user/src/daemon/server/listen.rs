@@ -11,16 +11,12 @@ use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::Sleep,
 };
 
+use super::room::{Place, Room};
 use crate::daemon::{facts, process::Process};
 
-/// Connections at once of those who may decide, and of all others together: an agent or a user that opens
-/// sockets until none is left takes none from the people.
-const PRIVILEGED: usize = 48;
-const OTHERS: usize = 16;
 /// How long a connection of anybody else may last.
 const OTHERS_LAST: Duration = Duration::from_secs(30);
 
@@ -78,13 +74,12 @@ fn own_pidfd(stream: &UnixStream, pid: u32) -> Option<Process> {
 /// The listening socket with its limits.
 pub(super) struct Listen {
     listener: UnixListener,
-    privileged: Arc<Semaphore>,
-    others: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Listen {
     pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, privileged: Arc::new(Semaphore::new(PRIVILEGED)), others: Arc::new(Semaphore::new(OTHERS)) }
+        Self { listener, room: Room::default() }
     }
 }
 
@@ -110,13 +105,12 @@ impl axum::serve::Listener for Listen {
                     continue;
                 }
             };
-            let pool = if peer.privileged { &self.privileged } else { &self.others };
-            let Ok(permit) = Arc::clone(pool).try_acquire_owned() else {
+            let Some(place) = self.room.take(peer.privileged, peer.uid) else {
                 tracing::warn!("too many connections: one of {} was closed", peer.words());
                 continue;
             };
             let end = (!peer.privileged).then(|| Box::pin(tokio::time::sleep(OTHERS_LAST)));
-            return (Connection { stream, end, _permit: permit }, peer);
+            return (Connection { stream, end, _place: place }, peer);
         }
     }
 
@@ -139,7 +133,7 @@ impl Connected<IncomingStream<'_, Listen>> for Caller {
 pub(super) struct Connection {
     stream: UnixStream,
     end: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl AsyncRead for Connection {
