@@ -8,6 +8,7 @@ pub mod cli;
 pub mod daemon;
 pub mod holds;
 pub mod kernel;
+pub mod metrics;
 pub mod operation;
 pub mod rules;
 pub mod tally;

@@ -72,6 +72,11 @@ impl Client {
         self.call(Method::POST, &path, Some(&SetState { state })).await.map(drop)
     }
 
+    /// Text, as guardd wrote it.
+    pub(crate) async fn metrics(&self) -> Result<Bytes, Error> {
+        self.call::<()>(Method::GET, "/v1/metrics", None).await
+    }
+
     /// The last `count` records of the audit log, oldest first.
     pub(crate) async fn log(&self, count: u64) -> Result<Vec<serde_json::Value>, Error> {
         self.get(&format!("/v1/log?n={count}")).await

@@ -15,6 +15,7 @@ mod events;
 mod kill;
 mod log;
 mod man;
+mod metrics;
 mod pending;
 mod reload;
 mod render;
@@ -118,6 +119,7 @@ enum OtherVerb {
     Log(log::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
+    Metrics(metrics::Arguments),
     Reload(reload::Arguments),
     Rules(rules::Arguments),
     Check(check::Arguments),
@@ -180,6 +182,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Untag(arguments) => untag::run(&arguments, client, screen).await,
         OtherVerb::Log(arguments) => log::run(&arguments, client, screen).await,
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
+        OtherVerb::Metrics(arguments) => metrics::run(&arguments, client, screen).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
         OtherVerb::Rules(arguments) => rules::run(&arguments, screen),
