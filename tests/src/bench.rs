@@ -5,6 +5,7 @@ mod cost;
 mod latency;
 mod machine;
 mod seccomp;
+mod strain;
 mod work;
 
 use std::process::ExitCode;
@@ -26,12 +27,13 @@ pub(crate) struct Measure {
     pub(crate) method: &'static str,
 }
 
-/// `guard-tests bench cost|work|latency`
+/// `guard-tests bench cost|work|latency|strain`
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let measures = match words.as_slice() {
         ["cost"] => cost::measure()?,
         ["latency"] => latency::measure()?,
+        ["strain"] => strain::measure()?,
         ["work"] => work::measure(&work::WORK)?,
         // By hand, of one alone.
         ["work", name] => work::measure(&[name])?,
@@ -40,7 +42,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             return cost::looped(operation, directory, count.parse().context("not a number")?);
         }
         ["unlinks", directory, count] => return latency::unlinks(directory, count.parse().context("not a number")?),
-        _ => bail!("usage: guard-tests bench cost|work|latency"),
+        ["churn", directory] => return strain::churn(directory),
+        _ => bail!("usage: guard-tests bench cost|work|latency|strain"),
     };
     println!("measures {}", serde_json::to_string(&measures).context("cannot write JSON")?);
     Ok(ExitCode::SUCCESS)

@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     /// Which kernel: 6.1, 6.12 or newest.
     #[arg(long, default_value = "6.12")]
     kernel: Series,
-    /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work) or `latency`.
-    #[arg(long, value_parser = ["cost", "rules", "work", "latency"])]
+    /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work), `latency` or `strain`.
+    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -75,6 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if wanted("latency") {
         measures.extend(measure(arguments, &["guard-tests", "bench", "latency"], &build::for_bench(), false)?);
+    }
+    if wanted("strain") {
+        measures.extend(measure(arguments, &["guard-tests", "bench", "strain"], &build::for_bench(), false)?);
     }
     measures.extend(size()?);
     let report = Report { measures };

@@ -120,11 +120,11 @@ pub(super) fn unlinks(directory: &str, count: u32) -> Result<ExitCode> {
 }
 
 /// `guardctl pending --watch`, ended when dropped.
-struct Watcher(Child);
+pub(super) struct Watcher(pub(super) Child);
 
 impl Watcher {
     /// What it prints, each line with the moment it came. A thread reads, so that nothing waits in the pipe.
-    fn lines(&mut self) -> Result<Receiver<(u64, String)>> {
+    pub(super) fn lines(&mut self) -> Result<Receiver<(u64, String)>> {
         let output = self.0.stdout.take().context("the watcher has no output")?;
         let (send, lines) = channel();
         thread::spawn(move || {
@@ -146,7 +146,7 @@ impl Drop for Watcher {
     }
 }
 
-fn approve(guard: &Guard, id: &str) -> Result<()> {
+pub(super) fn approve(guard: &Guard, id: &str) -> Result<()> {
     let body = r#"{"verdict":"approve","scope":"once"}"#;
     let mut socket = UnixStream::connect(guard.socket()).context("cannot reach guardd")?;
     let length = body.len();
@@ -162,7 +162,7 @@ fn approve(guard: &Guard, id: &str) -> Result<()> {
     Ok(())
 }
 
-fn figures(name: &str, mut values: Vec<u64>, limit: Option<f64>, method: &'static str) -> Vec<Measure> {
+pub(super) fn figures(name: &str, mut values: Vec<u64>, limit: Option<f64>, method: &'static str) -> Vec<Measure> {
     values.sort_unstable();
     let figure = |(percentile, limit): (usize, Option<f64>)| {
         let at = (values.len() * percentile / 100).min(values.len().saturating_sub(1));
