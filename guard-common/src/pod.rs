@@ -30,5 +30,7 @@ pod!(
     table::NameValue,
     table::PortKey,
     table::AddressKey,
+    table::AdoptedKey,
+    table::GuardsKey,
     config::Offsets,
 );

@@ -28,10 +28,14 @@ pub enum Shield {
     RawIo = 11,
     /// The file the kernel writes of every process that ends.
     Accounting = 12,
+    /// Changing guard's own files, whatever they are reached by.
+    OwnFiles = 13,
+    /// Writing to cgroups, pins of BPF, tracing and debugging.
+    Controls = 14,
 }
 
 impl Shield {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Signal,
         Self::Wake,
         Self::Trace,
@@ -44,6 +48,8 @@ impl Shield {
         Self::Reboot,
         Self::RawIo,
         Self::Accounting,
+        Self::OwnFiles,
+        Self::Controls,
     ];
 
     /// `None` for a number this version has no name for.
@@ -68,6 +74,8 @@ impl Shield {
             Self::Reboot => "to restart or stop the machine",
             Self::RawIo => "to reach ports, registers or memory of the machine",
             Self::Accounting => "to change where the kernel writes its process accounting",
+            Self::OwnFiles => "to change guard's own files",
+            Self::Controls => "to write to cgroups, BPF pins, tracing or debugging",
         }
     }
 }

@@ -28,6 +28,44 @@ pub struct Agent {
     pub canary: u32,
 }
 
+/// Key of `ADOPTED`: something that an agent had open when it was tagged.
+///
+/// The file system is not part of it: what `stat(2)` calls a device is not what the kernel programs see of a subvolume or
+/// an overlay. Of two objects with one number the other is asked about once more, which costs a look.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AdoptedKey {
+    /// Cgroup id of the agent.
+    pub agent: u64,
+    /// Inode number of the file or socket.
+    pub ino: u64,
+}
+
+/// Room in `ADOPTED`, for all agents together.
+pub const ADOPTED_MAX: u32 = 65_536;
+
+/// Key of `GUARDS`: a file or directory of guard's own, by identity.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuardsKey {
+    pub ino: u64,
+    /// `s_dev` in the kernel's encoding (major << 20 | minor).
+    pub dev: u32,
+    /// Always 0.
+    pub pad: u32,
+}
+
+/// Words of `GUARDS_FILTER`, a power of two: what is not marked there is not in `GUARDS`.
+pub const GUARDS_WORDS: u32 = 64;
+
+/// Where an object leaves its mark in `GUARDS_FILTER`: the word, and the bit in it.
+#[must_use]
+#[inline(always)]
+pub const fn guards_mark(ino: u64) -> (u32, u64) {
+    let mixed = ino.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed >> 32) as u32 & (GUARDS_WORDS - 1), 1 << (mixed >> 58))
+}
+
 /// Agents the kernel programs can tell apart.
 pub const AGENTS_MAX: u32 = 256;
 
@@ -131,6 +169,8 @@ const _: () = {
     assert!(size_of::<NameValue>() == 16);
     assert!(size_of::<PortKey>() == 8);
     assert!(size_of::<AddressKey>() == 20);
+    assert!(size_of::<AdoptedKey>() == 16);
+    assert!(size_of::<GuardsKey>() == 16);
 };
 
 #[cfg(test)]

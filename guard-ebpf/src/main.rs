@@ -12,6 +12,7 @@ mod clear;
 mod count;
 mod expected;
 mod gate;
+mod guards;
 mod held;
 mod hooks;
 mod kread;

@@ -14,7 +14,10 @@ use guard_common::{
     op::OpSet,
     quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
-    table::{AGENTS_MAX, AddressKey, Agent, NAME_WORDS, NameKey, NameValue, PathKey, PathValue, PortKey},
+    table::{
+        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GUARDS_WORDS, GuardsKey, NAME_WORDS, NameKey,
+        NameValue, PathKey, PathValue, PortKey,
+    },
     task::{State, Task},
 };
 
@@ -88,6 +91,22 @@ pub(crate) static PORTS: HashMap<PortKey, OpSet> = HashMap::with_max_entries(4_0
 /// Prefilter: addresses.
 #[map]
 pub(crate) static ADDRESSES: LpmTrie<AddressKey, OpSet> = LpmTrie::with_max_entries(16_384, NO_PREALLOC);
+
+/// What agents had open when they were tagged, with the kinds of operation that nobody has judged there yet.
+#[map]
+pub(crate) static ADOPTED: HashMap<AdoptedKey, OpSet> = HashMap::with_max_entries(ADOPTED_MAX, NO_PREALLOC);
+
+/// One element: not 0 while there is anything in `ADOPTED`, so that every other write costs next to nothing.
+#[map]
+pub(crate) static ADOPTING: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Files and directories of guard's own; the value says nothing.
+#[map]
+pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(1_024, 0);
+
+/// Which inode numbers may be in `GUARDS`; see [`guard_common::table::guards_mark`].
+#[map]
+pub(crate) static GUARDS_FILTER: Array<u64> = Array::with_max_entries(GUARDS_WORDS, 0);
 
 /// What the prefilter found out about directories. A cache: losing an entry costs a walk.
 #[map]

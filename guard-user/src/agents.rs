@@ -33,6 +33,10 @@ pub struct Agent {
     pub trips: BTreeSet<u64>,
     /// What it did lately, for rules with thresholds. A new guardd counts from nothing.
     pub tallies: Tallies,
+    /// Files and sockets that were open when it was tagged, whose first use is judged. Nobody knows after a restart.
+    pub adopted: u32,
+    /// Files that were mapped for writing then, or open in the trip tier: what is written there is not judged.
+    pub mapped: u32,
 }
 
 impl Agent {
@@ -66,6 +70,8 @@ impl Agent {
             processes: 0,
             pending,
             since: self.since.rfc3339(),
+            adopted: self.adopted,
+            mapped: self.mapped,
         }
     }
 }

@@ -114,6 +114,32 @@ pub struct Agent {
     pub processes: u32,
     pub pending: u32,
     pub since: String,
+    /// Files and sockets that were open when it was tagged, whose first use is judged as their opening would have been;
+    /// 0 after a restart of guardd.
+    #[serde(default)]
+    pub adopted: u32,
+    /// Files that were open then in a way in which what is written is not judged: mapped for writing, and in the trip tier
+    /// all of them.
+    #[serde(default)]
+    pub mapped: u32,
+}
+
+impl Agent {
+    /// What was open when it was tagged, in a sentence; `None` when there was nothing.
+    #[must_use]
+    pub fn open_before(&self) -> Option<String> {
+        let (adopted, mapped) = (self.adopted, self.mapped);
+        let judged = (adopted > 0).then(|| {
+            let things = if adopted == 1 { "file or socket was" } else { "files and sockets were" };
+            format!("{adopted} {things} open already: the first use of each is judged as its opening would have been")
+        });
+        let unjudged = (mapped > 0).then(|| {
+            let things = if mapped == 1 { "file was" } else { "files were" };
+            format!("{mapped} {things} open in a way in which what is written is not judged")
+        });
+        let said: Vec<String> = judged.into_iter().chain(unjudged).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -254,6 +254,14 @@ impl ObjectFacts {
 }
 
 impl Address {
+    /// A raw or packet socket, which leads to whatever address is in the bytes that are sent.
+    #[must_use]
+    pub fn is_anywhere(&self) -> bool {
+        /// `AF_INET`, `AF_INET6`, `AF_PACKET`, `AF_XDP`
+        const FAMILIES: [u16; 4] = [2, 10, 17, 44];
+        matches!(self, Self::Other(family, _) if FAMILIES.contains(family))
+    }
+
     /// `None` for no bytes at all; anything that cannot be understood is [`Address::Other`].
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! What an agent does that no ordinary program does in one call. Runs inside the agent; knows nothing of guard.
 
+mod receive;
 mod rewrite;
 
 use std::{fs, os::fd::OwnedFd, path::Path, process::Command, thread};
@@ -34,10 +35,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let open = fs::File::open(file).with_context(|| format!("cannot open {file}"))?;
             rustix::system::finit_module(open, c"", 0).with_context(|| format!("cannot load {file}"))
         }
+        ["receive", socket, text] => receive::run(socket, text),
         ["follow"] => crate::lists::follow::run(),
         ["bomb", size] => bomb(size.parse().context("not a number")?),
         _ => bail!(
-            "usage: guard-tests act exchange|pivot|move-mount|unlink-in-clone|rewrite|unlink|unlink-all|unlink-each|load-module|follow|bomb …"
+            "usage: guard-tests act exchange|pivot|move-mount|unlink-in-clone|rewrite|unlink|unlink-all|unlink-each|load-module|receive|follow|bomb …"
         ),
     }
 }

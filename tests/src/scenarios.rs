@@ -1,12 +1,14 @@
 //! The registry of scenarios, and running them. A scenario is a sentence about behaviour and a function that makes it
 //! happen on a real kernel and looks at the world afterwards.
 
+mod adopted;
 mod canary;
 mod cli;
 mod crash;
 mod exec;
 mod fault;
 mod file;
+mod guards;
 mod ioctl;
 mod kernel;
 mod language;
@@ -86,7 +88,9 @@ fn all() -> Vec<Scenario> {
         task::scenarios(),
         uring::scenarios(),
         tag::scenarios(),
+        adopted::scenarios(),
         shield::scenarios(),
+        guards::scenarios(),
         machine::scenarios(),
         names::scenarios(),
         own::scenarios(),

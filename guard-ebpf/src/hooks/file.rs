@@ -7,11 +7,13 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use guard_common::{
     op::{MOVED_AWAY, Op, OpSet, rename},
     record::doubt,
+    shield::Shield,
 };
 
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
+    guards,
     kread::{Addr, copy_str, field, load, read},
     maps::STATE,
     object, offset, own, pass, prefilter,
@@ -45,6 +47,9 @@ fn named_in(ctx: &LsmContext, op: Op) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     let inode = own::inode_of(dentry);
     if !prefilter::object(&tagged, op.set(), mount, dentry, inode) {
         return ALLOW;
@@ -70,6 +75,9 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
+    if guards::own(from) || guards::own(to) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     let old_mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let new_mount = field(ctx.arg::<*const c_void>(2), PATH_MNT);
     let all = Op::Rename.set().in_tables().0;
@@ -171,6 +179,9 @@ fn on_path(ctx: &LsmContext, op: Op, first: u64, second: u64) -> i32 {
 #[inline(always)]
 fn on_dentry(tagged: &Tagged, op: Op, place: Place, first: u64, second: u64) -> i32 {
     let Place { mount, dentry, inode } = place;
+    if guards::own(dentry) {
+        return gate::shield(tagged, Shield::OwnFiles);
+    }
     if !prefilter::object(tagged, op.set(), mount, dentry, inode) {
         return ALLOW;
     }
@@ -202,15 +213,23 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    let watched = Op::OpenRead.set().0 | Op::OpenWrite.set().0 | Op::Truncate.set().0;
-    if tagged.entry.ops.0 & watched == 0 && tagged.entry.block.0 == 0 {
-        return ALLOW;
-    }
     let file = ctx.arg::<u64>(0);
     let (mode, flags): (u32, u32) = (load(file, offset!(file_mode)), load(file, offset!(file_flags)));
     let Some((mount, dentry)) = file_path(file) else {
         return gate::refuse(guard_common::count::Count::PathDoubt);
     };
+    if mode & WRITE != 0 || flags & O_TRUNC != 0 {
+        if guards::own(dentry) {
+            return gate::shield(&tagged, Shield::OwnFiles);
+        }
+        if guards::is_control(dentry) {
+            return gate::shield(&tagged, Shield::Controls);
+        }
+    }
+    let watched = Op::OpenRead.set().0 | Op::OpenWrite.set().0 | Op::Truncate.set().0;
+    if tagged.entry.ops.0 & watched == 0 && tagged.entry.block.0 == 0 {
+        return ALLOW;
+    }
     if mode & (CREATED | BACKING) != 0 || flags & EXEC != 0 {
         return ALLOW;
     }
@@ -265,12 +284,15 @@ fn ioctl(ctx: &LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    if !tagged.entry.ops.contains(Op::Ioctl) {
-        return ALLOW;
-    }
     let Some((mount, dentry)) = file_path(ctx.arg(0)) else {
         return gate::refuse(guard_common::count::Count::PathDoubt);
     };
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
+    if !tagged.entry.ops.contains(Op::Ioctl) {
+        return ALLOW;
+    }
     gate::hold(&tagged, Op::Ioctl, |index| {
         detail(index, 0, u64::from(command))?;
         object::name(index, mount, dentry, false)

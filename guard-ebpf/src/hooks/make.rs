@@ -4,11 +4,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use guard_common::op::Op;
+use guard_common::{op::Op, shield::Shield};
 
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
+    guards,
     hooks::file::{PATH_MNT, detail, other_text},
     kread::field,
     object, own, prefilter,
@@ -35,6 +36,9 @@ pub(crate) fn path_mknod(ctx: LsmContext) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     let mode = u64::from(ctx.arg::<u32>(2) & 0xffff);
     let dev = u64::from(ctx.arg::<u32>(3));
     let found = prefilter::look(&tagged, bits(&tagged, Op::Mknod), mount, dentry);
@@ -64,6 +68,9 @@ pub(crate) fn path_symlink(ctx: LsmContext) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     let text = ctx.arg::<u64>(2);
     let found = prefilter::look(&tagged, bits(&tagged, Op::Symlink), mount, dentry);
     let answer = if found & Op::Symlink.set().in_tables().0 != 0 {
@@ -91,6 +98,9 @@ pub(crate) fn path_link(ctx: LsmContext) -> i32 {
     let mount = field(ctx.arg::<*const c_void>(1), PATH_MNT);
     let to = ctx.arg::<u64>(2);
     own::forget(to);
+    if guards::own(from) || guards::own(to) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     let bits = Op::Link.set().in_tables().0;
     let mut found = prefilter::look(&tagged, bits, mount, from);
     if !prefilter::is_certain(found) {
@@ -114,6 +124,9 @@ pub(crate) fn path_mkdir(ctx: LsmContext) -> i32 {
     };
     let mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);
     let dentry = ctx.arg::<u64>(1);
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     if prefilter::look(&tagged, own::kinds(&tagged), mount, dentry) != 0 {
         own::begin(&tagged, dentry, S_IFDIR);
     }

@@ -1,6 +1,7 @@
 //! One subject each; a program is a thin attribute function with the kernel prototype above it.
 
 pub(crate) mod call;
+pub(crate) mod descriptor;
 pub(crate) mod exec;
 pub(crate) mod file;
 pub(crate) mod make;

@@ -3,11 +3,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use guard_common::op::Op;
+use guard_common::{op::Op, shield::Shield};
 
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
+    guards,
     hooks::file::{detail, forget_directories, other_text},
     kread::{Addr, field, load},
     object, offset, prefilter,
@@ -25,6 +26,9 @@ pub(crate) fn sb_mount(ctx: LsmContext) -> i32 {
     let path = ctx.arg::<*const c_void>(1);
     let flags = ctx.arg::<u64>(3);
     let (mount, dentry) = (field(path, 0), field(path, 8));
+    if guards::own(dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     if !wanted(&tagged, Op::Mount, mount, dentry) {
         return ALLOW;
     }
@@ -56,6 +60,9 @@ fn two_paths(ctx: &LsmContext, op: Op) -> i32 {
     let (from, to) = (ctx.arg::<*const c_void>(0), ctx.arg::<*const c_void>(1));
     let (from_mount, from_dentry) = (field(from, 0), field(from, 8));
     let (to_mount, to_dentry) = (field(to, 0), field(to, 8));
+    if guards::own(from_dentry) || guards::own(to_dentry) {
+        return gate::shield(&tagged, Shield::OwnFiles);
+    }
     if !wanted(&tagged, op, from_mount, from_dentry) && !wanted(&tagged, op, to_mount, to_dentry) {
         return ALLOW;
     }
@@ -77,6 +84,9 @@ pub(crate) fn sb_umount(ctx: LsmContext) -> i32 {
     let root: Addr = load(mount, offset!(vfsmount_root));
     if root == 0 {
         return gate::refuse(guard_common::count::Count::PathDoubt);
+    }
+    if guards::own(root) {
+        return gate::shield(&tagged, Shield::OwnFiles);
     }
     if !wanted(&tagged, Op::Umount, mount, root) {
         return ALLOW;

@@ -7,16 +7,17 @@ use aya_ebpf::{macros::lsm, maps::lpm_trie::Key, programs::LsmContext};
 use guard_common::{
     count::Count,
     op::Op,
-    record::{ADDRESS_MAX, HoldRecord},
+    record::{ADDRESS_MAX, HoldRecord, SLOT_HELD},
     table::{ADDRESS_LEN, AddressKey, PortKey},
 };
 
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
-    kread::{Addr, copy, pointer, read},
+    hooks::{descriptor, file::detail},
+    kread::{Addr, copy, load, pointer, read},
     maps::{ADDRESSES, PORTS},
-    object, offset,
+    object, offset, own,
     scratch::slot,
 };
 
@@ -44,23 +45,169 @@ pub(crate) fn socket_connect(ctx: LsmContext) -> i32 {
             None => return gate::refuse(Count::PathDoubt),
         }
     }
-    match is_candidate(&tagged, address, len) {
-        Some(false) => return ALLOW,
-        Some(true) => {}
-        None => return gate::refuse(Count::PathDoubt),
+    settle(&tagged, Op::Connect, SLOT_HELD, by_address(&tagged, address, len))
+}
+
+/// `int security_socket_create(int family, int type, int protocol, int kern)`
+///
+/// What is sent through a raw or packet socket goes wherever its bytes say. Where a rule is on every address, as an egress list
+/// is, making one is judged as a connect to nowhere in particular; elsewhere its `connect` and `sendto` alone are looked at.
+#[lsm(hook = "socket_create")]
+pub(crate) fn socket_create(ctx: LsmContext) -> i32 {
+    const AF_PACKET: u32 = 17;
+    const AF_XDP: u32 = 44;
+    const SOCK_RAW: u32 = 3;
+    const SOCK_PACKET: u32 = 10;
+    let (family, kind) = (ctx.arg::<u32>(0), ctx.arg::<u32>(1) & 0xf);
+    let is_internet = family == u32::from(AF_INET) || family == u32::from(AF_INET6);
+    let is_free = family == AF_PACKET || family == AF_XDP || is_internet && (kind == SOCK_RAW || kind == SOCK_PACKET);
+    // The kernel makes some for itself.
+    if !is_free || ctx.arg::<u32>(3) != 0 {
+        return ALLOW;
     }
-    gate::hold(&tagged, Op::Connect, |index| {
-        let bounded = core::hint::black_box(len) & 127;
-        if bounded > ADDRESS_MAX as u32 || len > ADDRESS_MAX as u32 {
-            return None;
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    if !tagged.entry.ops.contains(Op::Connect) || !is_on_every_address(&tagged) {
+        return ALLOW;
+    }
+    gate::hold(&tagged, Op::Connect, |index| record_family(index, family as u16))
+}
+
+/// `int security_socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`
+///
+/// What is sent with an address reaches it without a connect: datagrams, raw sockets, TCP Fast Open. What is sent without one
+/// goes where the socket was connected to, which was judged unless that was before the tagging.
+#[lsm(hook = "socket_sendmsg")]
+pub(crate) fn socket_sendmsg(ctx: LsmContext) -> i32 {
+    let message = ctx.arg::<u64>(1);
+    let address: Addr = load(message, offset!(message_name));
+    let file: Addr = load(ctx.arg(0), offset!(socket_file));
+    if address == 0 && (file == 0 || !descriptor::any_adopted()) {
+        return ALLOW;
+    }
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    if !tagged.entry.ops.contains(Op::Connect) {
+        return ALLOW;
+    }
+    let what = if address == 0 {
+        match descriptor::unjudged(&tagged, file, Op::Connect) {
+            Some(_) => descriptor::peer(&tagged, file),
+            None => return ALLOW,
         }
-        // SAFETY: the record of a claimed slot.
-        let record = unsafe { &mut (*slot(index)?).record };
-        clear_address(record);
-        copy((&raw mut record.address).cast(), bounded, address)?;
-        record.address_len = bounded;
-        Some(())
+    } else {
+        let len: u32 = load(message, offset!(message_name_len));
+        match names_a_file(address, len) {
+            // `unix_may_send` sees whose file it is.
+            Some(true) => return ALLOW,
+            Some(false) => by_address(&tagged, address, len),
+            None => Reach::Unreadable,
+        }
+    };
+    let answer = settle(&tagged, Op::Connect, SLOT_HELD, what);
+    if address == 0 && answer == ALLOW {
+        descriptor::judged(&tagged, file, Op::Connect);
+    }
+    answer
+}
+
+/// What is reached by a descriptor or an address.
+pub(crate) enum Reach {
+    /// Nothing that a rule could match.
+    Nothing,
+    Unreadable,
+    /// An open file, with its open flags.
+    Open {
+        mount: Addr,
+        dentry: Addr,
+        inode: Addr,
+        flags: u32,
+    },
+    /// A Unix socket that has a file.
+    SocketFile {
+        mount: Addr,
+        dentry: Addr,
+    },
+    /// A `sockaddr` in kernel memory.
+    Address {
+        at: Addr,
+        len: u32,
+    },
+    Peer(Destination),
+}
+
+/// Decides about it. The one place in a program that holds what is reached: the verifier walks every other one again.
+#[inline(always)]
+pub(crate) fn settle(tagged: &Tagged, op: Op, slot_number: u32, what: Reach) -> i32 {
+    match what {
+        Reach::Nothing => return ALLOW,
+        Reach::Unreadable => return gate::refuse(Count::PathDoubt),
+        Reach::Open { .. } | Reach::SocketFile { .. } | Reach::Address { .. } | Reach::Peer(_) => {}
+    }
+    gate::hold_in(tagged, op, slot_number, |index| {
+        let (mount, dentry) = match &what {
+            Reach::Open { mount, dentry, flags, .. } => {
+                detail(index, 0, u64::from(flags & (3 | 0o2000)))?;
+                (*mount, *dentry)
+            }
+            Reach::SocketFile { mount, dentry } => (*mount, *dentry),
+            Reach::Address { at, len } => return record_address(index, *at, *len),
+            Reach::Peer(to) => return record_peer(index, to),
+            Reach::Nothing | Reach::Unreadable => return None,
+        };
+        object::name(index, mount, dentry, false)?;
+        match &what {
+            Reach::Open { inode, .. } => own::note(index, tagged, *inode, false),
+            _ => record_family(index, AF_UNIX),
+        }
     })
+}
+
+/// Where a connected socket leads.
+#[inline(always)]
+pub(crate) fn peer_of(tagged: &Tagged, sock: Addr) -> Reach {
+    let Some(family) = read::<u16>(sock, offset!(sock_family)) else {
+        return Reach::Unreadable;
+    };
+    match family {
+        AF_UNIX => match read::<u64>(sock, offset!(unix_peer)) {
+            Some(0) => Reach::Nothing,
+            Some(peer) => unix_peer(tagged, peer),
+            None => Reach::Unreadable,
+        },
+        AF_INET | AF_INET6 => match inet_peer(sock, family) {
+            Some(to) if to.port != 0 && could_match(tagged, &to) => Reach::Peer(to),
+            Some(_) => Reach::Nothing,
+            None => Reach::Unreadable,
+        },
+        _ => Reach::Nothing,
+    }
+}
+
+/// The other end of a Unix socket: by its file, or by its abstract name.
+#[inline(always)]
+fn unix_peer(tagged: &Tagged, peer: Addr) -> Reach {
+    match (read::<u64>(peer, offset!(unix_dentry)), read::<u64>(peer, offset!(unix_address))) {
+        (Some(0), Some(0)) => Reach::Nothing,
+        (Some(0), Some(address)) => match read::<u32>(address, offset!(unix_address_len)) {
+            Some(len) => by_address(tagged, address + u64::from(offset!(unix_address_name)), len),
+            None => Reach::Unreadable,
+        },
+        (Some(_), Some(_)) => by_file(tagged, peer),
+        _ => Reach::Unreadable,
+    }
+}
+
+/// What a `sockaddr` in kernel memory leads to.
+#[inline(always)]
+fn by_address(tagged: &Tagged, at: Addr, len: u32) -> Reach {
+    match is_candidate(tagged, at, len) {
+        Some(true) => Reach::Address { at, len },
+        Some(false) => Reach::Nothing,
+        None => Reach::Unreadable,
+    }
 }
 
 /// `int security_unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)`
@@ -69,7 +216,10 @@ pub(crate) fn unix_stream_connect(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    to_file(&tagged, ctx.arg::<u64>(1))
+    if !tagged.entry.ops.contains(Op::Connect) {
+        return ALLOW;
+    }
+    settle(&tagged, Op::Connect, SLOT_HELD, by_file(&tagged, ctx.arg::<u64>(1)))
 }
 
 /// `int security_unix_may_send(struct socket *sock, struct socket *other)`
@@ -80,41 +230,56 @@ pub(crate) fn unix_may_send(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    match pointer(ctx.arg::<u64>(1), offset!(socket_sock)) {
-        Some(other) => to_file(&tagged, other),
-        None => gate::refuse(Count::PathDoubt),
-    }
-}
-
-/// Decides about reaching the `struct unix_sock` at `other`. One without a file was decided about by its name.
-#[inline(always)]
-fn to_file(tagged: &Tagged, other: Addr) -> i32 {
     if !tagged.entry.ops.contains(Op::Connect) {
         return ALLOW;
     }
+    let what = match pointer(ctx.arg::<u64>(1), offset!(socket_sock)) {
+        Some(other) => by_file(&tagged, other),
+        None => Reach::Unreadable,
+    };
+    settle(&tagged, Op::Connect, SLOT_HELD, what)
+}
+
+/// The `struct unix_sock` at `other` by its file. One without a file was decided about by its name.
+#[inline(always)]
+fn by_file(tagged: &Tagged, other: Addr) -> Reach {
     let key = PortKey { tables: tagged.entry.tables, family: AF_UNIX, port: 0 };
     // SAFETY: the value is copied at once.
     let named = unsafe { PORTS.get(&key).is_some_and(|ops| ops.contains(Op::Connect)) };
     if !named && !tagged.entry.always.contains(Op::Connect) {
-        return ALLOW;
+        return Reach::Nothing;
     }
-    let (Some(dentry), Some(mount)) =
-        (read::<u64>(other, offset!(unix_dentry)), read::<u64>(other, offset!(unix_mount)))
-    else {
-        return gate::refuse(Count::PathDoubt);
-    };
-    if dentry == 0 {
-        return ALLOW;
+    match (read::<u64>(other, offset!(unix_dentry)), read::<u64>(other, offset!(unix_mount))) {
+        (Some(0), Some(_)) => Reach::Nothing,
+        (Some(dentry), Some(mount)) => Reach::SocketFile { mount, dentry },
+        _ => Reach::Unreadable,
     }
-    gate::hold(tagged, Op::Connect, |index| {
-        object::name(index, mount, dentry, false)?;
-        // SAFETY: the record of a claimed slot.
-        let record = unsafe { &mut (*slot(index)?).record };
-        clear_address(record);
-        record.address[0] = AF_UNIX as u8;
-        record.address_len = 2;
-        Some(())
-    })
+}
+
+/// Writes an address family alone into the record.
+#[inline(always)]
+fn record_family(index: u32, family: u16) -> Option<()> {
+    // SAFETY: the record of a claimed slot.
+    let record = unsafe { &mut (*slot(index)?).record };
+    clear_address(record);
+    record.address[0] = family as u8;
+    record.address_len = 2;
+    Some(())
+}
+
+/// Copies a `sockaddr` into the record.
+#[inline(always)]
+fn record_address(index: u32, at: Addr, len: u32) -> Option<()> {
+    let bounded = core::hint::black_box(len) & 127;
+    if bounded > ADDRESS_MAX as u32 || len > ADDRESS_MAX as u32 {
+        return None;
+    }
+    // SAFETY: the record of a claimed slot.
+    let record = unsafe { &mut (*slot(index)?).record };
+    clear_address(record);
+    copy((&raw mut record.address).cast(), bounded, at)?;
+    record.address_len = bounded;
+    Some(())
 }
 
 #[inline(always)]
@@ -137,6 +302,15 @@ fn names_a_file(address: Addr, len: u32) -> Option<bool> {
     Some(read::<u16>(address, 0)? == AF_UNIX && read::<u8>(address, 2)? != 0)
 }
 
+/// Where something leads.
+pub(crate) struct Destination {
+    family: u16,
+    /// Host byte order.
+    port: u16,
+    /// IPv6, or IPv4 mapped into it; all zero for another family.
+    ip: [u8; ADDRESS_LEN],
+}
+
 /// `None` when the address cannot be read.
 #[inline(always)]
 fn is_candidate(tagged: &Tagged, address: Addr, len: u32) -> Option<bool> {
@@ -151,37 +325,96 @@ fn is_candidate(tagged: &Tagged, address: Addr, len: u32) -> Option<bool> {
         // It ends an association; nothing is reached by it.
         return Some(false);
     }
-    let mut ip = [0_u8; ADDRESS_LEN];
-    let (family, port) = match family {
+    let to = match family {
         AF_INET if len >= 8 => {
-            ip[10] = 0xff;
-            ip[11] = 0xff;
-            let v4 = read::<[u8; 4]>(address, 4)?;
-            ip[12] = v4[0];
-            ip[13] = v4[1];
-            ip[14] = v4[2];
-            ip[15] = v4[3];
-            (AF_INET, u16::from_be(read::<u16>(address, 2)?))
+            let ip = mapped(read(address, 4)?);
+            Destination { family, port: u16::from_be(read(address, 2)?), ip }
         }
         AF_INET6 if len >= 24 => {
-            ip = read::<[u8; 16]>(address, 8)?;
-            let port = u16::from_be(read::<u16>(address, 2)?);
-            let head = read::<u64>(address, 8)?;
-            let middle = read::<u32>(address, 16)?;
-            let mapped = head == 0 && middle == 0xffff_0000;
-            (if mapped { AF_INET } else { AF_INET6 }, port)
+            let port = u16::from_be(read(address, 2)?);
+            Destination { family: family_of(address + 8)?, port, ip: read(address, 8)? }
         }
-        other => (other, 0),
+        family => Destination { family, port: 0, ip: [0; ADDRESS_LEN] },
     };
-    let tables = tagged.entry.tables;
+    Some(could_match(tagged, &to))
+}
+
+/// An IPv4 address as IPv6 writes it.
+#[inline(always)]
+fn mapped(v4: [u8; 4]) -> [u8; ADDRESS_LEN] {
+    let mut ip = [0_u8; ADDRESS_LEN];
+    ip[10] = 0xff;
+    ip[11] = 0xff;
+    ip[12] = v4[0];
+    ip[13] = v4[1];
+    ip[14] = v4[2];
+    ip[15] = v4[3];
+    ip
+}
+
+/// The family rules mean by the IPv6 address at `ip`: IPv4 where it is one of those.
+#[inline(always)]
+fn family_of(ip: Addr) -> Option<u16> {
+    let (head, middle) = (read::<u64>(ip, 0)?, read::<u32>(ip, 8)?);
+    Some(if head == 0 && middle == 0xffff_0000 { AF_INET } else { AF_INET6 })
+}
+
+/// What an Internet socket is connected to; port 0 when it is not. `None` when it cannot be read.
+#[inline(always)]
+fn inet_peer(sock: Addr, family: u16) -> Option<Destination> {
+    let port = u16::from_be(read(sock, offset!(sock_port))?);
+    if family == AF_INET {
+        return Some(Destination { family, port, ip: mapped(read(sock, offset!(sock_address))?) });
+    }
+    let address = offset!(sock_address6);
+    Some(Destination { family: family_of(sock + u64::from(address))?, port, ip: read(sock, address)? })
+}
+
+/// Could a rule match a connection there?
+#[inline(always)]
+fn could_match(tagged: &Tagged, to: &Destination) -> bool {
+    if tagged.entry.always.contains(Op::Connect) {
+        return true;
+    }
+    let (tables, family, port) = (tagged.entry.tables, to.family, to.port);
     // SAFETY: the values are copied at once.
     let ports = unsafe {
         PORTS.get(&PortKey { tables, family, port }).is_some_and(|ops| ops.contains(Op::Connect))
             || PORTS.get(&PortKey { tables, family, port: 0 }).is_some_and(|ops| ops.contains(Op::Connect))
     };
     if ports || (family != AF_INET && family != AF_INET6) {
-        return Some(ports);
+        return ports;
     }
-    let key = Key::new(32 + 128, AddressKey { tables, address: ip });
-    Some(ADDRESSES.get(&key).is_some_and(|ops| ops.contains(Op::Connect)))
+    let key = Key::new(32 + 128, AddressKey { tables, address: to.ip });
+    ADDRESSES.get(&key).is_some_and(|ops| ops.contains(Op::Connect))
+}
+
+/// Is a rule on every address there is, or on every one of IPv4?
+#[inline(always)]
+fn is_on_every_address(tagged: &Tagged) -> bool {
+    if tagged.entry.always.contains(Op::Connect) {
+        return true;
+    }
+    // No longer prefix than that of all IPv4 addresses answers.
+    let key = Key::new(32 + 96, AddressKey { tables: tagged.entry.tables, address: mapped([0; 4]) });
+    ADDRESSES.get(&key).is_some_and(|ops| ops.contains(Op::Connect))
+}
+
+/// Writes a `sockaddr_in6` into the record, as a connect to there would have given it.
+#[inline(always)]
+fn record_peer(index: u32, to: &Destination) -> Option<()> {
+    // SAFETY: the record of a claimed slot.
+    let record = unsafe { &mut (*slot(index)?).record };
+    clear_address(record);
+    let port = to.port.to_be_bytes();
+    record.address[0] = AF_INET6 as u8;
+    record.address[2] = port[0];
+    record.address[3] = port[1];
+    let mut at = 0;
+    while at < ADDRESS_LEN {
+        record.address[8 + at] = to.ip[at];
+        at += 1;
+    }
+    record.address_len = 28;
+    Some(())
 }

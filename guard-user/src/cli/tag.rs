@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use super::{
     client::Client,
     error::{Error, Exit},
-    render::{Screen, list},
+    render::{self, Screen, list},
     run, select,
 };
 use crate::api::Tag;
@@ -68,6 +68,9 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
             policy: arguments.policy.clone().unwrap_or_default(),
         })
         .await?;
+    if let Some(note) = agent.open_before() {
+        render::note(&format!("guardctl: {note}"));
+    }
     screen.answer(&agent, |look| list::agents(look, std::slice::from_ref(&agent)))?;
     Ok(Exit::Success)
 }

@@ -20,7 +20,9 @@ use super::{
     cgroup::Cgroups,
     config::{self, Config, Over},
     core::{About, Answer},
-    lock, notify, rights, rulebook,
+    lock, notify,
+    own_files::OwnFiles,
+    rights, rulebook,
     run::{self, Setup},
 };
 use crate::{
@@ -148,13 +150,14 @@ pub fn begin(file: Option<&Path>, over: Over) -> Result<(), Stop> {
     raise_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(32).build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let done = tokio::task::LocalSet::new().block_on(&runtime, guard(&config, rulebook));
+    let own_files = OwnFiles::of(&config, file);
+    let done = tokio::task::LocalSet::new().block_on(&runtime, guard(&config, rulebook, own_files));
     // A thread that waits for a dead disk must not keep guardd from ending.
     runtime.shutdown_background();
     done.map_err(Stop::Failed)
 }
 
-async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow::Result<()> {
+async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files: OwnFiles) -> anyhow::Result<()> {
     let cgroups = Cgroups::find().context("agents are cgroups")?;
     let options = load::Options { tier: config.tier, max_holds: config.max_holds, pin: Some(config.pin.clone()) };
     let loaded = load::load(&options)?;
@@ -215,6 +218,7 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>) -> anyhow
         state_file: config.run_dir.join("agents.json"),
         fresh: loaded.fresh,
         earlier: loaded.earlier,
+        own_files,
     };
     let ready = || {
         tracing::info!("{line}{because}");

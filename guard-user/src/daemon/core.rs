@@ -35,7 +35,7 @@ use crate::{
 
 pub(crate) use agent::within;
 pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
-pub use seam::{About, Act, Effect, Gather, Input, Tag};
+pub use seam::{About, Act, Effect, Gather, Input, Placed, Tag};
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
 pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;

@@ -2,20 +2,21 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     io,
     path::PathBuf,
 };
 
-use guard_common::{count::Count, grant::Grant, notice::Notice, record::HoldKey, table};
+use guard_common::{count::Count, grant::Grant, notice::Notice, op::OpSet, record::HoldKey, table};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
+    adopt::{self, Open},
     audit::Audit,
     cgroup::Cgroups,
     circumstances::Question,
-    core::{Act, Answer, Effect, Input, Tag, Target, Token},
+    core::{Act, Answer, Effect, Input, Placed, Tag, Target, Token},
     facts,
     process::{Process, Processes},
     rulebook, state,
@@ -49,6 +50,10 @@ pub trait Kernel {
     fn set_policy(&mut self, policy: u32, tables: &Tables) -> io::Result<()>;
     fn remove_policy(&mut self, policy: u32);
     fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()>;
+    /// Keeps every agent from changing these, and nothing else, as guard's own files.
+    fn guard(&mut self, own: &BTreeSet<table::GuardsKey>) -> io::Result<()>;
+    /// Has the first use of these inodes by this agent judged, for the kinds that are given.
+    fn adopt(&mut self, agent: u64, inodes: &BTreeMap<u64, OpSet>) -> io::Result<()>;
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>>;
     /// Tags whatever the programs of an older version have tagged; answers the processes.
     fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>>;
@@ -270,10 +275,10 @@ impl<K: Kernel> Edge<K> {
     }
 
     /// The tables are there before the agent, and the agent before its processes: no window is open.
-    fn tag(&mut self, tag: &Tag) -> anyhow::Result<(String, u64)> {
+    fn tag(&mut self, tag: &Tag) -> anyhow::Result<Placed> {
         use anyhow::Context as _;
         let (cgroup, pids) = match &tag.target {
-            Target::Fresh { pid } => {
+            Target::Fresh { pid, .. } => {
                 let name = format!("a{}", tag.agent);
                 (self.cgroups.create(&name).with_context(|| format!("cannot make the cgroup {name}"))?, vec![*pid])
             }
@@ -289,10 +294,20 @@ impl<K: Kernel> Edge<K> {
         for pid in &pids {
             self.cgroups.join(&cgroup, *pid).with_context(|| format!("cannot move process {pid} into {cgroup}"))?;
         }
+        let mut open = Open::default();
+        // What is redirected on the command line of an agent is what its person wants written.
+        let above = matches!(tag.target, Target::Fresh { itself: true, .. }).then_some(adopt::STANDARD);
         for pid in self.cgroups.processes(&cgroup).context("cannot list the processes")?.into_iter().chain(pids) {
             self.tag_process(pid, id).with_context(|| format!("cannot tag process {pid}"))?;
+            // After the tag: what it opens from now on is judged when it is opened.
+            open.add(pid, above).with_context(|| format!("cannot find out what process {pid} has open"))?;
         }
-        Ok((cgroup, id))
+        self.kernel.adopt(id, &open.inodes).context("the kernel did not take what is open")?;
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        // What tags itself executes a program next; what is closed then is still judged, and not worth a word.
+        let told = if above.is_some() { open.staying.len() } else { open.inodes.len() };
+        let (adopted, mapped) = (count(told), count(open.mapped.len()));
+        Ok(Placed { cgroup, cgroup_id: id, adopted, mapped })
     }
 
     /// Leaves nothing of a tagging that failed half-way.

@@ -1,5 +1,6 @@
 //! The daemon: one loop around a pure core.
 
+mod adopt;
 pub mod audit;
 pub mod begin;
 pub mod canary;
@@ -13,6 +14,7 @@ pub mod ended;
 pub mod facts;
 pub mod lock;
 pub mod notify;
+pub mod own_files;
 pub mod process;
 pub mod record;
 pub mod rights;

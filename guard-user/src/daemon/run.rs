@@ -30,6 +30,7 @@ use super::{
     effect::{Edge, Kernel, Notices},
     ended::Endings,
     notify::Watchdog,
+    own_files::OwnFiles,
     process::Processes,
     rulebook::Rulebook,
     server::{self, Ask, Peer},
@@ -68,6 +69,7 @@ pub struct Setup<K, N> {
     /// See [`Before`].
     pub fresh: bool,
     pub earlier: Vec<Earlier>,
+    pub own_files: OwnFiles,
 }
 
 /// Runs until `shutdown`; each item of `reload` reads the rules again and is told what came of it. `ready` is called once
@@ -83,7 +85,7 @@ pub async fn run<K: Kernel, N: Notices>(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Setup { about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: audit_path, .. } = setup;
-    let Setup { state_file, fresh, earlier, .. } = setup;
+    let Setup { state_file, fresh, earlier, own_files, .. } = setup;
     let tier = about.tier;
     let opened = audit::open(&audit_path)?;
     let saved = state::read(&state_file);
@@ -117,8 +119,10 @@ pub async fn run<K: Kernel, N: Notices>(
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
     };
-    let mut daemon = Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default() };
+    let mut daemon =
+        Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default(), own_files };
     daemon.start(Before { saved, torn, fresh, earlier }, tier)?;
+    daemon.guard_own_files();
     if let Some(mut canary) = canary {
         // Nothing is called protected that was not seen to be.
         daemon.handle(Input::Canary(canary.ask()));
@@ -186,6 +190,7 @@ pub(super) struct Daemon<K> {
     /// The kernel's counters when the maps were last gone through.
     losses: Losses,
     endings: Endings,
+    own_files: OwnFiles,
 }
 
 impl<K: Kernel> Daemon<K> {
@@ -290,7 +295,16 @@ impl<K: Kernel> Daemon<K> {
         true
     }
 
+    /// Files that were replaced are others: looked at when guardd starts and whenever rules are read.
+    fn guard_own_files(&mut self) {
+        let done = self.own_files.look().and_then(|own| self.edge.kernel.guard(&own));
+        if let Err(error) = done {
+            self.handle(Input::Trouble(format!("guard's own files are protected by their paths alone: {error}")));
+        }
+    }
+
     fn reload(&mut self, reply: oneshot::Sender<Answer>) {
+        self.guard_own_files();
         let result = super::rulebook::load(self.edge.rules.as_deref());
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);
@@ -309,6 +323,9 @@ impl<K: Kernel> Daemon<K> {
         }
         if matches!(request, Request::Tag(_)) && self.core.is_full() {
             self.end_agents(true);
+        }
+        if matches!(request, Request::Reload) {
+            self.guard_own_files();
         }
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);
@@ -338,7 +355,7 @@ impl<K: Kernel> Daemon<K> {
             return Err("The peer has ended, so guardd cannot tell whether it was an agent.".to_owned());
         }
         match request {
-            Request::Tag(tag) if tag.target == (super::core::Target::Fresh { pid: peer.pid }) => Ok(()),
+            Request::Tag(tag) if tag.target == (super::core::Target::Fresh { pid: peer.pid, itself: true }) => Ok(()),
             Request::Tag(_)
             | Request::Status
             | Request::Agents

@@ -178,6 +178,8 @@ pub(crate) struct Maps {
     pub(crate) agents: BTreeMap<u64, table::Agent>,
     pub(crate) policies: BTreeSet<u32>,
     pub(crate) tags: HashMap<u32, u64>,
+    pub(crate) adopted: BTreeMap<(u64, u64), guard_common::op::OpSet>,
+    pub(crate) own: BTreeSet<table::GuardsKey>,
     pub(crate) notices_lost: u64,
 }
 
@@ -241,6 +243,14 @@ impl Kernel for FakeKernel {
     }
     fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()> {
         self.maps().tags.insert(tid, agent);
+        Ok(())
+    }
+    fn guard(&mut self, own: &BTreeSet<table::GuardsKey>) -> io::Result<()> {
+        self.maps().own.clone_from(own);
+        Ok(())
+    }
+    fn adopt(&mut self, agent: u64, inodes: &BTreeMap<u64, guard_common::op::OpSet>) -> io::Result<()> {
+        self.maps().adopted.extend(inodes.iter().map(|(ino, ops)| ((agent, *ino), *ops)));
         Ok(())
     }
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>> {

@@ -18,13 +18,15 @@ use aya::{
 };
 use guard_common::{
     ABI_VERSION,
+    op::OpSet,
+    table::AdoptedKey,
     task::{State, Task},
 };
 
 use super::hooks::Hook;
 
 /// Maps that outlive guardd. The others are scratch space and what programs remember for speed.
-pub(super) const MAPS: [&str; 18] = [
+pub(super) const MAPS: [&str; 22] = [
     "HOLDS",
     "TEXTS",
     "GRANTS",
@@ -39,6 +41,10 @@ pub(super) const MAPS: [&str; 18] = [
     "ARGUMENTS",
     "PORTS",
     "ADDRESSES",
+    "ADOPTED",
+    "ADOPTING",
+    "GUARDS",
+    "GUARDS_FILTER",
     "CLEARED",
     "COUNTS",
     "STATE",
@@ -174,6 +180,8 @@ pub struct Earlier {
     /// The gate was closed, so what was held had not begun.
     pub gate: bool,
     tasks: HashMap<MapData, u64, Task>,
+    /// `None` before there was one.
+    adopted: Option<HashMap<MapData, AdoptedKey, OpSet>>,
 }
 
 /// The older versions whose programs are at work.
@@ -204,7 +212,19 @@ pub(super) fn earlier(directory: &Path) -> anyhow::Result<Vec<Earlier>> {
                  tasks are its agents' ({error}): {advice}"
             )
         })?;
-        found.push(Earlier { version, gate: path.join("link_path_unlink").exists(), directory: path, tasks });
+        let adopted = path.join("ADOPTED");
+        let adopted = match adopted.exists() {
+            true => Some(MapData::from_pin(adopted).and_then(Map::from_map_data).and_then(HashMap::try_from)),
+            false => None,
+        };
+        let adopted = adopted.transpose().map_err(|error| {
+            anyhow::anyhow!(
+                "the kernel programs of an older guard are at work, version {version}, and this one cannot read what its \
+                 agents had open when they were tagged ({error}): {advice}"
+            )
+        })?;
+        let gate = path.join("link_path_unlink").exists();
+        found.push(Earlier { version, gate, directory: path, tasks, adopted });
     }
     Ok(found)
 }
@@ -244,6 +264,14 @@ impl Earlier {
             }
         }
         Err(io::Error::other("tasks are born faster than they can be tagged"))
+    }
+
+    /// What its agents had open when they were tagged and nobody has judged.
+    pub(super) fn adopted(&self) -> io::Result<Vec<(AdoptedKey, OpSet)>> {
+        let entries = self.adopted.iter().flat_map(HashMap::iter);
+        // An entry may go while the map is read.
+        let entries = entries.filter(|entry| !matches!(entry, Err(MapError::KeyNotFound)));
+        entries.collect::<Result<_, _>>().map_err(|error| io::Error::other(error.to_string()))
     }
 
     /// Takes its programs down.

@@ -1,6 +1,9 @@
 //! Writes agents and grants, and has the prefilter tables written; reads holds and counters. Nothing here judges.
 
-use std::{collections::BTreeSet, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use anyhow::Context as _;
 use aya::{
@@ -15,11 +18,13 @@ use guard_common::{
     op::OpSet,
     quota::Words,
     record::{HoldKey, HoldRecord, HoldText},
-    table::Agent,
+    table::{Agent, GuardsKey},
     task::{State, Task},
 };
 
 use self::{
+    adopted::Adopted,
+    guards::Guards,
     prefilter::{Prefilter, Written},
     shelf::Shelf,
 };
@@ -39,6 +44,8 @@ pub struct Maps {
     agents: HashMap<MapData, u64, Agent>,
     quotas: HashMap<MapData, u64, Words>,
     prefilter: Prefilter,
+    adopted: Adopted,
+    guards: Guards,
     counts: PerCpuArray<MapData, u64>,
     state: Array<MapData, State>,
     /// What was written, so that it can be taken back.
@@ -71,6 +78,8 @@ impl Maps {
             agents,
             quotas,
             prefilter: Prefilter::take(maps)?,
+            adopted: Adopted::take(maps)?,
+            guards: Guards::take(maps)?,
             counts: take(maps, "COUNTS")?,
             state: take(maps, "STATE")?,
             shelf: Shelf::new(tables.map_or(1, |last| last + 1)),
@@ -187,6 +196,7 @@ impl Kernel for Maps {
     }
 
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.adopted.forget(cgroup_id)?;
         absent_is_fine(self.agents.remove(&cgroup_id))?;
         absent_is_fine(self.quotas.remove(&cgroup_id))?;
         let tagged: Vec<u64> = self
@@ -201,6 +211,7 @@ impl Kernel for Maps {
     }
 
     fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.adopted.forget(cgroup_id)?;
         absent_is_fine(self.agents.remove(&cgroup_id))?;
         absent_is_fine(self.quotas.remove(&cgroup_id))?;
         self.forget()
@@ -256,6 +267,14 @@ impl Kernel for Maps {
         Ok(())
     }
 
+    fn guard(&mut self, own: &BTreeSet<GuardsKey>) -> io::Result<()> {
+        self.guards.set(own)
+    }
+
+    fn adopt(&mut self, agent: u64, inodes: &BTreeMap<u64, OpSet>) -> io::Result<()> {
+        self.adopted.add(agent, inodes)
+    }
+
     /// Looks through the tagged tasks for one of the process, wherever its cgroup is now.
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>> {
         for entry in self.tasks.iter() {
@@ -270,6 +289,9 @@ impl Kernel for Maps {
     }
 
     fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>> {
+        for (key, ops) in earlier.adopted()? {
+            self.adopted.add(key.agent, &BTreeMap::from([(key.ino, ops)]))?;
+        }
         earlier.hand_over(&mut self.tasks)
     }
 
@@ -324,7 +346,9 @@ fn io_error(error: MapError) -> io::Error {
     }
 }
 
+mod adopted;
 mod entry;
+mod guards;
 mod prefilter;
 mod programs;
 mod shelf;

@@ -303,6 +303,8 @@ impl<'a> Known<'a> {
                 clause.socket.iter().any(|socket| socket.matches_path(path.as_os_str().as_bytes()))
             }
             Some(Address::UnixAbstract(name)) => clause.socket.iter().any(|socket| socket.matches_abstract(name)),
+            // Whoever has such a socket sends wherever it likes.
+            Some(address) if address.is_anywhere() && clause.socket.is_empty() => return Answer::Unknown,
             Some(Address::Other(..)) | None => false,
         })
     }

@@ -68,7 +68,8 @@ pub(crate) fn agent() -> Value {
     json!({
         "id": "a1", "name": "claude", "cgroup": "/guard-agents/a1", "cgroup_id": 8181,
         "workspace": "/home/dev/shop", "policy": "nightly", "state": "running", "processes": 3, "pending": 1,
-        "since": "2026-03-02T10:00:00Z"
+        "since": "2026-03-02T10:00:00Z",
+        "adopted": 2, "mapped": 0,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Where a scenario listens: the rules name it.
-const PORT: u16 = 4242;
+pub(super) const PORT: u16 = 4242;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -32,6 +32,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("a_datagram_to_a_unix_socket_is_held", unix_datagram),
         gate("connect_to_an_abstract_socket_is_held", abstract_name),
         gate("connect_to_another_port_is_not_held", other_port),
+        gate("datagrams_to_an_address_are_held_without_a_connection", datagram),
+        gate("tcp_fast_open_is_held_before_it_connects", fast_open),
+        gate("raw_and_packet_sockets_are_held_where_every_address_is", raw),
     ]
 }
 
@@ -166,5 +169,76 @@ fn other_port(guard: &mut Guard) -> Result<()> {
     let mut agent = guard.agent(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo code $?"))?;
     let output = agent.ends_with(0)?;
     ensure!(output == "code 0\n", "it printed {output:?}");
+    Ok(())
+}
+
+/// An agent that sends a word to an address, without a connect.
+fn sending(guard: &Guard, kind: &str, flags: &str) -> Result<crate::agent::Agent> {
+    guard.agent(&format!(
+        "perl -MSocket -e 'socket(S, PF_INET, {kind}, 0) or die; \
+         print defined(send(S, \"word\", {flags}, sockaddr_in({PORT}, inet_aton(\"127.0.0.1\")))) ? \"sent\\n\" : \"$!\\n\"'"
+    ))
+}
+
+fn datagram(guard: &mut Guard) -> Result<()> {
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", PORT)).context("cannot listen")?;
+    socket.set_nonblocking(true).context("cannot look without waiting")?;
+    let mut buffer = [0; 16];
+    let mut agent = sending(guard, "SOCK_DGRAM", "0")?;
+    let hold = guard.held("connect", &PORT.to_string())?;
+    never("it arrived before anybody decided", || Ok(socket.recv(&mut buffer).is_ok()))?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    let arrived = socket.recv(&mut buffer).context("approved, and nothing arrived")?;
+    ensure!(output == "sent\n" && buffer.starts_with(b"word") && arrived == 4, "it printed {output:?}");
+    let mut agent = sending(guard, "SOCK_DGRAM", "0")?;
+    let hold = guard.held("connect", &PORT.to_string())?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "Operation not permitted\n", "denied, and it printed {output:?}");
+    ensure!(socket.recv(&mut buffer).is_err(), "denied, and it arrived");
+    Ok(())
+}
+
+/// `MSG_FASTOPEN` connects inside sendto(2).
+fn fast_open(guard: &mut Guard) -> Result<()> {
+    let listener = listen("127.0.0.1")?;
+    listener.set_nonblocking(true).context("cannot look without waiting")?;
+    let mut agent = sending(guard, "SOCK_STREAM", "0x20000000")?;
+    let hold = guard.held("connect", &PORT.to_string())?;
+    never("somebody connected before anybody decided", || Ok(listener.accept().is_ok()))?;
+    guard.decide("deny", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "Operation not permitted\n" && listener.accept().is_err(), "denied, and it printed {output:?}");
+    Ok(())
+}
+
+/// Where no rule is on every address they are made as ever.
+fn raw(guard: &mut Guard) -> Result<()> {
+    let rules = "/srv/every-address.yaml";
+    let text = "rules: [{name: every-address, text: Egress., action: hold, reversibility: partial, \
+                match: {op: connect, address: \"::/0\"}}]";
+    std::fs::write(rules, text).context("cannot write the rules")?;
+    let sockets = "for ([2, 1], [10, 58], [17, 768]) { \
+                   print socket(S, $$_[0], 3, $$_[1]) ? \"made\\n\" : \"$!\\n\" }";
+    let mut free = guard.agent(&format!("perl -e '{sockets}'"))?;
+    let output = free.ends_with(0)?;
+    ensure!(output == "made\nmade\nmade\n", "without such a rule it printed {output:?}");
+    let output = std::fs::File::create("/srv/raw.output").context("cannot make its output")?;
+    let mut command = guard.command();
+    command.args(["run", "--rules", rules, "--", "perl", "-e", sockets]).stdout(output);
+    let mut agent = command.spawn().context("cannot start guardctl run")?;
+    for verb in ["deny", "approve", "deny"] {
+        let hold = guard.held("connect", "anywhere")?;
+        let id = crate::guard::id(&hold)?;
+        ensure!(guard.guardctl(&[verb, id, "--once"])?.code == 0, "{verb} {id} failed");
+        until("the decision to be carried out", || {
+            let pending = guard.pending()?;
+            Ok((!pending.iter().any(|other| other["id"] == id)).then_some(()))
+        })?;
+    }
+    until("the agent to end", || agent.try_wait().context("cannot wait for it"))?;
+    let output = std::fs::read_to_string("/srv/raw.output").context("cannot read its output")?;
+    ensure!(output == "Operation not permitted\nmade\nOperation not permitted\n", "it printed {output:?}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use guard_common::table::AGENTS_MAX;
 
-use super::{Act, Answer, Core, Effect, Request, Tag, TagRequest, Target, Token, problem};
+use super::{Act, Answer, Core, Effect, Placed, Request, Tag, TagRequest, Target, Token, problem};
 use crate::{
     agents::Agent,
     api::{self, Command, ProblemKind},
@@ -83,23 +83,32 @@ impl Core {
             suspended: false,
             trips: std::collections::BTreeSet::new(),
             tallies: crate::tally::Tallies::default(),
+            adopted: 0,
+            mapped: 0,
         });
         self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
     }
 
-    pub(super) fn tagged(&mut self, number: u64, token: Token, by: String, result: Result<(String, u64), String>) {
+    pub(super) fn tagged(&mut self, number: u64, token: Token, by: String, result: Result<Placed, String>) {
         match result {
             Err(error) => {
                 self.agents.remove(number);
                 self.reply(token, problem(ProblemKind::Internal, format!("Tagging failed: {error}.")));
             }
-            Ok((cgroup, cgroup_id)) => {
+            Ok(Placed { cgroup, cgroup_id, adopted, mapped }) => {
+                let gate = self.about.tier == api::Tier::Gate;
                 let Some(agent) = self.agents.get_mut(number) else { return };
                 agent.cgroup = cgroup;
                 agent.cgroup_id = cgroup_id;
+                // A tracepoint judges no use of what is open.
+                (agent.adopted, agent.mapped) = if gate { (adopted, mapped) } else { (0, adopted.max(mapped)) };
                 let view = agent.view(0);
                 self.save();
-                self.log_agent(Kind::Tag, number, by);
+                let mut record = self.agent_record(Kind::Tag, number, by);
+                if let Some(note) = view.open_before() {
+                    record.note = note;
+                }
+                self.log(record, true);
                 self.emit(Effect::Publish(Box::new(api::Event::Agent { agent: view.clone() })));
                 self.reply_logged(token, Answer::Agent(Box::new(view)));
             }

@@ -44,7 +44,11 @@ pub struct TagRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A fresh cgroup, with this process in it.
-    Fresh { pid: u32 },
+    Fresh {
+        pid: u32,
+        /// It asked for this itself.
+        itself: bool,
+    },
     /// A cgroup that exists, by its path below the cgroup root, with everything in it.
     Adopt { cgroup: String },
 }

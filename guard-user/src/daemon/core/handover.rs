@@ -43,6 +43,8 @@ impl Core {
             suspended: saved.suspended,
             trips: std::collections::BTreeSet::new(),
             tallies: crate::tally::Tallies::default(),
+            adopted: 0,
+            mapped: 0,
         });
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
         self.save();

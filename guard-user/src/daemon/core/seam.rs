@@ -76,12 +76,12 @@ pub enum Input {
         by: String,
         note: String,
     },
-    /// Answer to [`Effect::Tag`]: path below the cgroup root and cgroup id.
+    /// Answer to [`Effect::Tag`].
     Tagged {
         agent: u64,
         token: Token,
         by: String,
-        result: Result<(String, u64), String>,
+        result: Result<Placed, String>,
     },
     /// These agents have no process any more, and their cgroups are removed.
     AgentsEnded(Vec<u64>),
@@ -220,6 +220,18 @@ pub struct Tag {
     pub tables: Tables,
     pub token: Token,
     pub by: String,
+}
+
+/// Where [`Effect::Tag`] put an agent, and what was open there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Below the cgroup root.
+    pub cgroup: String,
+    pub cgroup_id: u64,
+    /// Files and sockets that were open, whose first use is judged.
+    pub adopted: u32,
+    /// Files that were mapped for writing: what is written there is not judged.
+    pub mapped: u32,
 }
 
 /// What never changes while guardd runs, for the status.

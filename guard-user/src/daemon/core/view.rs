@@ -180,6 +180,7 @@ fn address(address: &Address) -> String {
         Address::Inet(address) => address.to_string(),
         Address::UnixPath(path) => format!("unix:{}", lossy(path.as_os_str().as_bytes())),
         Address::UnixAbstract(name) => format!("unix:@{}", lossy(name)),
+        Address::Other(..) if address.is_anywhere() => "anywhere, by a raw or packet socket".to_owned(),
         Address::Other(family, _) => format!("address family {family}"),
     }
 }

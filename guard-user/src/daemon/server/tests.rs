@@ -54,6 +54,7 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
             state_file: directory.path().join("agents.json"),
             fresh: false,
             earlier: Vec::new(),
+            own_files: crate::daemon::own_files::OwnFiles::none(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let (_reload, reloads) = mpsc::channel(1);

@@ -86,7 +86,7 @@ fn an_agent_ends_when_nothing_of_it_waits_and_a_full_table_is_said() {
             name: String::new(),
             places: places.clone(),
             extra: None,
-            target: Target::Fresh { pid: number },
+            target: Target::Fresh { pid: number, itself: true },
         };
         bench.input(Input::Request { token: 3, by: String::new(), request: Request::Tag(Box::new(tag)) });
     }

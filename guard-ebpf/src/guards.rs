@@ -1,0 +1,46 @@
+//! Is this one of guard's own files and directories, or on a file system of kernel controls? By identity: whatever name, link
+//! or mount it is reached by. What is done about it is the hooks' to say.
+
+use guard_common::table::{GuardsKey, guards_mark};
+
+use crate::{
+    kread::{Addr, load},
+    maps::{GUARDS, GUARDS_FILTER},
+    offset,
+};
+
+/// Is `dentry` guard's own, or a name in a directory of guard's own?
+#[inline(always)]
+pub(crate) fn own(dentry: Addr) -> bool {
+    let parent: Addr = load(dentry, offset!(dentry_parent));
+    is_own(load(dentry, offset!(dentry_inode))) || is_own(load(parent, offset!(dentry_inode)))
+}
+
+/// Is this inode guard's own? Nearly every other one is told by its number alone.
+#[inline(always)]
+pub(crate) fn is_own(inode: Addr) -> bool {
+    if inode == 0 {
+        return false;
+    }
+    let ino: u64 = load(inode, offset!(inode_ino));
+    let (word, bit) = guards_mark(ino);
+    if GUARDS_FILTER.get(word).is_some_and(|marks| *marks & bit == 0) {
+        return false;
+    }
+    let sb: Addr = load(inode, offset!(inode_sb));
+    let key = GuardsKey { ino, dev: load(sb, offset!(sb_dev)), pad: 0 };
+    // SAFETY: only its presence is used.
+    unsafe { GUARDS.get(&key) }.is_some()
+}
+
+/// Is what this name stands for, or would stand for, on a file system whose files are controls of the kernel: cgroups of
+/// either version, pins of BPF, tracing and debugging?
+#[inline(always)]
+pub(crate) fn is_control(dentry: Addr) -> bool {
+    /// `include/uapi/linux/magic.h`: `CGROUP2_SUPER_MAGIC`, `CGROUP_SUPER_MAGIC`, `BPF_FS_MAGIC`, `TRACEFS_MAGIC`,
+    /// `DEBUGFS_MAGIC`
+    const CONTROLS: [u64; 5] = [0x6367_7270, 0x0027_e0eb, 0xcafe_4a11, 0x7472_6163, 0x6462_6720];
+    let sb: Addr = load(dentry, offset!(dentry_sb));
+    let magic: u64 = load(sb, offset!(sb_magic));
+    magic == CONTROLS[0] || magic == CONTROLS[1] || magic == CONTROLS[2] || magic == CONTROLS[3] || magic == CONTROLS[4]
+}

@@ -1,0 +1,185 @@
+//! What an agent did not open itself: what it had when it was tagged, and what others send it. The first use of each is held
+//! as its opening would have been.
+
+use std::{
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    os::{fd::AsFd as _, unix::net::UnixListener},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::{
+    Scenario,
+    file::{GUARDED, fresh},
+    gate,
+    net::PORT,
+};
+use crate::{
+    guard::Guard,
+    patience::{never, until},
+};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        gate("what_a_process_had_open_when_it_was_tagged_is_held_at_its_first_use", adopted),
+        gate("a_connection_from_before_the_tagging_is_held_at_its_first_use", connection),
+        gate("redirections_of_the_command_line_of_an_agent_are_not_held", redirected),
+        gate("a_file_that_another_sends_is_refused_until_approved", received),
+    ]
+}
+
+/// A shell outside every agent, which waits for a file `go` after its preparations; killed when dropped.
+struct Outside {
+    child: Child,
+    directory: String,
+}
+
+impl Outside {
+    fn start(name: &str, prepare: &str, then: &str) -> Result<Self> {
+        let directory = format!("/srv/outside-{name}");
+        // What an earlier run left would be taken for this one's.
+        drop(fs::remove_dir_all(&directory));
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {directory}"))?;
+        let script = format!("{prepare}; echo ready > ready; while [ ! -e go ]; do sleep 0.1; done; {then}");
+        let output = fs::File::create(format!("{directory}/output")).context("cannot make its output")?;
+        let mut command = Command::new("/bin/bash");
+        command.args(["-c", &script]).current_dir(&directory).stdin(Stdio::null());
+        let child = command.stdout(output.try_clone()?).stderr(output).spawn().context("cannot start a shell")?;
+        let outside = Self { child, directory };
+        until("the shell to be ready", || Ok(fs::exists(outside.file("ready"))?.then_some(())))?;
+        Ok(outside)
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    /// Makes it an agent, and answers what guardctl said.
+    fn tag(&self, guard: &Guard) -> Result<String> {
+        let pid = self.child.id().to_string();
+        let answer = guard.guardctl(&["tag", "--pid", &pid])?;
+        ensure!(answer.code == 0, "guardctl tag ended with {}: {}", answer.code, answer.stderr);
+        Ok(answer.stderr)
+    }
+
+    fn go(&self) -> Result<()> {
+        fs::write(self.file("go"), "").context("cannot let it go on")
+    }
+
+    fn ends(&mut self) -> Result<String> {
+        until("the shell to end", || self.child.try_wait().context("cannot wait for the shell"))?;
+        fs::read_to_string(self.file("output")).context("cannot read its output")
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // It has usually ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn adopted(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    fs::create_dir_all("/srv/secret").context("cannot make /srv/secret")?;
+    fs::write("/srv/secret/key", "the key\n").context("cannot write the secret")?;
+    let (file, other) = (format!("{GUARDED}/file"), format!("{GUARDED}/other"));
+    let mut outside = Outside::start(
+        "adopted",
+        &format!("exec 5>>{file} 6</srv/secret/key 8<>{other}"),
+        "echo more >&5; echo code $?; echo again >&5; echo code $?; read line <&6; echo read $line; \
+         fallocate --punch-hole --length 3 /proc/self/fd/8; \
+         python3 -c 'import os; os.pwrite(8, b\"X\", 0)'; echo code $?",
+    )?;
+    let said = outside.tag(guard)?;
+    ensure!(said.contains("open already"), "guardctl does not say what was open: {said}");
+    outside.go()?;
+    let hold = guard.held("open_write", &file)?;
+    let text = || fs::read_to_string(&file).context("cannot read the file");
+    never("written before anybody decided", || Ok(text()? != "file\n"))?;
+    guard.decide("approve", &hold)?;
+    let hold = guard.held("open_read", "/srv/secret/key")?;
+    ensure!(text()? == "file\nmore\nagain\n", "the second write of an approved descriptor: {:?}", text()?);
+    guard.decide("deny", &hold)?;
+    // Opening it anew by `/proc` is an open, which is judged as ever.
+    let hold = guard.held("open_write", &other)?;
+    guard.decide("deny", &hold)?;
+    let hold = guard.held("open_write", &other)?;
+    guard.guardctl(&["deny", crate::guard::id(&hold)?])?;
+    let output = outside.ends()?;
+    ensure!(output.starts_with("code 0\ncode 0\n") && output.ends_with("code 1\n"), "it printed {output:?}");
+    ensure!(!output.contains("the key"), "denied, and read: {output:?}");
+    ensure!(fs::read_to_string(&other).context("cannot read it")? == "other\n", "denied, and changed: {output:?}");
+    Ok(())
+}
+
+fn connection(guard: &mut Guard) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", PORT)).context("cannot listen")?;
+    let mut outside = Outside::start(
+        "connection",
+        &format!("exec 7<>/dev/tcp/127.0.0.1/{PORT}"),
+        "echo one >&7; echo code $?; echo two >&7; echo code $?",
+    )?;
+    let (mut stream, _) = listener.accept().context("nobody connected")?;
+    stream.set_nonblocking(true).context("cannot look without waiting")?;
+    outside.tag(guard)?;
+    outside.go()?;
+    let hold = guard.held("connect", &PORT.to_string())?;
+    let mut buffer = [0; 64];
+    never("sent before anybody decided", || Ok(stream.read(&mut buffer).is_ok_and(|len| len > 0)))?;
+    guard.decide("approve", &hold)?;
+    let output = outside.ends()?;
+    ensure!(output == "code 0\ncode 0\n", "it printed {output:?}");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).context("cannot read what was sent")?;
+    ensure!(said == "one\ntwo\n", "what arrived is {said:?}");
+    Ok(())
+}
+
+/// A person who redirects an agent's output to a file wants it there.
+fn redirected(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let output = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
+    let mut command = guard.command();
+    command.args(["run", "--no-workspace", "--", "echo", "from the agent"]).stdout(output);
+    let status = command.status().context("cannot start guardctl run")?;
+    let text = fs::read_to_string(format!("{GUARDED}/file")).context("cannot read the file")?;
+    ensure!(status.success() && text == "file\nfrom the agent\n", "{status}, and the file is {text:?}");
+    Ok(())
+}
+
+/// The message is consumed, so that nothing can wait: it is refused, and after an approval the next one passes.
+fn received(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let path = "/srv/sender.sock";
+    drop(fs::remove_file(path));
+    let listener = UnixListener::bind(path).context("cannot listen")?;
+    let send = || -> Result<()> {
+        let (stream, _) = listener.accept().context("nobody connected")?;
+        let file = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
+        let mut space = [const { std::mem::MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = [file.as_fd()];
+        ensure!(control.push(SendAncillaryMessage::ScmRights(&files)), "no room for a descriptor");
+        sendmsg(&stream, &[std::io::IoSlice::new(b"f")], &mut control, SendFlags::empty()).context("cannot send")?;
+        Ok(())
+    };
+    let mut agent = guard.agent(&format!("guard-tests act receive {path} sent"))?;
+    send()?;
+    let hold = guard.held("open_write", GUARDED)?;
+    agent.says("nothing came")?;
+    let text = || fs::read_to_string(format!("{GUARDED}/file")).context("cannot read the file");
+    ensure!(text()? == "file\n", "refused, and written: {:?}", text()?);
+    guard.decide("approve", &hold)?;
+    fs::write(agent.workspace().join("go"), "").context("cannot let it go on")?;
+    send()?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "nothing came\nwritten\n", "it printed {output:?}");
+    ensure!(text()? == "file\nsent\n", "approved, and the file is {:?}", text()?);
+    Ok(())
+}
