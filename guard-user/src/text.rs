@@ -67,7 +67,8 @@ pub fn is_plain(character: char) -> bool {
         && !matches!(character as u32,
             0x00ad | 0x034f | 0x061c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
             | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f
-            | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff | 0xe000..=0xf8ff)
+            | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
+            | 0xe000..=0xf8ff | 0xe0000..=0xe0fff | 0xf0000..=0x0010_ffff)
 }
 
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
@@ -81,6 +82,7 @@ mod tests {
     #[test]
     fn escape_sequences_and_bidi_never_reach_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\u{202e}c\u{200b}d\n"), "a\\u{1b}[2Jb\\u{202e}c\\u{200b}d\\n");
+        assert_eq!(shown("\u{1bca0}\u{13430}\u{f0000}\u{10fffd}"), "\\u{1bca0}\\u{13430}\\u{f0000}\\u{10fffd}");
         assert_eq!(shown("plain ünïcode 文件"), "plain ünïcode 文件");
     }
 
