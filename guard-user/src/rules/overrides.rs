@@ -85,7 +85,7 @@ impl Overrides {
         }
     }
 
-    /// The text of the file. Names of rules need no quotes, by their very syntax.
+    /// The text of the file. Names of rules are quoted: `null`, `12` and `-` are names, and to YAML something else.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = "# What is changed about rules. Written by `guardctl rules enable|disable|mode`; comments are not kept.\n\
@@ -93,7 +93,7 @@ impl Overrides {
             .to_owned();
         text.push_str(if self.0.is_empty() { "overrides: []\n" } else { "overrides:\n" });
         for (rule, change) in &self.0 {
-            text.push_str(&format!("  - rule: {rule}\n"));
+            text.push_str(&format!("  - rule: \"{rule}\"\n"));
             if let Some(enabled) = change.enabled {
                 text.push_str(&format!("    enabled: {enabled}\n"));
             }
@@ -153,6 +153,18 @@ mod tests {
         assert_eq!((line.enabled, line.mode), (false, Mode::Observe));
         overrides.set("r", Change::default());
         assert_eq!(overrides, Overrides::default());
+    }
+
+    #[test]
+    fn a_name_that_yaml_takes_for_something_else_is_read_as_it_was_written() {
+        for name in ["null", "true", "12", "1e3", "-", "---"] {
+            let rules = rules(&format!(
+                "rules:\n  - {{name: \"{name}\", text: t, action: hold, reversibility: partial, match: {{op: delete}}}}\n"
+            ));
+            let mut overrides = Overrides::default();
+            overrides.set(name, Change { enabled: Some(false), mode: None });
+            assert_eq!(Overrides::read(&overrides.text(), "o", &rules).expect("it is right"), overrides);
+        }
     }
 
     #[test]

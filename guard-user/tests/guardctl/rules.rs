@@ -139,7 +139,7 @@ fn a_rule_is_switched_off_observed_and_switched_on_again_in_one_file_of_its_own(
     run(&["enable", "srv"]).code(0);
     assert_eq!(listed(), (Value::from(true), Value::from("observe")));
     let text = fs::read_to_string(files.0.path().join("overrides.yaml")).expect("it was written");
-    assert!(text.ends_with("overrides:\n  - rule: srv\n    enabled: true\n    mode: observe\n"), "{text}");
+    assert!(text.ends_with("overrides:\n  - rule: \"srv\"\n    enabled: true\n    mode: observe\n"), "{text}");
     run(&["disable", "svr"]).code(5).stderr(contains("did you mean `srv`?"));
     run(&["mode", "srv", "off"]).code(2);
     guardctl(&["rules", "check", &directory]).assert().code(0).stdout(contains("1 rule right"));
