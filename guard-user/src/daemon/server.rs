@@ -16,8 +16,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, State, rejection::JsonRejection},
-    http::{StatusCode, header::CONTENT_TYPE},
+    extract::{
+        ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, State, rejection::JsonRejection,
+    },
+    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -258,6 +260,18 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> 
             Ok(Err(rejection)) => Err(refusal(ProblemKind::BadRequest, said(&rejection))),
             Err(_) => Err(refusal(ProblemKind::BadRequest, "The body did not come in time.")),
         }
+    }
+}
+
+/// What a route names, with a refusal in the same shape where that is no text.
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|rejection| refusal(ProblemKind::BadRequest, rejection.body_text()))
     }
 }
 

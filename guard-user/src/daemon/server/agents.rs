@@ -2,13 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{Extension, extract::State, response::Response};
 
-use super::{Body, Peer, Request, Shared, refusal};
+use super::{Body, Id, Peer, Request, Shared, refusal};
 use crate::{
     api::{ProblemKind, SetState, Tag},
     daemon::{
@@ -49,18 +45,14 @@ pub(super) async fn tag(
     shared.respond(peer, Request::Tag(Box::new(request))).await
 }
 
-pub(super) async fn untag(
-    State(shared): State<Shared>,
-    Extension(peer): Extension<Arc<Peer>>,
-    Path(id): Path<String>,
-) -> Response {
+pub(super) async fn untag(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>, Id(id): Id) -> Response {
     shared.respond(peer, Request::Untag(id)).await
 }
 
 pub(super) async fn set_state(
     State(shared): State<Shared>,
     Extension(peer): Extension<Arc<Peer>>,
-    Path(agent): Path<String>,
+    Id(agent): Id,
     Body(state): Body<SetState>,
 ) -> Response {
     shared.respond(peer, Request::SetState { agent, command: state.state }).await

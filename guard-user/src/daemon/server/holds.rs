@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     response::Response,
 };
 use serde::Deserialize;
 
-use super::{Body, Peer, Request, Shared, refusal};
+use super::{Body, Id, Peer, Request, Shared, refusal};
 use crate::api::{Decide, ProblemKind};
 
 #[derive(Deserialize)]
@@ -42,18 +42,14 @@ pub(super) async fn list(
     shared.respond(peer, Request::Holds { all }).await
 }
 
-pub(super) async fn show(
-    State(shared): State<Shared>,
-    Extension(peer): Extension<Arc<Peer>>,
-    Path(id): Path<String>,
-) -> Response {
+pub(super) async fn show(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>, Id(id): Id) -> Response {
     shared.respond(peer, Request::Hold(id)).await
 }
 
 pub(super) async fn decide(
     State(shared): State<Shared>,
     Extension(peer): Extension<Arc<Peer>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(decide): Body<Decide>,
 ) -> Response {
     shared.respond(peer, Request::Decide { id, decide }).await

@@ -252,6 +252,8 @@ fn what_makes_no_sense_is_refused_with_a_problem() {
             ("POST", "/v1/holds/h9/decision", r#"{"verdict":"deny","extra":1}"#, 400),
             ("POST", "/v1/holds/h9/decision", "{", 400),
             ("GET", "/v1/holds/h01", "", 404),
+            ("GET", "/v1/holds/%ff", "", 400),
+            ("DELETE", "/v1/agents/%C0%80", "", 400),
             ("GET", "/v1/holds?state=some", "", 400),
             ("GET", "/v1/log?n=many", "", 400),
             ("GET", "/nothing", "", 404),
