@@ -182,7 +182,13 @@ pub(crate) const EXPIRED: &str = "rules:
 
 /// A list that YAML reads as these very texts.
 fn quoted(texts: &[String]) -> String {
-    let quote = |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let letter = |letter: char| match letter {
+        '\\' | '"' => format!("\\{letter}"),
+        _ if crate::text::is_plain(letter) => letter.to_string(),
+        // A line break in quotes would be read as a blank.
+        _ => format!("\\U{:08x}", letter as u32),
+    };
+    let quote = |text: &String| format!("\"{}\"", text.chars().map(letter).collect::<String>());
     format!("[{}]", texts.iter().map(quote).collect::<Vec<_>>().join(", "))
 }
 

@@ -55,6 +55,16 @@ const LABELS: &str = "labels:
 ";
 
 #[test]
+fn a_path_keeps_the_letters_that_yaml_reads_in_its_own_way() {
+    let read_only = r#"policies: [{name: nightly, read_only: ["/srv/a\nb/**", "/srv/c\"\\*", "/srv/\e\u2028"]}]"#;
+    let policy = policy(&format!("{LABELS}{read_only}"));
+    for path in ["/srv/a\nb/x", "/srv/c\"*", "/srv/\u{1b}\u{2028}"] {
+        assert_eq!(verdict(&policy, &on(Op::Unlink, path)), "policy-read-only", "{path:?}");
+    }
+    assert_eq!(verdict(&policy, &on(Op::Unlink, "/srv/a b/x")), "");
+}
+
+#[test]
 fn a_label_stands_for_paths_and_hosts_and_for_agents() {
     let policy = policy(&format!("{LABELS}policies:\n  - {{name: nightly, labels: [production]}}\n"));
     assert_eq!(verdict(&policy, &on(Op::Unlink, "/srv/prod/x")), "prod");
