@@ -8,6 +8,7 @@ use sqlparser::{
     ast::{AlterTableOperation, BinaryOperator, Delete, Expr, Statement, Update, Value, Visit as _, Visitor},
     dialect::{Dialect, GenericDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     parser::Parser,
+    tokenizer::{Token, Tokenizer},
 };
 
 /// What a statement does that cannot be taken back.
@@ -50,24 +51,57 @@ pub fn acts(argument: &OsStr) -> Vec<SqlAct> {
     if named.is_empty() {
         return named;
     }
-    // MySQL runs what stands in such a comment, and `\` is psql's own language.
-    let is_plain = !text.contains("/*!") && !text.contains('\\') && text.len() <= LONGEST;
-    if is_plain {
-        let dialects: [&dyn Dialect; 4] =
-            [&PostgreSqlDialect {}, &MySqlDialect {}, &SQLiteDialect {}, &GenericDialect {}];
-        for dialect in dialects {
-            if let Ok(statements) = Parser::parse_sql(dialect, text) {
-                let mut seen = Seen::default();
-                for statement in &statements {
-                    if statement.visit(&mut seen).is_break() {
-                        break;
-                    }
-                }
-                return seen.acts;
-            }
+    // MySQL and MariaDB run what stands in such a comment, and `\` is psql's own language.
+    let is_run = ["/*!", "/*M!", "/*m!"].iter().any(|comment| text.contains(comment));
+    if !is_run && !text.contains('\\') && text.len() <= LONGEST && reads_alike(text) {
+        // Which server it is for is not known: what it does to one of them counts.
+        let readings: Vec<Vec<SqlAct>> = acts_by_dialect(text).into_iter().flatten().collect();
+        if !readings.is_empty() {
+            let all = readings.into_iter().flatten();
+            return all
+                .fold(Vec::new(), |acts, act| if acts.contains(&act) { acts } else { [acts, vec![act]].concat() });
         }
     }
     named
+}
+
+fn dialects() -> [&'static dyn Dialect; 4] {
+    [&PostgreSqlDialect {}, &MySqlDialect {}, &SQLiteDialect {}, &GenericDialect {}]
+}
+
+/// Do all servers agree on what is a comment or a string? `--1` begins a comment for one and is arithmetic for another,
+/// comments within comments and `$$` are for some: what follows is hidden from those who read it so.
+fn reads_alike(text: &str) -> bool {
+    let [first, others @ ..] = dialects().map(|dialect| outside(dialect, text));
+    first.is_some() && others.iter().all(|other| *other == first)
+}
+
+/// The words that are in no comment and in no string; `None` where one of these does not end.
+fn outside(dialect: &dyn Dialect, text: &str) -> Option<Vec<String>> {
+    let tokens = Tokenizer::new(dialect, text).tokenize().ok()?;
+    // `"` is a string for some and a name for others; what is in it counts for both.
+    let tokens = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::SingleQuotedString(_)));
+    let mut words = Vec::new();
+    for token in tokens {
+        let text = token.to_string();
+        let parts = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+        words.extend(parts.filter(|part| !part.is_empty()).map(str::to_owned));
+    }
+    Some(words)
+}
+
+/// What the parser sees in a text, by dialect; `None` where it is none of that.
+pub(crate) fn acts_by_dialect(text: &str) -> [Option<Vec<SqlAct>>; 4] {
+    dialects().map(|dialect| {
+        let statements = Parser::parse_sql(dialect, text).ok()?;
+        let mut seen = Seen::default();
+        for statement in &statements {
+            if statement.visit(&mut seen).is_break() {
+                break;
+            }
+        }
+        Some(seen.acts)
+    })
 }
 
 /// The words that destroy, wherever they stand.
@@ -182,6 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_one_server_takes_for_a_comment_hides_nothing_from_another() {
+        let check = |text: &str, expected: &[SqlAct]| assert_eq!(acts(OsStr::new(text)), expected, "{text}");
+        check("SELECT 1--1; DROP TABLE users", &[SqlAct::Drop]);
+        check("SELECT 1; /* /* */ DROP TABLE users; -- */ */", &[SqlAct::Drop]);
+        check("SELECT 1 AS $$; DROP TABLE users; -- $$", &[SqlAct::Drop]);
+        check("SELECT 1 # 2\n; DROP TABLE users", &[SqlAct::Drop]);
+        check("DELETE FROM users WHERE 1=1 # id", &[SqlAct::DeleteAll]);
+        check("DELETE FROM users --1\nWHERE id = 4", &[SqlAct::DeleteAll]);
+        check("UPDATE \"users\" SET a = 'it -- is' WHERE id = 4 -- the fourth", &[]);
+        check("UPDATE `users` SET a = \"x\" WHERE id = 4 /* the fourth */", &[]);
+    }
+
+    #[test]
     fn what_a_statement_destroys_is_seen_wherever_it_stands() {
         let check = |text: &str, expected: &[SqlAct]| assert_eq!(acts(OsStr::new(text)), expected, "{text}");
         check("DROP TABLE users", &[SqlAct::Drop]);
@@ -192,6 +239,8 @@ mod tests {
         check("/*!50000 DROP TABLE x */", &[SqlAct::Drop]);
         check("/*!50000DROP TABLE x */", &[SqlAct::Drop]);
         check("drop\u{a0}table x", &[SqlAct::Drop]);
+        check("/*M! DROP TABLE x */", &[SqlAct::Drop]);
+        check("/*M!100300 DROP TABLE x */", &[SqlAct::Drop]);
         check("begin; TRUNCATE orders; commit", &[SqlAct::Truncate]);
         check("DELETE FROM users", &[SqlAct::DeleteAll]);
         check("DELETE FROM users WHERE 1=1", &[SqlAct::DeleteAll]);
