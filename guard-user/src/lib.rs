@@ -6,6 +6,9 @@ pub mod check;
 pub mod circumstances;
 pub mod cli;
 pub mod daemon;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod holds;
 pub mod kernel;
 pub mod metrics;

@@ -1,7 +1,7 @@
 //! `guardctl rules`: works on rules files without guardd. Each verb below it is a file; `change` alone writes.
 
 pub(super) mod change;
-pub(super) mod check;
+pub(crate) mod check;
 mod explain;
 mod list;
 mod schema;

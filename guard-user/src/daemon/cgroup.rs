@@ -193,11 +193,15 @@ impl Cgroups {
     /// # Errors
     /// When the process is gone.
     pub fn of(pid: u32) -> io::Result<String> {
-        let text = fs::read(format!("/proc/{pid}/cgroup"))?;
-        let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"));
-        line.map(|path| String::from_utf8_lossy(path).trim_end_matches(" (deleted)").to_owned())
+        of_text(&fs::read(format!("/proc/{pid}/cgroup"))?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no cgroup v2 line"))
     }
+}
+
+/// The path of the cgroup v2 line.
+pub(crate) fn of_text(text: &[u8]) -> Option<String> {
+    let path = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+    Some(String::from_utf8_lossy(path).trim_end_matches(" (deleted)").to_owned())
 }
 
 fn write(file: &Path, text: &str) -> io::Result<()> {
@@ -254,7 +258,7 @@ fn find(directory: &Path, name: &str, depth: u32) -> io::Result<Option<PathBuf>>
 }
 
 /// The mount point of the first `cgroup2` line of a mountinfo text.
-fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
+pub(crate) fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let point = fields.nth(4)?;
@@ -264,7 +268,7 @@ fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
 }
 
 /// `\040` and relatives, as the kernel writes them.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {

@@ -153,7 +153,7 @@ fn environment(operation: &Operation) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// Where `execve` and `execveat` have their environment, from a line of `/proc/PID/syscall`.
-fn environment_address(line: &str) -> Option<u64> {
+pub(crate) fn environment_address(line: &str) -> Option<u64> {
     const EXECVE: &str = if cfg!(target_arch = "x86_64") { "59" } else { "221" };
     const EXECVEAT: &str = if cfg!(target_arch = "x86_64") { "322" } else { "281" };
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -184,7 +184,7 @@ fn text_at(memory: &File, address: u64, left: &mut usize) -> Option<Vec<u8>> {
     None
 }
 
-fn variable(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn variable(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let equals = text.iter().position(|byte| *byte == b'=')?;
     Some((text[..equals].to_vec(), text[equals + 1..].to_vec()))
 }

@@ -104,7 +104,7 @@ pub fn read(path: Option<&Path>) -> Result<File, String> {
     parse(&text).map_err(|error| format!("{}: {error}", place.display()))
 }
 
-fn parse(text: &str) -> Result<File, String> {
+pub(crate) fn parse(text: &str) -> Result<File, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(File::default());
     }

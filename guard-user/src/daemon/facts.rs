@@ -87,7 +87,7 @@ pub(super) fn start_ticks(stat: &str) -> Option<u64> {
 }
 
 /// The fields after the name, the first being the state.
-fn after_name(stat: &[u8]) -> Option<Vec<String>> {
+pub(crate) fn after_name(stat: &[u8]) -> Option<Vec<String>> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
     Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
@@ -183,7 +183,7 @@ pub fn group(name: &str) -> Option<u32> {
 }
 
 /// Name, id and fields of the lines of `passwd` and `group`, which both keep the id third.
-fn entries(file: &[u8]) -> impl Iterator<Item = (String, u32, Vec<Vec<u8>>)> {
+pub(crate) fn entries(file: &[u8]) -> impl Iterator<Item = (String, u32, Vec<Vec<u8>>)> {
     file.split(|byte| *byte == b'\n').filter_map(|line| {
         let fields: Vec<Vec<u8>> = line.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect();
         let id = std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()?;

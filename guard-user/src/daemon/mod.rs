@@ -24,5 +24,5 @@ pub mod scope;
 pub mod server;
 pub mod state;
 pub mod takeover;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod testing;

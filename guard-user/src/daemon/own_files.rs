@@ -39,8 +39,8 @@ pub struct OwnFiles {
 }
 
 impl OwnFiles {
-    /// None, for tests.
-    #[cfg(test)]
+    /// None, for tests and fuzzing.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn none() -> Self {
         Self { directories: Vec::new(), files: Vec::new() }
     }

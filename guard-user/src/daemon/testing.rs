@@ -1,4 +1,5 @@
-//! What the daemon's tests share: operations, rules and a kernel made of maps. Tests only.
+//! What the daemon's tests share: operations, rules and a kernel made of maps. For tests and fuzzing.
+#![cfg_attr(not(test), allow(dead_code, reason = "fuzzing needs some of it"))]
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -59,7 +59,7 @@ fn take(ring: &mut RingBuf<MapData>) -> Vec<Notice> {
 }
 
 /// `None` for an entry of another size, which no program of ours writes.
-fn decode(bytes: &[u8]) -> Option<Notice> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Notice> {
     let word = |at: usize| bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes));
     let hold = bytes.get(8..)?.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes))?;
     (bytes.len() == size_of::<Notice>()).then_some(Notice {

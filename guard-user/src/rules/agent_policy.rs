@@ -170,6 +170,27 @@ impl Entry {
     }
 }
 
+/// The paths that may only be read: as the file says, and as the rules do that were made of it.
+#[cfg(any(test, feature = "fuzzing"))]
+mod read_only {
+    use super::{AgentPolicy, File, Template};
+
+    impl File {
+        pub(crate) fn read_only(&self) -> Vec<Vec<String>> {
+            let of = |paths: &super::OneOrMany<Template>| paths.0.iter().map(Template::text).collect();
+            self.policies.iter().map(|entry| entry.read_only.as_ref().map_or_else(Vec::new, of)).collect()
+        }
+    }
+
+    impl AgentPolicy {
+        pub(crate) fn read_only(&self) -> Vec<String> {
+            let rule = self.rules.iter().find(|rule| rule.info.name == "policy-read-only");
+            let paths = rule.into_iter().flat_map(|rule| &rule.clauses).filter_map(|clause| clause.path.as_ref());
+            paths.flatten().map(Template::text).collect()
+        }
+    }
+}
+
 /// The one rule of an agent whose time is over.
 pub(crate) const EXPIRED: &str = "rules:
   - name: policy-expired

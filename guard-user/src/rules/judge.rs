@@ -327,7 +327,7 @@ fn is_destination(clause: &Clause, address: &SocketAddr) -> bool {
 
 /// An object that has no place in any tree because it keeps nothing: a pipe or socket reached through `/proc`, or a
 /// file that no name leads to any more. Opening it destroys and reveals nothing that is kept.
-fn keeps_nothing(operation: &Operation) -> bool {
+pub(crate) fn keeps_nothing(operation: &Operation) -> bool {
     let is_open = matches!(operation.op, Op::OpenRead | Op::OpenWrite | Op::Truncate);
     let is_stream = matches!(operation.target.mode & 0o170_000, 0o010_000 | 0o140_000);
     let is_nameless = operation.target.mode & 0o170_000 == 0o100_000 && operation.target.nlink == 0;

@@ -205,6 +205,12 @@ impl Tools {
         Ok(Self { tools, by_name, by_file, unknown: Tool::default() })
     }
 
+    /// All that are described.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.iter()
+    }
+
     /// The description of a program by its name.
     #[must_use]
     pub fn get(&self, program: &str) -> &Tool {

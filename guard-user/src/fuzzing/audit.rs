@@ -1,0 +1,56 @@
+//! Any bytes as what an earlier guardd left: the audit log, and the file of its agents. Numbers are never given twice, a
+//! line that was cut off stays where it is, and what is shown of the log is in it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+};
+
+use serde_json::Value;
+
+use super::place::Place;
+use crate::daemon::{
+    audit::{last_lines, open},
+    state,
+};
+
+/// Opens `bytes` as a log, and reads it.
+pub fn audit(bytes: &[u8]) {
+    let place = Place::new();
+    let path = place.path().join("audit.jsonl");
+    fs::write(&path, bytes).expect("it is ours");
+    let opened = open(&path).expect("whatever is in it, it is a file");
+    let (last_seq, last_hold, torn) = (opened.last_seq, opened.last_hold, opened.torn);
+    assert_eq!(torn, bytes.last().is_some_and(|last| *last != b'\n'));
+    let kept = fs::read(&path).expect("it is there");
+    let end: &[u8] = if torn { b"\n" } else { b"" };
+    assert_eq!(kept, [bytes, end].concat(), "what was there is kept");
+    let lines: Vec<Value> =
+        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    for line in &lines {
+        assert!(line["seq"].as_u64().is_none_or(|seq| seq <= last_seq), "{line} has a number that is given again");
+    }
+    for count in [0, 1, 3, usize::MAX] {
+        let shown = last_lines(&path, count).expect("it can be read");
+        assert_eq!(shown, lines[lines.len().saturating_sub(count)..], "the last {count} lines");
+    }
+    // The next guardd finds the same, and a line that this one adds.
+    let next = last_seq.saturating_add(1);
+    let mut log = OpenOptions::new().append(true).open(&path).expect("it is there");
+    log.write_all(format!("{{\"seq\":{next}}}\n").as_bytes()).expect("it can be written");
+    let again = open(&path).expect("it is there");
+    assert_eq!((again.last_seq, again.last_hold, again.torn), (next, last_hold, false));
+    agents(&place, bytes);
+}
+
+/// The file of the agents is understood as a whole, or an error.
+fn agents(place: &Place, bytes: &[u8]) {
+    let path = place.path().join("agents.json");
+    fs::write(&path, bytes).expect("it is ours");
+    let Ok(saved) = state::read(&path) else { return };
+    for agent in &saved.agents {
+        assert_eq!(agent.places().home.as_os_str().as_encoded_bytes(), agent.home);
+    }
+    state::write(&path, &saved).expect("it is ours");
+    assert_eq!(state::read(&path).expect("what guardd writes is right"), saved);
+}
