@@ -43,7 +43,8 @@ pub(crate) fn run_all() -> Result<ExitCode> {
 
 fn fmt() -> Result<()> {
     // The names of the files are enough: `cargo fmt` puts them right.
-    run(program("cargo").args(["fmt", "--all", "--check", "--", "-l"]))
+    run(program("cargo").args(["fmt", "--all", "--check", "--", "-l"]))?;
+    run(program("cargo").args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check", "--", "-l"]))
 }
 
 fn clippy() -> Result<()> {

@@ -9,6 +9,7 @@ mod coverage;
 mod demo;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod program;
 mod report;
 mod service;
@@ -47,6 +48,8 @@ enum Command {
     Check,
     /// Run every test, on this machine and on three kernels.
     Test(test::Arguments),
+    /// Feed everything that guard reads from outside with what a fuzzer makes up.
+    Fuzz(fuzz::Arguments),
     /// Measure what guard costs, against the limits of its design.
     Bench(bench::Arguments),
     /// Write docs/coverage.md: what each known way past guard meets, and which scenario shows it.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check => check::run_all(),
         Command::Test(arguments) => test::run_all(&arguments),
+        Command::Fuzz(arguments) => fuzz::run_all(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),

@@ -11,8 +11,13 @@ use crate::program::{self, as_root, program, run_quiet};
 /// bpf-linker must use the LLVM of the pinned rustc; newer releases want one from the system.
 const BPF_LINKER: &str = "0.10.3";
 
+const CARGO_FUZZ: &str = "0.13.2";
+
 /// What compiling needs besides rustup.
 const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "binutils", "git"];
+
+/// What libFuzzer is compiled with, besides.
+const FUZZ_PACKAGES: &[&str] = &["g++"];
 
 /// What the virtual machines are made with.
 const VM_PACKAGES: &[&str] = &["qemu-system-x86", "mmdebstrap", "e2fsprogs", "xz-utils", "zstd"];
@@ -27,6 +32,14 @@ pub(crate) fn build_tools() -> Result<()> {
     packages(BUILD_PACKAGES)?;
     toolchain()?;
     bpf_linker()
+}
+
+/// What `fuzz/` is built with, and the program that builds it.
+pub(crate) fn fuzz_tools() -> Result<PathBuf> {
+    packages(BUILD_PACKAGES)?;
+    packages(FUZZ_PACKAGES)?;
+    toolchain()?;
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
 }
 
 /// QEMU and what makes its disks.
