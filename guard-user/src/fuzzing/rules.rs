@@ -1,7 +1,7 @@
 //! Any bytes as each kind of file that operators write: rules, policies, overrides, cases, settings. What can be read can
 //! be compiled, lowered, explained and judged by; what cannot is refused in a sentence.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::LazyLock};
 
 use super::{SHIPPED, assert_plain, scope};
 use crate::{
@@ -22,10 +22,13 @@ use crate::{
 /// No rule of a few kilobytes takes more of the kernel's tables.
 const MOST: usize = 100_000;
 
+/// Before any file is read. What is known of programs is part of it, and takes long to read.
+static NONE: LazyLock<Rules> = LazyLock::new(|| Rules::none().expect("the built-in tools are right"));
+
 /// Reads `bytes` as a rules file and as what stands beside one.
 pub fn rules(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    match Rules::none().and_then(|none| none.and(text, "fuzz.yaml")) {
+    match NONE.and(text, "fuzz.yaml") {
         Ok(rules) => {
             used(&rules);
             if let Err(error) = rules.check_exceptions(text, "fuzz.yaml") {
