@@ -325,11 +325,17 @@ fn is_destination(clause: &Clause, address: &SocketAddr) -> bool {
         && (clause.address.is_empty() || clause.address.iter().any(|network| network.contains(address.ip())))
 }
 
-/// An object that has no place in any tree because it keeps nothing: a pipe or socket reached through `/proc`, or a
-/// file that no name leads to any more. Opening it destroys and reveals nothing that is kept.
+/// An object that has no place in any tree because it keeps nothing: a pipe or socket reached through `/proc`, a file that no
+/// name leads to any more, a process's descriptor or namespace. Opening it destroys and reveals nothing that is kept.
 pub(crate) fn keeps_nothing(operation: &Operation) -> bool {
+    /// `PID_FS_MAGIC` (6.9 and later; before, no hook is asked about such descriptors) and `NSFS_MAGIC`
+    const OF_PROCESSES: [u64; 2] = [0x5049_4446, 0x6e73_6673];
     let is_open = matches!(operation.op, Op::OpenRead | Op::OpenWrite | Op::Truncate);
     let is_stream = matches!(operation.target.mode & 0o170_000, 0o010_000 | 0o140_000);
     let is_nameless = operation.target.mode & 0o170_000 == 0o100_000 && operation.target.nlink == 0;
-    is_open && operation.target.ino != 0 && operation.doubt == doubt::DETACHED && (is_stream || is_nameless)
+    let is_process = OF_PROCESSES.contains(&operation.target.magic);
+    is_open
+        && operation.target.ino != 0
+        && operation.doubt == doubt::DETACHED
+        && (is_stream || is_nameless || is_process)
 }

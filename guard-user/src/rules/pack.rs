@@ -205,6 +205,10 @@ fn arguments_that_could_not_be_held_are_judged_by_what_is_known() {
 fn what_was_not_seen_whole_is_never_cleared_by_its_path() {
     let doubtful = |bits: u32, operation: Operation| Operation { doubt: bits, ..operation };
     let pipe = || device(Op::OpenWrite, "pipe:[7]", 0o010_000);
+    let on_system = |op: Op, magic: u64| {
+        let operation = device(op, "/", 0o100_000);
+        Operation { target: ObjectFacts { magic, ..operation.target }, ..operation }
+    };
     check(&[
         (doubtful(doubt::PATH, on(Op::Unlink, "/home/u/work/deep")), "doubt"),
         (doubtful(doubt::DETACHED, on(Op::Unlink, "/work/x")), "doubt"),
@@ -214,6 +218,9 @@ fn what_was_not_seen_whole_is_never_cleared_by_its_path() {
         // A pipe through /proc/self/fd: `tee /dev/stderr`.
         (doubtful(doubt::DETACHED, pipe()), ""),
         (doubtful(doubt::DETACHED | doubt::READ, pipe()), "doubt"),
+        // pidfd_open(2), and the same file system's number on something else.
+        (doubtful(doubt::DETACHED, on_system(Op::OpenWrite, 0x5049_4446)), ""),
+        (doubtful(doubt::DETACHED, on_system(Op::Unlink, 0x5049_4446)), "doubt"),
     ]);
 }
 
