@@ -2,9 +2,12 @@
 //! happen on a real kernel and looks at the world afterwards.
 
 mod adopted;
+mod assault;
+mod calls;
 mod canary;
 mod cli;
 mod crash;
+mod devices;
 mod exec;
 mod fault;
 mod file;
@@ -25,6 +28,7 @@ mod remembered;
 mod shield;
 mod tag;
 mod task;
+mod tries;
 mod trip;
 mod upgrade;
 mod uring;
@@ -91,6 +95,9 @@ fn all() -> Vec<Scenario> {
         adopted::scenarios(),
         shield::scenarios(),
         guards::scenarios(),
+        assault::scenarios(),
+        calls::scenarios(),
+        devices::scenarios(),
         machine::scenarios(),
         names::scenarios(),
         own::scenarios(),

@@ -24,7 +24,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn is_mounted(at: &str) -> Result<bool> {
+pub(super) fn is_mounted(at: &str) -> Result<bool> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
     Ok(mounts.lines().any(|line| line.split(' ').nth(1) == Some(at)))
 }
