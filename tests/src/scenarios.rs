@@ -12,6 +12,7 @@ mod exec;
 mod fault;
 mod file;
 mod guards;
+mod installed;
 mod ioctl;
 mod kernel;
 mod language;
@@ -26,6 +27,8 @@ mod own;
 mod race;
 mod remembered;
 mod shield;
+mod shipped;
+mod switches;
 mod tag;
 mod task;
 mod tries;
@@ -111,6 +114,9 @@ fn all() -> Vec<Scenario> {
         cli::scenarios(),
         work::scenarios(),
         lists::scenarios(),
+        shipped::scenarios(),
+        installed::scenarios(),
+        switches::scenarios(),
         limit::scenarios(),
         trip::scenarios(),
     ]

@@ -86,7 +86,9 @@ impl Setting {
     /// Where the audit log is.
     pub(crate) fn audit(self, directory: &Path) -> PathBuf {
         match self {
-            Self::Usual | Self::Shipped | Self::FewHolds => directory.join("audit.jsonl"),
+            Self::Usual | Self::FewHolds => directory.join("audit.jsonl"),
+            // Where the shipped rules protect it.
+            Self::Shipped => PathBuf::from("/var/log/guard/audit.jsonl"),
             Self::SmallLog | Self::FragileLog => small(directory).join("audit.jsonl"),
         }
     }
