@@ -81,8 +81,14 @@ impl Guard {
 
     /// Starts guardd again where [`Self::crash`] left it.
     pub(crate) fn start_again(&mut self) -> Result<()> {
-        self.child = spawn(self.tier, self.setting, self.rules.as_deref(), &self.directory)?;
+        self.spawn_again()?;
         self.wait_until_ready()
+    }
+
+    /// The same, without waiting until it answers.
+    pub(crate) fn spawn_again(&mut self) -> Result<()> {
+        self.child = spawn(self.tier, self.setting, self.rules.as_deref(), &self.directory)?;
+        Ok(())
     }
 
     /// Whether it has ended by itself.
@@ -215,7 +221,8 @@ impl Guard {
             .with_context(|| format!("guardctl {} printed no list", arguments.join(" ")))
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    /// Waits until it answers at its tier.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
         until_within(std::time::Duration::from_secs(90), "guardd to answer", || {
             if let Some(status) = self.child.try_wait().context("cannot look at guardd")? {
                 bail!("guardd ended with {status}:\n{}", self.log());

@@ -20,12 +20,14 @@ mod limit;
 pub(crate) mod lists;
 mod machine;
 mod many;
+mod midway;
 mod mount;
 mod names;
 mod net;
 mod own;
 mod race;
 mod remembered;
+mod reuse;
 mod shield;
 mod shipped;
 mod switches;
@@ -105,11 +107,13 @@ fn all() -> Vec<Scenario> {
         names::scenarios(),
         own::scenarios(),
         race::scenarios(),
+        reuse::scenarios(),
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
         upgrade::scenarios(),
         fault::scenarios(),
+        midway::scenarios(),
         canary::scenarios(),
         cli::scenarios(),
         work::scenarios(),

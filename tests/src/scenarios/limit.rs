@@ -30,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("holds_made_while_the_ring_buffer_is_full_are_all_found", ring_full),
         short(Setting::FewHolds, "what_finds_no_room_among_the_holds_is_refused_and_counted", holds_full),
         short(Setting::SmallLog, "nothing_is_approved_while_the_log_cannot_be_written", log_full),
+        short(Setting::SmallLog, "rules_read_while_the_log_cannot_be_written_let_nothing_through", super::midway::full),
         short(
             Setting::FragileLog,
             "nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only",
@@ -218,7 +219,7 @@ fn break_file_system(guard: &Guard) -> Result<()> {
 }
 
 /// Leaves no page for the log.
-fn fill(balloon: &Path) -> Result<()> {
+pub(super) fn fill(balloon: &Path) -> Result<()> {
     let mut file = fs::File::create(balloon).context("cannot make the balloon")?;
     let error = loop {
         if let Err(error) = std::io::Write::write_all(&mut file, &[0; 4096]) {

@@ -38,7 +38,7 @@ fn version() -> Result<(PathBuf, u32)> {
 }
 
 /// Makes the version at work another one.
-fn pretend(by: i32) -> Result<(PathBuf, PathBuf)> {
+pub(super) fn pretend(by: i32) -> Result<(PathBuf, PathBuf)> {
     let (present, number) = version()?;
     let other = present.with_file_name(format!("v{}", number.saturating_add_signed(by)));
     fs::rename(&present, &other).with_context(|| format!("cannot rename {}", present.display()))?;
