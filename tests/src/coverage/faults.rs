@@ -28,7 +28,11 @@ pub(super) const ROWS: &[Row] = &[
                 &["guardd_killed_at_any_moment_loses_no_hold_and_leaks_no_approval"],
             )
             .note("twelve times in every run, a thousand times in `cargo xtask test --soak`"),
-            gap("while rules are read, during an upgrade", "no scenario"),
+            enforced("while rules are read", &["guardd_killed_while_it_reads_rules_lets_nothing_through"]),
+            enforced(
+                "while it takes over from an older version",
+                &["guardd_killed_while_it_takes_over_lets_nothing_through"],
+            ),
         ],
     },
     Row {
@@ -58,7 +62,8 @@ pub(super) const ROWS: &[Row] = &[
                 "no descriptors left (`EMFILE`), while operations come",
                 &["guardd_without_files_holds_and_goes_on_when_it_has_some"],
             ),
-            gap("while rules are read, during an upgrade", "no scenario"),
+            enforced("full, while rules are read", &["rules_read_while_the_log_cannot_be_written_let_nothing_through"]),
+            gap("during an upgrade", "no scenario"),
         ],
     },
     Row {

@@ -3,8 +3,17 @@
 use super::{Row, audited, command_line, enforced, gap, unproven};
 
 const TOUCH: &str = "an_agent_that_is_root_may_not_touch_guardd_or_lift_it_off_the_kernel";
-const OWN_FILES: &str = "refused by the hooks on files, by the shipped rule `guard-own-files`";
-const SWITCHES: &str = "refused by the hook `file_open`, by the shipped rule `kernel-switches`";
+const CALLS: &str = "an_agent_that_is_root_reaches_guardd_and_its_programs_by_no_call";
+const MACHINE: &str = "an_agent_that_is_root_reaches_neither_power_nor_registers_of_the_machine";
+/// Scenarios under the shipped rules.
+const OWN_FILES: &str = "an_agent_that_is_root_may_not_change_guards_files_its_log_or_its_pins";
+const SWITCHES: &str = "an_agent_that_is_root_may_not_turn_the_switches_of_the_kernel";
+const MOUNTS: &str = "remounting_freezing_and_swapping_are_held_and_happen_after_approval";
+const BY_KIND: &str = "disks_memory_kernel_parameters_and_repositories_are_held_by_the_shipped_rules";
+const PLANTED: &str = "what_an_agent_plants_for_later_is_held";
+/// The rules behind them.
+const BY_OWN_FILES: &str = "by the shipped rule `guard-own-files`";
+const BY_SWITCHES: &str = "by the shipped rule `kernel-switches`";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -12,39 +21,40 @@ pub(super) const ROWS: &[Row] = &[
         class: "signals to guardd",
         lines: &[
             enforced("kill(2) by an agent, root or not", &[TOUCH]),
-            unproven("tgkill(2), pidfd_send_signal(2), sigqueue(3) by an agent", "refused by the hook `task_kill`"),
+            enforced("tgkill(2), pidfd_send_signal(2), sigqueue(3) by an agent", &[CALLS]),
             gap("signals by anybody else", "not guard's to refuse, and not told; what follows is in the faults"),
         ],
     },
     Row {
         id: "G2",
         class: "guardd's cgroup",
-        lines: &[unproven("`cgroup.kill`, `cgroup.freeze`, `memory.max`, `pids.max`, `cpu.max`, moving it", SWITCHES)],
+        lines: &[enforced(
+            "`cgroup.kill`, `cgroup.freeze`, `memory.max`, `pids.max`, `cpu.max`, moving it",
+            &[SWITCHES],
+        )
+        .note(BY_SWITCHES)],
     },
     Row {
         id: "G3",
         class: "starving guardd",
         lines: &[
             enforced("prlimit, renice, ionice, chrt, taskset on it", &[TOUCH]),
-            unproven("migrate_pages(2), move_pages(2)", "refused by the hook `task_movememory`"),
-            unproven("process_madvise(2)", "refused by the hook `ptrace_access_check`"),
+            enforced("migrate_pages(2), move_pages(2), process_madvise(2)", &[CALLS])
+                .note("not told: the kernel asks as it does for `ps`"),
         ],
     },
     Row {
         id: "G4",
         class: "taking guardd over",
-        lines: &[unproven(
-            "ptrace(2), `/proc/PID/mem`, process_vm_writev(2), pidfd_getfd(2) on it",
-            "refused by the hook `ptrace_access_check`",
-        )],
+        lines: &[enforced("ptrace(2), `/proc/PID/mem`, process_vm_writev(2), pidfd_getfd(2) on it", &[CALLS])],
     },
     Row {
         id: "G5",
         class: "stopping or changing guard by its administration",
         lines: &[
-            unproven("its settings, rules, programs and units are changed or removed", OWN_FILES),
+            enforced("its settings, rules, programs and units are changed or removed", &[OWN_FILES]).note(BY_OWN_FILES),
             unproven("the same through a tree that is attached nowhere", "as in P4, by a doubt"),
-            gap("a drop-in below `/run/systemd/system/guardd.service.d`", "no shipped rule names it"),
+            enforced("a drop-in below `/run/systemd/system/guardd.service.d`", &[OWN_FILES]).note(BY_OWN_FILES),
             enforced("asking systemd over its socket, by the socket's name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names it"),
             command_line("command lines that stop it or answer for a person", "guard-control", ""),
@@ -61,26 +71,16 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("asking which programs there are", &["a_canary_that_is_killed_is_replaced_and_said"])
                 .note("it is the canary that tries and is refused"),
-            unproven(
-                "changing maps, detaching links, loading programs",
-                "refused to every agent by the hook `bpf`, whatever the command",
-            ),
+            enforced("changing maps, detaching links, loading programs, opening pins", &[CALLS]),
         ],
     },
     Row {
         id: "G7",
         class: "the pins below `/sys/fs/bpf`",
         lines: &[
-            unproven("they are removed", OWN_FILES),
-            unproven(
-                "the file system is unmounted",
-                "refused by the hook `sb_umount`, by the shipped rule `guard-own-files`",
-            )
-            .note("M3 shows it of another file system"),
-            unproven(
-                "something is mounted over them",
-                "refused by the hook `sb_mount`, by the shipped rule `guard-own-files`",
-            ),
+            enforced("they are removed", &[OWN_FILES]).note(BY_OWN_FILES),
+            enforced("the file system is unmounted", &[OWN_FILES]).note(BY_OWN_FILES),
+            enforced("something is mounted over them", &[OWN_FILES]).note(BY_OWN_FILES),
         ],
     },
     Row {
@@ -91,12 +91,13 @@ pub(super) const ROWS: &[Row] = &[
                 .note("by a rule; the shipped `kernel-switches` has it"),
             audited("somebody else does", &["hooks_that_are_switched_off_are_noticed_and_agents_suspended"])
                 .note("noticed within seconds, and agents are suspended; until then nothing is stopped"),
-            unproven("debugfs, tracefs", SWITCHES),
-            gap("live patches (`/sys/kernel/livepatch`)", "no shipped rule names them; loading one is G9"),
+            enforced("debugfs, tracefs", &[SWITCHES]).note(BY_SWITCHES),
             unproven(
-                "`unprivileged_bpf_disabled`, `bpf_jit_*`",
-                "held by the hook `file_open`, by the shipped rule `kernel-parameters`",
+                "live patches (`/sys/kernel/livepatch`)",
+                "refused by the hook `file_open`, by the shipped rule `kernel-switches`: no live patch is there to try; loading one is G9",
             ),
+            enforced("`unprivileged_bpf_disabled`, `bpf_jit_*`", &[BY_KIND])
+                .note("held, by the shipped rule `kernel-parameters`"),
         ],
     },
     Row {
@@ -104,30 +105,33 @@ pub(super) const ROWS: &[Row] = &[
         class: "code for the kernel",
         lines: &[
             enforced("finit_module(2)", &[TOUCH]),
-            unproven("init_module(2), kexec_load(2)", "refused by the hook `kernel_load_data`"),
-            unproven("kexec_file_load(2)", "refused by the hook `kernel_read_file`"),
+            enforced("init_module(2), kexec_load(2), kexec_file_load(2)", &[CALLS]),
+            enforced("`/dev/mem` for writing", &[BY_KIND])
+                .note("held by the shipped rule `device-write`, and refused even after approval"),
             unproven(
-                "`/dev/mem`, `/dev/kmem`, `/dev/port` for writing",
-                "held by the hook `file_open`, by the shipped rule `device-write`",
+                "`/dev/kmem`, `/dev/port` for writing",
+                "held by the hook `file_open`, by the shipped rule `device-write`: the kernels of the machines have no such devices",
             ),
-            gap(
-                "`/dev/cpu/*/msr`, iopl(2), ioperm(2), memory of PCI devices",
-                "no hook, and no shipped rule names the files",
+            enforced("iopl(2), `/proc/kcore`", &[MACHINE]),
+            enforced("ioperm(2)", &[CALLS]),
+            unproven(
+                "`/dev/cpu/*/msr`",
+                "refused by the hook `capable`: the kernels of the machines have no such file",
             ),
+            gap("memory of PCI devices", "no hook, and no shipped rule names the files"),
         ],
     },
     Row {
         id: "G10",
         class: "the next boot",
         lines: &[
-            unproven(
-                "`/boot`, `/etc/default/grub`",
-                "held by the hooks on files, by the shipped rule `overwrite-system-files`",
+            enforced("files of `/boot` and `/etc/default/grub` are changed", &[PLANTED])
+                .note("by the shipped rule `overwrite-system-files`"),
+            gap(
+                "new files in `/boot` and `/etc/grub.d`",
+                "`overwrite-system-files` is about what is there, and no other shipped rule names them",
             ),
-            unproven(
-                "`/etc/sysctl.d`, `/etc/modprobe.d`",
-                "held by the hooks on files, by the shipped rule `persistence`",
-            ),
+            enforced("`/etc/sysctl.d`, `/etc/modprobe.d`", &[PLANTED]).note("by the shipped rule `persistence`"),
             gap("guardd on a kernel without BPF LSM does not say that it protects", "no scenario boots such a kernel"),
         ],
     },
@@ -135,18 +139,27 @@ pub(super) const ROWS: &[Row] = &[
         id: "G11",
         class: "the audit log",
         lines: &[
-            unproven("an agent changes, empties or removes it", OWN_FILES),
+            enforced("an agent changes, empties or removes it", &[OWN_FILES]).note(BY_OWN_FILES),
             enforced("its disk is full: nothing is approved", &["nothing_is_approved_while_the_log_cannot_be_written"]),
             enforced(
                 "its file system is read-only: nothing is approved",
                 &["nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only"],
             ),
-            unproven("an agent freezes its file system (`FIFREEZE`)", "held by the hook `file_ioctl`"),
-            unproven("an agent mounts over it, or remounts by mount(2)", "held by the hook `sb_mount`"),
+            gap(
+                "a directory above it is renamed where it is (`/var/log`, `/var`)",
+                "the shipped rules name what is below, and where that is then none of them looks",
+            ),
+            enforced("an agent freezes its file system (`FIFREEZE`)", &[MOUNTS]),
+            gap(
+                "it freezes or shuts it down through a file or directory of its workspace, under the shipped rules",
+                "they hold ioctls on devices, system files and other directories: copying by shared blocks is one, too",
+            ),
+            enforced("an agent mounts over it", &[OWN_FILES]).note(BY_OWN_FILES),
+            enforced("an agent remounts by mount(2)", &[MOUNTS]),
             gap("an agent remounts it by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
             gap("quotas", "no hook `quotactl` or `quota_on`"),
             enforced("an agent sets the clock", &[TOUCH]),
-            gap("adjtimex(2)", "it does not reach the hook `settime`"),
+            enforced("adjtimex(2)", &[MACHINE]),
             gap("somebody who is root and no agent changes or removes lines", "lines are numbered, and not chained"),
             enforced("removing the package leaves it", &["a_purge_leaves_the_log_alone"]).on(&[super::Kernel::V6_12]),
         ],

@@ -2,8 +2,12 @@
 
 use super::{Row, command_line, enforced, gap, unproven};
 
-/// What a shipped rule names and `destroy` proves for other paths.
-const NAMED: &str = "held by the hooks on files, by the shipped rule `persistence`";
+/// Scenarios under the shipped rules.
+const PLANTED: &str = "what_an_agent_plants_for_later_is_held";
+const TOLD: &str = "what_an_agent_says_to_helpers_and_hosts_is_held_before_the_first_packet";
+const SWITCHES: &str = "an_agent_that_is_root_may_not_turn_the_switches_of_the_kernel";
+/// Under those of the scenarios.
+const PROCESSES: &str = "other_processes_are_held_by_whatever_call_they_are_reached";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -12,7 +16,12 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("writing its own number to `cgroup.procs`", &["an_agent_may_not_move_itself_out_of_its_cgroup"])
                 .note("by a rule; the shipped `kernel-switches` has it"),
-            unproven("`cgroup.threads`, `tasks` of version 1", "refused by the hook `file_open`, by the shipped rule `kernel-switches`"),
+            enforced("`cgroup.threads`, `tasks` of version 1 below `/sys/fs/cgroup`", &[SWITCHES])
+                .note("by the shipped rule `kernel-switches`"),
+            gap(
+                "`tasks` of version 1 mounted elsewhere",
+                "no shipped rule names it there; mounting is held, and tags are by the cgroups of version 2",
+            ),
             enforced(
                 "somebody else moves it: it stays an agent",
                 &[
@@ -27,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
         class: "children elsewhere",
         lines: &[
             enforced("a child that becomes a daemon", &["a_daemonised_grandchild_is_still_an_agent"]),
-            unproven("clone3(2) with `CLONE_INTO_CGROUP`", "tagged by the hook `task_alloc`"),
+            enforced("clone3(2) with `CLONE_INTO_CGROUP`", &[PROCESSES]),
         ],
     },
     Row {
@@ -42,8 +51,9 @@ pub(super) const ROWS: &[Row] = &[
             ),
             enforced("sending to a datagram socket without connecting", &["a_datagram_to_a_unix_socket_is_held"]),
             gap("a connection that was there before the tagging", "nothing looks at what is sent"),
-            unproven("a file in a directory of units", NAMED),
-            gap("a drop-in below `/run/systemd/system` or `/etc/systemd/system.control`", "no shipped rule names it"),
+            enforced("a file in a directory of units", &[PLANTED]).note("by the shipped rule `persistence`"),
+            enforced("a drop-in below `/run/systemd/system` or `/etc/systemd/system.control`", &[PLANTED])
+                .note("by the shipped rule `persistence`"),
             command_line("the command lines of systemd and `at`", "plant-later", ""),
         ],
     },
@@ -55,7 +65,9 @@ pub(super) const ROWS: &[Row] = &[
                 .note("the shipped rule `privileged-sockets` names those of docker, podman, containerd, cri-o, libvirt, lxd and snapd"),
             enforced("connecting to a port that a rule names", &["connect_over_ipv4_is_held_and_connects_after_approval"])
                 .note("the shipped rule names 2375 and 2376"),
-            gap("buildkit, the nix daemon, flatpak's portal", "no shipped rule names their sockets"),
+            enforced("connecting to the sockets of docker and buildkit", &[TOLD])
+                .note("by the shipped rule `privileged-sockets`"),
+            gap("the nix daemon, flatpak's portal", "no shipped rule names their sockets"),
             gap("the same sockets by another name", "as in C3"),
         ],
     },
@@ -63,9 +75,11 @@ pub(super) const ROWS: &[Row] = &[
         id: "C5",
         class: "ssh to this host, timed jobs, other services that run things",
         lines: &[
-            unproven("ssh to `127.0.0.1` or `::1`", "held by the hook `socket_connect`, by the shipped rule `privileged-sockets`"),
-            gap("ssh to `0.0.0.0`, or to this host's other addresses", "the shipped rule names the two loopback addresses"),
-            unproven("files of cron, at, systemd timers, udev rules, `~/.ssh/rc`, `authorized_keys`", NAMED),
+            enforced("ssh to `127.0.0.1` or `::1`, to `0.0.0.0` or `::`", &[TOLD])
+                .note("by the shipped rule `privileged-sockets`"),
+            gap("ssh to this host's other addresses", "the shipped rule names those of the loopback"),
+            enforced("files of cron, at, systemd timers, udev rules, `~/.ssh/rc`, `authorized_keys`", &[PLANTED])
+                .note("by the shipped rule `persistence`"),
             gap("filters of mail, inetd", "no shipped rule names them"),
         ],
     },
@@ -73,8 +87,9 @@ pub(super) const ROWS: &[Row] = &[
         id: "C6",
         class: "left for a person to run",
         lines: &[
-            unproven("rc files of shells, `ld.so.preload`, `.pth` files of the system's python", NAMED),
-            unproven("hooks in `.git/hooks`", "held by the hooks on files, by the shipped rule `git-hooks`"),
+            enforced("rc files of shells, `ld.so.preload`, `.pth` files of the system's python", &[PLANTED])
+                .note("by the shipped rule `persistence`"),
+            enforced("hooks in `.git/hooks`", &[PLANTED]).note("by the shipped rule `git-hooks`"),
             gap(
                 "Makefile, package.json, `.vscode/tasks.json`, `.envrc`, build.rs, anything in the workspace",
                 "that is the agent's work; what a person runs afterwards is untagged",
@@ -97,17 +112,19 @@ pub(super) const ROWS: &[Row] = &[
         class: "descriptors change hands",
         lines: &[
             gap("sending a writable file to an untagged process", "no hook looks at what is sent over a socket"),
-            unproven("taking one with pidfd_getfd(2)", "refused by the hook `ptrace_access_check`"),
-            unproven("`/proc/PID/fd/N` of another process", "held at the open by the hook `file_open`"),
+            enforced("taking one with pidfd_getfd(2)", &[PROCESSES]),
+            enforced("`/proc/PID/fd/N` of another process", &[PROCESSES]),
         ],
     },
     Row {
         id: "C9",
         class: "the kernel starts helpers as root",
         lines: &[
+            enforced("`core_pattern`, `modprobe`, `release_agent`", &[SWITCHES])
+                .note("by the shipped rule `kernel-switches`"),
             unproven(
-                "`core_pattern`, `modprobe`, `hotplug`, `uevent_helper`, `release_agent`, `binfmt_misc`",
-                "refused by the hook `file_open`, by the shipped rule `kernel-switches`",
+                "`hotplug`, `uevent_helper`, `binfmt_misc`",
+                "refused by the hook `file_open`, by the shipped rule `kernel-switches`: the kernels of the machines have no such files",
             ),
             gap("modules the kernel loads because of a call (socket families, file systems)", "no hook `kernel_module_request`"),
             gap("`request_key`", "no hook on keys"),
@@ -124,8 +141,14 @@ pub(super) const ROWS: &[Row] = &[
                     "typing_into_its_terminal_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("`TIOCLINUX` (paste on a console)", "held by the hook `file_ioctl`"),
-            unproven("`/dev/uinput`", "held by the hook `file_open`, by the shipped rule `device-write`"),
+            unproven(
+                "`TIOCLINUX` (paste on a console)",
+                "held by the hook `file_ioctl`: the machines have serial lines and no console with a screen",
+            ),
+            unproven(
+                "`/dev/uinput`",
+                "held by the hook `file_open`, by the shipped rule `device-write`: the kernels of the machines have no such device",
+            ),
             gap("writing to a terminal (`/dev/pts/N`), escape sequences for its clipboard", "no shipped rule names terminals"),
             gap("X11 and Wayland", "no shipped rule names their sockets, which every window needs"),
         ],

@@ -3,14 +3,21 @@
 use super::{Row, command_line, enforced, gap, unproven};
 
 const TOUCH: &str = "an_agent_that_is_root_may_not_touch_guardd_or_lift_it_off_the_kernel";
+const CALLS: &str = "an_agent_that_is_root_reaches_guardd_and_its_programs_by_no_call";
+const MACHINE: &str = "an_agent_that_is_root_reaches_neither_power_nor_registers_of_the_machine";
+const DISKS: &str = "commands_to_a_disk_are_held_and_reach_it_after_approval";
+const MOUNTS: &str = "remounting_freezing_and_swapping_are_held_and_happen_after_approval";
+/// Scenarios under the shipped rules.
+const BY_KIND: &str = "disks_memory_kernel_parameters_and_repositories_are_held_by_the_shipped_rules";
+const SWITCHES: &str = "an_agent_that_is_root_may_not_turn_the_switches_of_the_kernel";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "M1",
         class: "stopping the machine",
         lines: &[
-            gap("reboot(2) by an agent that is root", "no hook: `capable` is not asked"),
-            unproven("`/proc/sysrq-trigger`", "refused by the hook `file_open`, by the shipped rule `kernel-switches`"),
+            enforced("reboot(2) by an agent that is root", &[MACHINE]),
+            enforced("`/proc/sysrq-trigger`", &[SWITCHES]).note("by the shipped rule `kernel-switches`"),
             enforced("asking systemd over its socket, by the socket's name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names it"),
             command_line("command lines that stop it", "machine-stop", ""),
@@ -20,7 +27,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "M2",
         class: "below every file system",
         lines: &[
-            unproven("opening a disk for writing (dd, mkfs)", "held by the hook `file_open`, by the kind of the node"),
+            enforced("opening a disk for writing (dd), by its own node or another", &[BY_KIND])
+                .note("by the shipped rule `device-write`"),
             command_line("command lines that format, wipe or resize", "disk-format", ""),
             enforced(
                 "`BLKDISCARD`",
@@ -29,11 +37,9 @@ pub(super) const ROWS: &[Row] = &[
                     "discarding_a_block_device_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven(
-                "`BLKSECDISCARD`, `BLKZEROOUT`, `BLKROSET`, `BLKRRPART`, `BLKPG`",
-                "held by the hook `file_ioctl`",
-            ),
-            unproven("`SG_IO`, commands to an NVMe device", "held by the hook `file_ioctl`"),
+            enforced("`BLKZEROOUT`, `BLKROSET`, `BLKRRPART`, `BLKPG`", &[DISKS]),
+            enforced("`BLKSECDISCARD`, `SG_IO`, commands to an NVMe device", &[DISKS])
+                .note("no device of the machines knows them: none hears of one before its approval"),
             gap(
                 "ioctls of device mapper",
                 "not among the commands that are held; opening `/dev/mapper/control` for writing is, by a shipped rule",
@@ -50,11 +56,11 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("mount(2)", &["mount_is_held_and_mounts_after_approval"]),
             enforced("umount(2)", &["umount_is_held_and_fails_cleanly_after_denial"]),
-            unproven("remounting by mount(2)", "held by the hook `sb_mount`"),
+            enforced("remounting by mount(2)", &[MOUNTS]),
             gap("remounting by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
-            unproven("swapoff(2), swapon(2)", "held by the hook `file_open` where a rule names the file or disk"),
+            enforced("swapoff(2), swapon(2)", &[MOUNTS]).note("where a rule names the file or disk"),
             gap("quotactl(2)", "no hook `quotactl` or `quota_on`"),
-            unproven("losetup (`LOOP_SET_FD`, `LOOP_CLR_FD`, `LOOP_CONFIGURE`)", "held by the hook `file_ioctl`"),
+            enforced("losetup (`LOOP_SET_FD`, `LOOP_CLR_FD`, `LOOP_CONFIGURE`)", &[DISKS]),
         ],
     },
     Row {
@@ -70,8 +76,8 @@ pub(super) const ROWS: &[Row] = &[
         class: "the clock",
         lines: &[
             enforced("clock_settime(2)", &[TOUCH]),
-            unproven("settimeofday(2)", "refused by the hook `settime`"),
-            gap("adjtimex(2), clock_adjtime(2)", "they do not reach that hook"),
+            enforced("settimeofday(2)", &[CALLS]),
+            enforced("adjtimex(2), clock_adjtime(2)", &[MACHINE]),
         ],
     },
     Row {
@@ -85,9 +91,19 @@ pub(super) const ROWS: &[Row] = &[
                     "a_signal_to_a_process_outside_never_arrives_after_denial",
                 ],
             ),
-            unproven("`kill -9 -1`, signals to a group", "held by the hook `task_kill`, one process at a time"),
-            unproven("tgkill(2), pidfd_send_signal(2)", "held by the hook `task_kill`"),
-            unproven("`cgroup.kill`", "refused by the hook `file_open`, by the shipped rule `kernel-switches`"),
+            gap(
+                "answering for a signal to several processes outside",
+                "the kernel asks about each within one call, and an answer for one is void when it comes to the next: it is held again without end, each time with lines in the log, until the agent is killed",
+            ),
+            enforced(
+                "`kill -9 -1`, signals to a group: nobody outside is reached",
+                &["a_signal_to_every_process_or_a_group_reaches_nobody_outside"],
+            ),
+            enforced(
+                "tgkill(2), pidfd_send_signal(2), sigqueue(3)",
+                &["other_processes_are_held_by_whatever_call_they_are_reached"],
+            ),
+            enforced("`cgroup.kill`", &[SWITCHES]).note("by the shipped rule `kernel-switches`"),
         ],
     },
     Row {
@@ -95,17 +111,14 @@ pub(super) const ROWS: &[Row] = &[
         class: "keys and firmware",
         lines: &[
             gap("keyctl(2)", "no hook on keys; a shipped rule knows the command line"),
-            unproven(
-                "`cryptsetup luksErase`: opening the disk for writing",
-                "held by the hook `file_open`, by the kind of the node",
-            ),
+            enforced("`cryptsetup luksErase`: opening the disk for writing", &[BY_KIND])
+                .note("dd does it there; the kernel sees no difference"),
             gap("a TPM (`/dev/tpm0`)", "no shipped rule names it"),
-            gap("writing EFI variables", "no shipped rule names them"),
             unproven(
-                "removing EFI variables",
-                "held by the hook `path_unlink`, by the shipped rule `delete-outside-workspace`",
+                "writing or removing EFI variables",
+                "held by the hooks on files, by the shipped rules `device-write` and `delete-outside-workspace`: the machines have no EFI",
             ),
-            unproven("`hdparm` by `SG_IO`", "held by the hook `file_ioctl`"),
+            enforced("`hdparm` by `SG_IO`", &[DISKS]).note("as in M2"),
             gap("`hdparm` by its older ioctls", "not among the commands that are held"),
             gap("`fwupd`", "it is asked over D-Bus: see C3"),
         ],

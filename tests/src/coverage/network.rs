@@ -1,6 +1,10 @@
 //! What leaves over the network, and what is said over it. Sockets of helpers on this host are `leaving`.
 
-use super::{Row, command_line, enforced, gap, unproven};
+use super::{Row, command_line, enforced, gap};
+
+/// Under the rules of the scenarios, and under the shipped ones.
+const CONNECTED: &str = "a_connection_is_held_however_it_is_made";
+const TOLD: &str = "what_an_agent_says_to_helpers_and_hosts_is_held_before_the_first_packet";
 
 /// Why nothing said over a connection is judged.
 const WIRE: &str = "guard reads no protocols: it judges where a connection goes, and command lines";
@@ -15,16 +19,10 @@ pub(super) const ROWS: &[Row] = &[
                 &["connect_over_ipv4_is_held_and_connects_after_approval", "connect_fails_cleanly_after_denial"],
             ),
             enforced("TCP over IPv6, by port", &["connect_over_ipv6_is_held_and_connects_after_approval"]),
-            unproven("by address; IPv4 addresses as IPv6", "held by the hook `socket_connect`"),
-            unproven("without waiting (`O_NONBLOCK`); UDP and raw sockets", "held by the hook `socket_connect`"),
-            gap(
-                "`0.0.0.0` for this host, where a rule names `127.0.0.0/8`",
-                "addresses are compared as they are given",
-            ),
-            unproven(
-                "a name that resolves to something else the second time",
-                "judged by the address, not by the name, in the hook `socket_connect`",
-            ),
+            enforced("by address; IPv4 addresses as IPv6", &[TOLD, CONNECTED]),
+            enforced("without waiting (`O_NONBLOCK`); UDP and raw sockets", &[CONNECTED, TOLD]),
+            enforced("`0.0.0.0` and `::` for this host, where a rule names the loopback", &[TOLD]),
+            enforced("a name that resolves to something else the second time", &[TOLD]),
         ],
     },
     Row {
@@ -40,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
         class: "other ways to connect",
         lines: &[
             gap("TCP Fast Open by sendto(2) with `MSG_FASTOPEN`", "it connects without the hook `socket_connect`"),
-            unproven("`TCP_FASTOPEN_CONNECT`; the first path of MPTCP", "held by the hook `socket_connect`"),
+            enforced("`TCP_FASTOPEN_CONNECT`; the first path of MPTCP", &[CONNECTED]),
             gap("further paths of MPTCP, SCTP", "no hook `mptcp_add_subflow` or `sctp_bind_connect`"),
         ],
     },
@@ -129,9 +127,14 @@ pub(super) const ROWS: &[Row] = &[
             command_line("branches and tags by git", "git-branch-delete", "git"),
             gap("pushes by other libraries, over ssh or https", "encrypted: only where it goes is known"),
             gap("the interfaces of forges", WIRE),
-            unproven(
-                "`.git` removed by any program",
-                "held by the hooks on files, by the shipped rule `git-directory`",
+            enforced(
+                "`.git` renamed, its HEAD or itself removed, by any program",
+                &["disks_memory_kernel_parameters_and_repositories_are_held_by_the_shipped_rules"],
+            )
+            .note("by the shipped rule `git-directory`"),
+            gap(
+                "its objects removed first, by a program other than rm",
+                "in the agent's workspace no rule names them: it is held when HEAD, config or the directory comes",
             ),
         ],
     },
@@ -147,10 +150,7 @@ pub(super) const ROWS: &[Row] = &[
             gap("the same by curl or a library", WIRE),
             enforced("reading a credential that a rule names", &["reading_a_secret_is_held_until_approved"])
                 .note("the shipped rule `read-credentials` names those of the common tools"),
-            unproven(
-                "the metadata service of a cloud",
-                "held by the hook `socket_connect`, by the shipped rule `metadata-service`",
-            ),
+            enforced("the metadata service of a cloud", &[TOLD]).note("by the shipped rule `metadata-service`"),
         ],
     },
 ];

@@ -1,6 +1,6 @@
 //! An agent gets an approval that nobody meant to give, or makes the rules. Its ways to other processes are `leaving`.
 
-use super::{Row, enforced, gap, unproven};
+use super::{Row, enforced, gap};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -11,11 +11,15 @@ pub(super) const ROWS: &[Row] = &[
                 "`guardctl approve` and `guardctl pending` by an agent that is root",
                 &["an_agent_may_not_decide"],
             ),
-            unproven(
-                "through a script, sudo or another user",
-                "refused by guardd, which asks for the tag and not for the user",
+            enforced(
+                "through a script, a link or another user",
+                &["an_agent_may_not_decide_through_a_script_or_another_user"],
             ),
-            unproven("through ssh to this host", "held by the hook `socket_connect`; see C5"),
+            enforced(
+                "through ssh to this host",
+                &["what_an_agent_says_to_helpers_and_hosts_is_held_before_the_first_packet"],
+            )
+            .note("the connection is held: see C5"),
             gap("through a helper that is no agent", "as in C7: that one may decide what its user may"),
         ],
     },
@@ -70,20 +74,22 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("a second, other answer", &["deciding_twice_ends_with_6_and_the_first_decision_stays"]),
             enforced("an answer for what is not there", &["deciding_on_an_unknown_hold_ends_with_5"]),
-            gap(
-                "an answer for a process that ended meanwhile; one that is not used in time",
-                "tested in the core alone",
+            enforced(
+                "an answer for a process that ended meanwhile",
+                &["an_answer_for_a_process_that_ended_goes_to_nobody_who_has_its_number"],
             ),
+            gap("one that is not used in time", "tested in the core alone"),
         ],
     },
     Row {
         id: "A5",
         class: "it makes the rules",
         lines: &[
-            unproven(
+            enforced(
                 "an agent changes a file of rules",
-                "refused by the hooks on files, by the shipped rule `guard-own-files`",
-            ),
+                &["an_agent_that_is_root_may_not_change_guards_files_its_log_or_its_pins"],
+            )
+            .note("by the shipped rule `guard-own-files`"),
             enforced("a bad file on reload", &["a_bad_rules_file_on_reload_leaves_the_old_rules"]),
             enforced(
                 "a bad file on reload of the service",

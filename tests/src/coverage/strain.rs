@@ -23,8 +23,14 @@ pub(super) const ROWS: &[Row] = &[
                 "agents: more in a row than fit at once",
                 &["more_short_agents_in_a_row_than_fit_at_once_all_work_and_few_stay_listed"],
             ),
-            unproven("tasks: a child that cannot be tagged is not made", "refused by the hook `task_alloc`"),
-            unproven("arguments of execs", "refused by the hook `bprm_check_security`"),
+            unproven(
+                "tasks: a child that cannot be tagged is not made",
+                "refused by the hook `task_alloc`: there is room for 131,072, more than a machine here has memory for",
+            ),
+            unproven(
+                "arguments of execs",
+                "refused by the hook `bprm_check_security`: there is room for 1,024 that are on their way at the same moment",
+            ),
         ],
     },
     Row {
@@ -47,14 +53,17 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "X5",
         class: "processors",
-        lines: &[gap("an agent keeps all of them busy", "the unit gives guardd a larger share; no scenario tries")],
+        lines: &[enforced(
+            "an agent keeps all of them busy",
+            &["an_agent_that_keeps_every_processor_busy_is_held_decided_about_and_suspended"],
+        )],
     },
     Row {
         id: "X6",
         class: "a process number is used again",
-        lines: &[gap(
+        lines: &[enforced(
             "between the display and the decision",
-            "guardd keeps descriptors of processes, not numbers; no scenario tries",
+            &["an_answer_for_a_process_that_ended_goes_to_nobody_who_has_its_number"],
         )],
     },
     Row {
@@ -91,7 +100,10 @@ pub(super) const ROWS: &[Row] = &[
                 "a name that an agent could not make, and another did",
                 &["a_name_that_could_not_be_made_gives_no_right_to_what_has_it_later"],
             ),
-            unproven("by a file, between hold and grant", "held anew, as the generation is compared by `held::same`"),
+            enforced(
+                "by a file, between hold and grant",
+                &["a_file_with_the_inode_number_of_the_held_one_is_held_anew"],
+            ),
         ],
     },
     Row {
