@@ -37,6 +37,7 @@ mod tries;
 mod trip;
 mod upgrade;
 mod uring;
+mod ways;
 mod work;
 
 use std::{
@@ -108,6 +109,7 @@ fn all() -> Vec<Scenario> {
         own::scenarios(),
         race::scenarios(),
         reuse::scenarios(),
+        ways::scenarios(),
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
@@ -117,6 +119,7 @@ fn all() -> Vec<Scenario> {
         canary::scenarios(),
         cli::scenarios(),
         work::scenarios(),
+        ways::shipped(),
         lists::scenarios(),
         shipped::scenarios(),
         installed::scenarios(),

@@ -109,7 +109,7 @@ impl Drop for LoopDevice {
 }
 
 /// Where there is a file system that can share blocks.
-const SHARING: &str = "/srv/sharing";
+pub(super) const SHARING: &str = "/srv/sharing";
 
 /// `FICLONE` (0x40049409) replaces what is in a file by what is in another, and calls neither write nor truncate.
 fn clone(guard: &Guard, approve: bool) -> Result<()> {
@@ -139,10 +139,10 @@ fn clone(guard: &Guard, approve: bool) -> Result<()> {
 }
 
 /// An XFS on a loop device, unmounted when dropped.
-struct Sharing;
+pub(super) struct Sharing;
 
 impl Sharing {
-    fn mount() -> Result<Self> {
+    pub(super) fn mount() -> Result<Self> {
         let image = "/srv/sharing.img";
         fs::create_dir_all(SHARING).with_context(|| format!("cannot make {SHARING}"))?;
         let file = fs::File::create(image).with_context(|| format!("cannot make {image}"))?;

@@ -33,7 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn held_pid(hold: &Value) -> Result<u64> {
+pub(super) fn held_pid(hold: &Value) -> Result<u64> {
     hold["processes"][0]["pid"].as_u64().context("a hold names its process")
 }
 
@@ -203,7 +203,7 @@ fn argv(guard: &mut Guard) -> Result<()> {
 }
 
 /// Overwrites a text wherever it stands in a process's writable memory; the count.
-fn rewrite(pid: u64, from: &[u8], to: &[u8]) -> Result<usize> {
+pub(super) fn rewrite(pid: u64, from: &[u8], to: &[u8]) -> Result<usize> {
     let memory =
         OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).context("cannot open the memory")?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).context("cannot read the maps")?;
