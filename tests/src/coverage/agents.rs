@@ -28,7 +28,10 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             ),
             enforced("a second thread", &["python_in_a_thread_is_held_and_deletes_after_approval"]),
-            unproven("32-bit calls, other users", "held by the same hooks"),
+            enforced(
+                "32-bit calls, other users",
+                &["every_entry_into_the_kernel_is_held", "an_agent_is_held_as_whatever_user_and_in_whatever_namespace"],
+            ),
             gap("every namespace", "see P4 and P5"),
         ],
     },
@@ -40,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced("no room for a notice", &["holds_made_while_the_ring_buffer_is_full_are_all_found"]),
             unproven(
                 "a read of kernel memory, scratch memory, the tag of a child",
-                "refused by `gate` and `task_alloc`",
+                "refused by `gate` and `task_alloc`; nothing outside makes them fail",
             ),
         ],
     },
@@ -56,8 +59,9 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             ),
             enforced("one thread", &["two_threads_are_held_at_once_and_each_gets_its_own_decision"]),
-            unproven("once", "a grant is removed by `gate` when it is used"),
-            unproven("in time", "a grant has a deadline that `gate` compares"),
+            enforced("once", &["an_approval_is_used_once"]),
+            enforced("in time", &["an_approval_that_is_too_old_is_not_used"])
+                .note("guardd is gone meanwhile: it is the kernel that compares"),
         ],
     },
     Row {

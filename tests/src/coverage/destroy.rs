@@ -34,7 +34,10 @@ pub(super) const ROWS: &[Row] = &[
                     "rmdir_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("unlinkat(2) with `AT_REMOVEDIR`", "held by the hook `path_rmdir`"),
+            enforced(
+                "unlinkat(2) with `AT_REMOVEDIR`",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
         ],
     },
     Row {
@@ -43,10 +46,11 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("making a ring", &["an_agent_gets_no_io_uring_and_the_refusal_is_shown"])
                 .note("refused, not held; the shipped rule `io-uring` says so"),
-            unproven(
-                "opens, removals and renames in a ring from before the tagging",
-                "refused one by one, because `gate` lets nothing wait there",
-            ),
+            enforced(
+                "opens, removals and renames in a ring from before the tagging, also by its worker",
+                &["an_io_uring_from_before_the_tagging_destroys_nothing"],
+            )
+            .note("refused one by one, as nothing can wait there"),
             gap("writes, splices and truncations in such a ring, to a file that is open", ALREADY_OPEN),
             gap("passthrough commands to a device (`uring_cmd`)", "no hook; an agent has no ring to send them through"),
         ],
@@ -64,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             ),
             enforced("`RENAME_EXCHANGE`", &["an_exchange_of_two_files_is_held"]),
-            unproven("`RENAME_WHITEOUT`", "held by the hook `path_rename`"),
+            enforced("`RENAME_WHITEOUT`", &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"]),
             enforced(
                 "moving a file away",
                 &[
@@ -89,7 +93,7 @@ pub(super) const ROWS: &[Row] = &[
                     "overwrite_by_redirection_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("creat(2), openat2(2)", "held by the hook `file_open`"),
+            enforced("creat(2), openat2(2)", &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"]),
         ],
     },
     Row {
@@ -103,17 +107,20 @@ pub(super) const ROWS: &[Row] = &[
                     "truncate_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("ftruncate(2)", "held by the hook `path_truncate`").on(&[Kernel::V6_1]),
-            unproven("ftruncate(2)", "held by the hook `file_truncate`")
-                .on(&[Kernel::V6_12, Kernel::Newest])
-                .note("the canary is refused it, which shows that the hook is asked"),
+            enforced(
+                "ftruncate(2) of a file that came under a rule after it was opened",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
         ],
     },
     Row {
         id: "F6",
         class: "fallocate(2) punches, zeroes, collapses or inserts",
         lines: &[
-            unproven("in a file the agent opens", "held at the open for writing by the hook `file_open`"),
+            enforced(
+                "in a file the agent opens: the open for writing",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
             gap("in a file that is open already", ALREADY_OPEN),
         ],
     },
@@ -135,7 +142,10 @@ pub(super) const ROWS: &[Row] = &[
         id: "F8",
         class: "writing through shared memory",
         lines: &[
-            unproven("mmap(2) of a file the agent opens", "held at the open for writing by the hook `file_open`"),
+            enforced(
+                "mmap(2) of a file the agent opens: the open for writing",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
             gap("mmap(2) or mprotect(2) of a file that is open already", "no hook `mmap_file` or `file_mprotect`"),
         ],
     },
@@ -150,10 +160,10 @@ pub(super) const ROWS: &[Row] = &[
                     "sharing_the_blocks_of_another_file_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("`FICLONERANGE`, `FIDEDUPERANGE`", "held by the hook `file_ioctl`"),
-            unproven(
-                "copy_file_range(2), sendfile(2), splice(2) to a file the agent opens",
-                "held at the open for writing by the hook `file_open`",
+            enforced("`FICLONERANGE`, `FIDEDUPERANGE`", &["whatever_puts_the_blocks_of_one_file_into_another_is_held"]),
+            enforced(
+                "copy_file_range(2), sendfile(2), splice(2) to a file the agent opens: the open for writing",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
             gap("the same to a file that is open already", ALREADY_OPEN),
         ],
@@ -162,9 +172,16 @@ pub(super) const ROWS: &[Row] = &[
         id: "F10",
         class: "ioctls of file systems",
         lines: &[
-            unproven("removing a btrfs subvolume or snapshot (`SNAP_DESTROY`, `_V2`)", "held by the hook `file_ioctl`"),
-            unproven("ext4 `RESIZE_FS`; `SHUTDOWN` of ext4 and XFS", "held by the hook `file_ioctl`"),
-            unproven("`FIFREEZE`, `FITRIM`", "held by the hook `file_ioctl`"),
+            unproven(
+                "removing a btrfs subvolume or snapshot (`SNAP_DESTROY`, `_V2`)",
+                "held by the hook `file_ioctl`; the machines have no btrfs",
+            ),
+            enforced(
+                "ext4 `RESIZE_FS` and `SHUTDOWN`",
+                &["every_ioctl_on_a_whole_file_system_or_a_loop_device_is_held"],
+            )
+            .note("`SHUTDOWN` of XFS has the same number"),
+            enforced("`FIFREEZE`, `FITRIM`", &["every_ioctl_on_a_whole_file_system_or_a_loop_device_is_held"]),
             gap(
                 "XFS `EXCHANGE_RANGE`, `SWAPEXT`, `UNRESVSP`; ext4 `MOVE_EXT`, `SWAP_BOOT`",
                 "not among the commands that are held; the open for writing that they need is",
@@ -172,7 +189,7 @@ pub(super) const ROWS: &[Row] = &[
             gap("taking an encryption key away, `ENABLE_VERITY`", "not among the commands that are held"),
             gap("btrfs `RM_DEV`, `BALANCE`, `RESIZE` and the like", "not among the commands that are held"),
             gap("zfs", "its ioctls are unknown to guard; the shipped rules know the command lines"),
-            unproven("any of the held ones by a 32-bit program", "held by the hook `file_ioctl_compat`"),
+            enforced("by the 32-bit entry: `FS_IOC32_SETFLAGS`", &["every_entry_into_the_kernel_is_held"]),
         ],
     },
     Row {
@@ -193,8 +210,12 @@ pub(super) const ROWS: &[Row] = &[
                     "chown_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("fchmod(2), fchown(2), lchown(2)", "held by the hooks `path_chmod` and `path_chown`"),
-            unproven("fchmodat2(2)", "held by the hook `path_chmod`").on(&[Kernel::V6_12, Kernel::Newest]),
+            enforced(
+                "fchmod(2), fchown(2), lchown(2)",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
+            enforced("fchmodat2(2)", &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"])
+                .on(&[Kernel::V6_12, Kernel::Newest]),
             enforced(
                 "chattr (`FS_IOC_SETFLAGS`)",
                 &[
@@ -202,7 +223,7 @@ pub(super) const ROWS: &[Row] = &[
                     "chattr_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            unproven("`FS_IOC_FSSETXATTR`", "held by the hook `file_ioctl`"),
+            enforced("`FS_IOC_FSSETXATTR`", &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"]),
             gap("file_setattr(2), which does what chattr does", "no hook `inode_file_setattr`").on(&[Kernel::Newest]),
             gap("setxattr(2), ACLs, removexattr(2)", "no hook `inode_setxattr` or `inode_set_acl`"),
             gap("utimensat(2)", "no hook; nothing is lost but the times"),
@@ -226,11 +247,16 @@ pub(super) const ROWS: &[Row] = &[
         id: "F14",
         class: "the kernel opens or writes for the agent",
         lines: &[
-            unproven("a core dump over a file", "refused by the hook `file_open`, as a dying task cannot wait"),
-            unproven("acct(2), swapon(2), swapoff(2) on a file a rule names", "held by the hook `file_open`"),
-            unproven(
+            enforced("a core dump over a file", &["a_core_dump_over_a_file_is_refused"])
+                .note("refused, as a dying task cannot wait"),
+            enforced(
+                "swapon(2), swapoff(2) on a file a rule names",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            )
+            .note("acct(2) is M4"),
+            enforced(
                 "a loop device on a file (`LOOP_SET_FD`, `LOOP_CONFIGURE`, `LOOP_CHANGE_FD`)",
-                "held by the hook `file_ioctl`",
+                &["every_ioctl_on_a_whole_file_system_or_a_loop_device_is_held"],
             ),
             gap(
                 "writes of a loop device that is there already",
@@ -244,7 +270,10 @@ pub(super) const ROWS: &[Row] = &[
         class: "a descriptor that was not opened as this agent",
         lines: &[
             gap("inherited, or received over a socket", ALREADY_OPEN).note("no hook `file_receive`"),
-            unproven("opened anew through `/proc/self/fd/N`, from `O_PATH` too", "held by the hook `file_open`"),
+            enforced(
+                "opened anew through `/proc/self/fd/N`, from `O_PATH` too",
+                &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
+            ),
         ],
     },
     Row {

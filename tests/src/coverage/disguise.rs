@@ -18,9 +18,9 @@ pub(super) const ROWS: &[Row] = &[
                 ],
             ),
             gap("a rule on a program, whose copy has another name", "rules know a program by its file's name"),
-            unproven(
+            enforced(
                 "another argv[0], `PR_SET_NAME`, `/proc/self/comm`",
-                "the hook `bprm_check_security` goes by the file",
+                &["whatever_starts_a_program_what_it_does_is_held"],
             ),
         ],
     },
@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "E2",
         class: "the loader starts the program (`ld.so /usr/bin/rm`)",
         lines: &[
-            unproven("what it does to files", EFFECT),
+            enforced("what it does to files", &["whatever_starts_a_program_what_it_does_is_held"]),
             gap("a rule on the program", "the program executed is the loader; no hook `mmap_file`"),
         ],
     },
@@ -36,10 +36,13 @@ pub(super) const ROWS: &[Row] = &[
         id: "E3",
         class: "a program without a name",
         lines: &[
-            unproven("memfd_create(2) and fexecve(3), `O_TMPFILE`, a deleted file: what it does to files", EFFECT),
-            unproven(
-                "its start",
-                "held by the hook `bprm_check_security` where a rule is on programs: what is connected to no root is a doubt",
+            enforced(
+                "memfd_create(2) and fexecve(3), `O_TMPFILE`, a removed file: what it does to files",
+                &["whatever_starts_a_program_what_it_does_is_held"],
+            ),
+            enforced(
+                "the start of a memfd where a rule is on programs: what is connected to no root is a doubt",
+                &["whatever_starts_a_program_what_it_does_is_held"],
             ),
         ],
     },
@@ -62,8 +65,15 @@ pub(super) const ROWS: &[Row] = &[
                     "perl_unlink_is_held_and_deletes_after_approval",
                 ],
             ),
-            unproven("`base64 -d | sh`, awk, vim `:!`, git aliases, make, npm scripts, build.rs", EFFECT),
-            unproven("a program through binfmt_misc", "held by the hook `bprm_check_security`"),
+            enforced(
+                "`base64 -d | sh`, awk, vim `:!`, git aliases, make: what they do to files",
+                &["whatever_starts_a_program_what_it_does_is_held"],
+            ),
+            unproven("npm scripts, build.rs", EFFECT),
+            unproven(
+                "a program through binfmt_misc",
+                "held by the hook `bprm_check_security`; the machines do not have it",
+            ),
         ],
     },
     Row {
@@ -87,11 +97,18 @@ pub(super) const ROWS: &[Row] = &[
         class: "another user, other rights, other namespaces",
         lines: &[
             enforced("unshare(2) of mounts", &["pivot_root_is_held_and_happens_after_approval"]),
-            unproven(
-                "setuid programs, sudo, su, setresuid(2), file capabilities",
-                "the tag is the task's, not the user's",
+            enforced(
+                "setuid programs, setresuid(2), file capabilities",
+                &["an_agent_is_held_as_whatever_user_and_in_whatever_namespace"],
             ),
-            unproven("setns(2), unshare(2) of users and processes", "the tag is the task's, in whatever namespace"),
+            unproven(
+                "su, sudo",
+                "the tag is the task's, not the user's; su stops itself with what it started and is not woken with it",
+            ),
+            enforced(
+                "setns(2), unshare(2) of users and processes",
+                &["an_agent_is_held_as_whatever_user_and_in_whatever_namespace"],
+            ),
         ],
     },
     Row {
@@ -100,23 +117,31 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("ptrace(2) attaches to a process outside", &["tracing_a_process_outside_is_refused_and_shown"])
                 .note("refused at once; after an approval the next try passes"),
+            enforced(
+                "process_vm_writev(2), pidfd_getfd(2) on a process outside",
+                &["neither_memory_nor_descriptors_of_others_are_reached_before_an_approval"],
+            )
+            .note("refused at once; after an approval the next try passes"),
             unproven(
-                "process_vm_writev(2), `/proc/PID/mem`, pidfd_getfd(2) on a process outside",
-                "refused by the hook `ptrace_access_check`",
+                "`/proc/PID/mem` of a process outside",
+                "refused by the hook `ptrace_access_check`; it was not seen to pass after an approval",
             ),
-            unproven("code of its own by mmap(2), `LD_PRELOAD`, a library's constructor", EFFECT),
+            enforced(
+                "code of its own by mmap(2), `LD_PRELOAD`, a library's constructor: what it does to files",
+                &["whatever_starts_a_program_what_it_does_is_held"],
+            ),
         ],
     },
     Row {
         id: "E8",
         class: "other ways to start, other ways into the kernel",
         lines: &[
-            unproven("vfork(2), posix_spawn(3), exec from a second thread", "held by the hook `bprm_check_security`"),
+            enforced("vfork(2), posix_spawn(3), exec from a second thread", &["every_entry_into_the_kernel_is_held"]),
+            enforced("`int 0x80`: removals, opens, programs, ioctls", &["every_entry_into_the_kernel_is_held"]),
             unproven(
-                "32-bit programs and `int 0x80`",
-                "held by the hooks of the gate, which are the same for every entry",
+                "x32 calls",
+                "held by the hooks of the gate, which are the same for every entry; the kernels of the machines have none",
             ),
-            unproven("x32 calls", "held by the hooks of the gate, which are the same for every entry"),
             gap("a check without a start (`AT_EXECVE_CHECK`)", "guard does not tell it from a start, and may hold it")
                 .on(&[Kernel::Newest]),
         ],

@@ -2,8 +2,6 @@
 
 use super::{Row, enforced, gap, unproven};
 
-const AGAIN: &str = "woken in whatever way, the call is done again and `gate` decides again";
-
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "H1",
@@ -13,7 +11,8 @@ pub(super) const ROWS: &[Row] = &[
                 "by a process outside",
                 &["a_rogue_sigcont_in_a_loop_changes_nothing", "a_rogue_sigcont_in_a_loop_connects_nothing"],
             ),
-            unproven("by a process of the same agent", "refused by the hook `task_kill`"),
+            enforced("by a process of the same agent", &["what_waits_stays_undone_whatever_wakes_or_traces_it"])
+                .note("refused; where it is for another thread of what waits, all are stopped again"),
         ],
     },
     Row {
@@ -22,17 +21,27 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("under a shell with job control", &["an_interactive_shell_with_job_control_is_held_and_goes_on"])
                 .note("the shell goes on, the job waits"),
-            unproven("`fg`, `bg`", AGAIN),
-            unproven("timers, a child's end, `F_SETSIG`, `PR_SET_PDEATHSIG`", AGAIN),
-            unproven("an orphaned process group, a terminal that hangs up", AGAIN),
+            enforced("`fg`, `bg`", &["what_waits_stays_undone_whatever_wakes_or_traces_it"]),
+            enforced(
+                "timers, a child's end, `F_SETSIG`, `PR_SET_PDEATHSIG`",
+                &["what_waits_stays_undone_whatever_wakes_or_traces_it"],
+            ),
+            enforced(
+                "an orphaned process group, a terminal that hangs up",
+                &["what_waits_stays_undone_whatever_wakes_or_traces_it"],
+            ),
         ],
     },
     Row {
         id: "H3",
         class: "a tracer of the same agent",
         lines: &[
-            unproven("attaching to what waits", "refused by the hook `ptrace_access_check`"),
-            unproven("a tracer from before swallows the stop, or changes registers", AGAIN),
+            enforced("attaching to what waits", &["what_waits_stays_undone_whatever_wakes_or_traces_it"])
+                .note("refused"),
+            unproven(
+                "a tracer from before swallows the stop, or changes registers",
+                "woken in whatever way, the call is done again and `gate` decides again",
+            ),
         ],
     },
     Row {
@@ -40,17 +49,24 @@ pub(super) const ROWS: &[Row] = &[
         class: "what waits ends",
         lines: &[
             enforced("it is killed from outside", &["a_held_process_killed_from_outside_leaves_no_hold"]),
-            unproven("it is killed by a process of the same agent", "closed by the hook `task_free`"),
-            unproven("another thread of it executes a program; its parent ends", "closed by the hook `task_free`"),
+            enforced(
+                "it is killed by a process of the same agent",
+                &["what_its_agent_kills_or_replaces_while_it_waits_is_undone"],
+            ),
+            enforced(
+                "another thread of it executes a program",
+                &["what_its_agent_kills_or_replaces_while_it_waits_is_undone"],
+            ),
+            enforced("its parent ends", &["what_waits_stays_undone_whatever_wakes_or_traces_it"]).note("it waits on"),
             gap("its agent is suspended meanwhile", "tested in the core alone"),
         ],
     },
     Row {
         id: "H5",
         class: "the first process of a pid namespace",
-        lines: &[unproven(
+        lines: &[enforced(
             "`unshare -fp`, then a hold in the first process",
-            "stopped by a signal that the kernel forces",
+            &["an_agent_is_held_as_whatever_user_and_in_whatever_namespace"],
         )],
     },
     Row {
@@ -63,11 +79,14 @@ pub(super) const ROWS: &[Row] = &[
                 "the arguments of an exec are rewritten",
                 &["arguments_rewritten_while_held_do_not_run_under_the_approval"],
             ),
-            unproven(
+            enforced(
                 "something is mounted there; the bytes of the path change",
-                "a grant names the object, compared by `held::same`",
+                &["an_answer_is_for_no_other_object_that_the_same_call_comes_to"],
             ),
-            unproven("a signal handler edits the registers", "a grant names the object, compared by `held::same`"),
+            enforced(
+                "a signal handler edits the registers",
+                &["an_answer_is_for_no_other_object_that_the_same_call_comes_to"],
+            ),
         ],
     },
     Row {
@@ -85,7 +104,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "H8",
         class: "a seccomp supervisor inside the agent does the call",
-        lines: &[unproven("the supervisor's own call", "held, as the supervisor is tagged by the hook `task_alloc`")],
+        lines: &[enforced("the supervisor's own call", &["what_waits_stays_undone_whatever_wakes_or_traces_it"])],
     },
     Row {
         id: "H9",

@@ -1,8 +1,6 @@
 //! A file is reached by another name than the rule's. What is then done to it is `destroy`.
 
-use super::{Row, enforced, gap, unproven};
-
-const RESOLVED: &str = "held by the hooks on files, which see what the kernel resolved";
+use super::{Row, enforced, gap};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -13,8 +11,11 @@ pub(super) const ROWS: &[Row] = &[
                 "a symbolic link as the last component",
                 &["a_symlink_flipped_while_held_does_not_move_the_approval"],
             ),
-            unproven("a symbolic link on the way", RESOLVED),
-            unproven("`/proc/self/root`, `/proc/self/cwd`, `/proc/PID/root`", RESOLVED),
+            enforced("a symbolic link on the way", &["a_file_is_held_by_whatever_name_it_is_reached"]),
+            enforced(
+                "`/proc/self/root`, `/proc/self/cwd`, `/proc/PID/root`",
+                &["a_file_is_held_by_whatever_name_it_is_reached"],
+            ),
         ],
     },
     Row {
@@ -55,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
                 "executing what another has mounted under a name that a rule knows",
                 &["exec_of_a_program_mounted_under_a_watched_name_is_held"],
             ),
-            unproven("mount(2) with `MS_BIND`, `MS_MOVE`, `MS_REMOUNT`", "held by the hook `sb_mount`"),
+            enforced("mount(2) with `MS_BIND`, `MS_MOVE`, `MS_REMOUNT`", &["every_way_to_mount_is_held"]),
             gap("remounting by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
             gap("mount_setattr(2), which takes `ro` or `noexec` away", "the kernel has no hook there"),
             gap(
@@ -76,9 +77,9 @@ pub(super) const ROWS: &[Row] = &[
                 "a mount that was detached under its user",
                 &["a_directory_that_was_unmounted_under_its_user_is_held"],
             ),
-            unproven(
-                "fsopen(2) and fsmount(2) of a file system that is mounted, then opening below it",
-                "by the same doubt",
+            enforced(
+                "fsopen(2) and fsmount(2) of a file system that is mounted, then unlinkat(2) below it",
+                &["a_file_is_held_by_whatever_name_it_is_reached"],
             ),
         ],
     },
@@ -91,8 +92,8 @@ pub(super) const ROWS: &[Row] = &[
                 &["pivot_root_is_held_and_happens_after_approval"],
             )
             .note("it holds there; the mounts in it are held too, and approved on the way"),
-            unproven("after chroot(2)", "held by the hooks on files, which walk past the task's root"),
-            unproven("in a user namespace", "held by the hooks on files, which do not ask who the user is"),
+            enforced("after chroot(2)", &["a_file_is_held_by_whatever_name_it_is_reached"]),
+            enforced("in a user namespace", &["a_file_is_held_by_whatever_name_it_is_reached"]),
             gap(
                 "setns(2) into the mount namespace of a container",
                 "no hook; paths are then those of that namespace, and rules are compared with them",
@@ -102,9 +103,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "P6",
         class: "open_by_handle_at(2)",
-        lines: &[unproven(
-            "a file by its handle",
-            "held by the hook `file_open`; what is connected to no root is a doubt, and a doubt is held",
+        lines: &[enforced(
+            "a file by its handle, whether the kernel knows its name or not",
+            &["a_file_is_held_by_whatever_name_it_is_reached"],
         )],
     },
     Row {
@@ -120,7 +121,10 @@ pub(super) const ROWS: &[Row] = &[
             enforced("names of 255 bytes", &["a_name_of_255_bytes_is_held"]),
             enforced("a path of about 3,900 bytes", &["a_path_longer_than_the_walk_is_held_and_never_let_through"])
                 .note("held or refused"),
-            unproven("a path of more than 4,096 bytes, reached step by step", "held as a doubt by `path::walk`"),
+            enforced(
+                "a path of more than 4,096 bytes, reached step by step",
+                &["a_file_is_held_by_whatever_name_it_is_reached"],
+            ),
         ],
     },
     Row {
@@ -129,17 +133,23 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("relative to a directory descriptor", &["a_recursive_delete_asks_once_and_then_completes"]),
             enforced("relative to the current directory", &["a_foreign_file_is_held_and_shown_as_foreign"]),
-            unproven("`..`, `//`, `/.` at the end", RESOLVED),
-            unproven("linkat(2) with `AT_EMPTY_PATH`", "held by the hook `path_link`"),
-            unproven("a current directory that another thread changes (`CLONE_FS`)", RESOLVED),
+            enforced("`..`, `//`, `/.` at the end", &["a_file_is_held_by_whatever_name_it_is_reached"]),
+            enforced("linkat(2) with `AT_EMPTY_PATH`", &["a_file_is_held_by_whatever_name_it_is_reached"]),
+            enforced(
+                "a current directory that another process changes while the call waits (`CLONE_FS`)",
+                &["an_answer_is_for_no_other_object_that_the_same_call_comes_to"],
+            ),
         ],
     },
     Row {
         id: "P9",
         class: "another name for a device",
         lines: &[
-            unproven("making a node of a disk elsewhere", "held by the hook `path_mknod`, by the kind of the node"),
-            unproven("opening a disk for writing by any name", "held by the hook `file_open`, by the kind of the node"),
+            enforced("making a node of a disk elsewhere", &["a_disk_is_held_by_whatever_name_it_is_reached"]),
+            enforced(
+                "opening a disk for writing by a node elsewhere",
+                &["a_disk_is_held_by_whatever_name_it_is_reached"],
+            ),
             gap(
                 "character devices that reach a disk (`/dev/sgN`, `/dev/nvmeN`) by write(2)",
                 "no rule names them, and their numbers are not compared; their ioctls are M2",
@@ -150,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "P10",
         class: "a FUSE file system of the agent's own",
         lines: &[
-            unproven("mounting it over a watched directory", "held by the hook `sb_mount`, as any mount is"),
+            enforced("mounting it over a watched directory", &["every_way_to_mount_is_held"]),
             gap("guardd waits for the agent when it looks into such a mount", "no scenario looks"),
         ],
     },
