@@ -40,6 +40,7 @@ pub(crate) struct Guard {
     setting: Setting,
     rules: Option<PathBuf>,
     directory: PathBuf,
+    leaves_programs: bool,
 }
 
 impl Guard {
@@ -67,9 +68,15 @@ impl Guard {
         }
         setting.prepare(&directory)?;
         let child = spawn(tier, setting, file.as_deref(), &directory)?;
-        let mut guard = Self { child, tier, setting, rules: file, directory };
+        let mut guard = Self { child, tier, setting, rules: file, directory, leaves_programs: false };
         guard.wait_until_ready()?;
         Ok(guard)
+    }
+
+    /// Leaves the kernel programs at work for the guardd that is started next: having them verified again is most of a start
+    /// under emulation.
+    pub(crate) fn leave_programs(&mut self) {
+        self.leaves_programs = true;
     }
 
     /// Ends guardd with SIGKILL, as a crash would, and starts no other.
@@ -223,7 +230,7 @@ impl Guard {
 
     /// Waits until it answers at its tier.
     pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
-        until_within(std::time::Duration::from_secs(90), "guardd to answer", || {
+        until_within(std::time::Duration::from_secs(180), "guardd to answer", || {
             if let Some(status) = self.child.try_wait().context("cannot look at guardd")? {
                 bail!("guardd ended with {status}:\n{}", self.log());
             }
@@ -246,7 +253,9 @@ impl Drop for Guard {
         drop(self.child.kill());
         drop(self.child.wait());
         // A guardd that ended leaves its programs at work, as it must; a test leaves nothing.
-        drop(fs::remove_dir_all("/sys/fs/bpf/guard"));
+        if !self.leaves_programs {
+            drop(fs::remove_dir_all("/sys/fs/bpf/guard"));
+        }
         self.setting.clean(&self.directory);
     }
 }

@@ -227,7 +227,12 @@ fn one(scenario: &Scenario, running: &mut Option<Running>) -> Result<()> {
         Run::Guard(tier, setting, run) => {
             let (tier, setting) = (*tier, *setting);
             if running.as_ref().is_none_or(|present| (present.tier, present.setting) != (tier, setting)) {
-                *running = None;
+                if let Some(mut present) = running.take()
+                    && present.tier == tier
+                    && present.setting.has_same_maps(setting)
+                {
+                    present.guard.leave_programs();
+                }
                 *running =
                     Some(Running { tier, setting, guard: Guard::start_with(tier, setting, setting.rules(RULES))? });
             }

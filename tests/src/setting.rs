@@ -75,6 +75,11 @@ impl Setting {
         }
     }
 
+    /// The maps of the one are as large as those of the other.
+    pub(crate) fn has_same_maps(self, other: Self) -> bool {
+        (self == Self::FewHolds) == (other == Self::FewHolds)
+    }
+
     /// What to pass as `--config`.
     pub(crate) fn config(self, directory: &Path) -> Option<PathBuf> {
         match self {
