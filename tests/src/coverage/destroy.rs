@@ -3,7 +3,8 @@
 use super::{Kernel, Row, enforced, gap, unproven};
 
 /// What stands in the way of whatever needs an open file.
-const ALREADY_OPEN: &str = "no hook looks at writes: what is done through a descriptor from before the tagging, or from elsewhere, is not judged";
+const HAD_OPEN: &str = "what_a_process_had_open_when_it_was_tagged_is_held_at_its_first_use";
+const ALREADY_OPEN: &str = "once an agent's own open was let through, what it writes there is not judged again; what it had open when it was tagged is, as F15 shows";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -121,7 +122,8 @@ pub(super) const ROWS: &[Row] = &[
                 "in a file the agent opens: the open for writing",
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
-            gap("in a file that is open already", ALREADY_OPEN),
+            gap("in a file the agent was let open", ALREADY_OPEN),
+            enforced("in a file that was open when the agent was tagged", &[HAD_OPEN]),
         ],
     },
     Row {
@@ -135,7 +137,8 @@ pub(super) const ROWS: &[Row] = &[
                     "append_is_held_and_fails_cleanly_after_denial",
                 ],
             ),
-            gap("in a file that is open already", ALREADY_OPEN),
+            gap("in a file the agent was let open", ALREADY_OPEN),
+            enforced("in a file that was open when the agent was tagged", &[HAD_OPEN]),
         ],
     },
     Row {
@@ -146,7 +149,11 @@ pub(super) const ROWS: &[Row] = &[
                 "mmap(2) of a file the agent opens: the open for writing",
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
-            gap("mmap(2) or mprotect(2) of a file that is open already", "no hook `mmap_file` or `file_mprotect`"),
+            unproven("mmap(2) of a file that was open when the agent was tagged", "held by the hook `mmap_file`"),
+            gap(
+                "memory that was mapped for writing when the agent was tagged; mprotect(2) of a mapping that was not",
+                "no hook sees a store, and there is none `file_mprotect`; `guardctl tag` says how many files are mapped for writing",
+            ),
         ],
     },
     Row {
@@ -165,7 +172,11 @@ pub(super) const ROWS: &[Row] = &[
                 "copy_file_range(2), sendfile(2), splice(2) to a file the agent opens: the open for writing",
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
-            gap("the same to a file that is open already", ALREADY_OPEN),
+            gap("the same to a file the agent was let open", ALREADY_OPEN),
+            unproven(
+                "the same to a file that was open when the agent was tagged",
+                "held by the hook `file_permission`",
+            ),
         ],
     },
     Row {
@@ -269,7 +280,13 @@ pub(super) const ROWS: &[Row] = &[
         id: "F15",
         class: "a descriptor that was not opened as this agent",
         lines: &[
-            gap("inherited, or received over a socket", ALREADY_OPEN).note("no hook `file_receive`"),
+            enforced("open when it was tagged: its first use", &[HAD_OPEN]),
+            enforced("received over a socket", &["a_file_that_another_sends_is_refused_until_approved"])
+                .note("refused, as nothing can wait there"),
+            gap(
+                "descriptors 0 to 2 of what `guardctl run` starts",
+                "they are what a person redirected on the command line",
+            ),
             enforced(
                 "opened anew through `/proc/self/fd/N`, from `O_PATH` too",
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],

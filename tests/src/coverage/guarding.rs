@@ -5,6 +5,8 @@ use super::{Row, audited, command_line, enforced, gap, unproven};
 const TOUCH: &str = "an_agent_that_is_root_may_not_touch_guardd_or_lift_it_off_the_kernel";
 const CALLS: &str = "an_agent_that_is_root_reaches_guardd_and_its_programs_by_no_call";
 const MACHINE: &str = "an_agent_that_is_root_reaches_neither_power_nor_registers_of_the_machine";
+const BY_IDENTITY: &str = "guards_own_files_are_kept_from_agents_by_whatever_name_they_are_reached";
+const CONTROLS: &str = "controls_of_the_kernel_are_kept_from_agents_wherever_they_are_mounted";
 /// Scenarios under the shipped rules.
 const OWN_FILES: &str = "an_agent_that_is_root_may_not_change_guards_files_its_log_or_its_pins";
 const SWITCHES: &str = "an_agent_that_is_root_may_not_turn_the_switches_of_the_kernel";
@@ -32,7 +34,7 @@ pub(super) const ROWS: &[Row] = &[
             "`cgroup.kill`, `cgroup.freeze`, `memory.max`, `pids.max`, `cpu.max`, moving it",
             &[SWITCHES],
         )
-        .note(BY_SWITCHES)],
+        .note("no agent writes to a file of cgroups, wherever they are mounted")],
     },
     Row {
         id: "G3",
@@ -53,7 +55,9 @@ pub(super) const ROWS: &[Row] = &[
         class: "stopping or changing guard by its administration",
         lines: &[
             enforced("its settings, rules, programs and units are changed or removed", &[OWN_FILES]).note(BY_OWN_FILES),
-            unproven("the same through a tree that is attached nowhere", "as in P4, by a doubt"),
+            enforced("the same by a hard link, another mount, or with no rule", &[BY_IDENTITY])
+                .note("they are known by identity"),
+            unproven("the same through a tree that is attached nowhere", "refused by identity, too"),
             enforced("a drop-in below `/run/systemd/system/guardd.service.d`", &[OWN_FILES]).note(BY_OWN_FILES),
             enforced("asking systemd over its socket, by the socket's name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names it"),
@@ -91,6 +95,7 @@ pub(super) const ROWS: &[Row] = &[
                 .note("by a rule; the shipped `kernel-switches` has it"),
             audited("somebody else does", &["hooks_that_are_switched_off_are_noticed_and_agents_suspended"])
                 .note("noticed within seconds, and agents are suspended; until then nothing is stopped"),
+            enforced("cgroups, BPF pins and tracefs mounted elsewhere", &[CONTROLS]),
             enforced("debugfs, tracefs", &[SWITCHES]).note(BY_SWITCHES),
             unproven(
                 "live patches (`/sys/kernel/livepatch`)",

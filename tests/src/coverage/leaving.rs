@@ -18,9 +18,9 @@ pub(super) const ROWS: &[Row] = &[
                 .note("by a rule; the shipped `kernel-switches` has it"),
             enforced("`cgroup.threads`, `tasks` of version 1 below `/sys/fs/cgroup`", &[SWITCHES])
                 .note("by the shipped rule `kernel-switches`"),
-            gap(
-                "`tasks` of version 1 mounted elsewhere",
-                "no shipped rule names it there; mounting is held, and tags are by the cgroups of version 2",
+            enforced(
+                "files of cgroups mounted elsewhere",
+                &["controls_of_the_kernel_are_kept_from_agents_wherever_they_are_mounted"],
             ),
             enforced(
                 "somebody else moves it: it stays an agent",
@@ -50,7 +50,10 @@ pub(super) const ROWS: &[Row] = &[
                 &["connect_to_a_unix_socket_is_held_by_whatever_name_it_is_reached"],
             ),
             enforced("sending to a datagram socket without connecting", &["a_datagram_to_a_unix_socket_is_held"]),
-            gap("a connection that was there before the tagging", "nothing looks at what is sent"),
+            enforced(
+                "a connection that was there before the tagging",
+                &["a_connection_from_before_the_tagging_is_held_at_its_first_use"],
+            ),
             enforced("a file in a directory of units", &[PLANTED]).note("by the shipped rule `persistence`"),
             enforced("a drop-in below `/run/systemd/system` or `/etc/systemd/system.control`", &[PLANTED])
                 .note("by the shipped rule `persistence`"),

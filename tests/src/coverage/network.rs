@@ -1,6 +1,6 @@
 //! What leaves over the network, and what is said over it. Sockets of helpers on this host are `leaving`.
 
-use super::{Row, command_line, enforced, gap};
+use super::{Row, command_line, enforced, gap, unproven};
 
 /// Under the rules of the scenarios, and under the shipped ones.
 const CONNECTED: &str = "a_connection_is_held_however_it_is_made";
@@ -29,7 +29,10 @@ pub(super) const ROWS: &[Row] = &[
         id: "N-2",
         class: "sending without connecting",
         lines: &[
-            gap("sendto(2), sendmsg(2), sendmmsg(2) of UDP and raw sockets", "no hook `socket_sendmsg`"),
+            enforced(
+                "sendto(2), sendmsg(2), sendmmsg(2) with an address",
+                &["datagrams_to_an_address_are_held_without_a_connection"],
+            ),
             gap("writev(2), splice(2), sendfile(2) to a connected socket", "only the connection is judged"),
         ],
     },
@@ -37,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "N-3",
         class: "other ways to connect",
         lines: &[
-            gap("TCP Fast Open by sendto(2) with `MSG_FASTOPEN`", "it connects without the hook `socket_connect`"),
+            enforced("TCP Fast Open by sendto(2) with `MSG_FASTOPEN`", &["tcp_fast_open_is_held_before_it_connects"]),
             enforced("`TCP_FASTOPEN_CONNECT`; the first path of MPTCP", &[CONNECTED]),
             gap("further paths of MPTCP, SCTP", "no hook `mptcp_add_subflow` or `sctp_bind_connect`"),
         ],
@@ -46,9 +49,13 @@ pub(super) const ROWS: &[Row] = &[
         id: "N-4",
         class: "sockets below and beside IP",
         lines: &[
+            enforced(
+                "raw and packet sockets, where a rule is on every address, as an egress list is",
+                &["raw_and_packet_sockets_are_held_where_every_address_is"],
+            ),
             gap(
-                "raw, packet, XDP, vsock, netlink, Bluetooth, AF_ALG",
-                "no hook `socket_create`; only a rule on every connection holds what they connect to",
+                "the same elsewhere; vsock, netlink, Bluetooth, AF_ALG",
+                "only a rule on every address holds raw and packet sockets; of the others only what they connect to is looked at",
             ),
             gap("`/dev/net/tun` and TCP of one's own", "no shipped rule names it"),
         ],
@@ -71,7 +78,11 @@ pub(super) const ROWS: &[Row] = &[
         id: "N-6",
         class: "sockets that were not connected as this agent",
         lines: &[
-            gap("inherited, received, pooled", "no hook `file_receive`, and nothing looks at what is sent"),
+            enforced(
+                "connected when the agent was tagged: the first use",
+                &["a_connection_from_before_the_tagging_is_held_at_its_first_use"],
+            ),
+            unproven("received over a socket", "refused by the hook `file_receive`"),
             gap("accepted: somebody connects to the agent", "no hook `socket_accept` or `socket_listen`"),
             gap("a proxy that is no agent", "as in C7"),
         ],

@@ -18,9 +18,9 @@ does `cargo test`. A line is one way to get something past guard, or to make it 
 
 What to know when reading it:
 
-- **Guard holds what rules name.** Scenarios run under [rules of their own](../tests/rules/scenarios.yaml), so an enforced line
-  says that guard can hold the operation, not that the [shipped rules](../rules/README.md) do. What guard refuses every agent
-  needs no rule.
+- **Guard holds what rules name.** Most scenarios run under [rules of their own](../tests/rules/scenarios.yaml), so an enforced
+  line says that guard can hold the operation, not that the [shipped rules](../rules/README.md) do. A line that names a shipped
+  rule was shown under the shipped rules. What guard refuses every agent needs no rule.
 - A line that says *held* or *refused by … but no scenario proves it yet* has code. It counts as not covered until a scenario
   shows it.
 - Command lines of `rules/cases` are run for real under the shipped rules, a ninth of them on each kernel, with stubs for
