@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
 }
 
 /// A machine that is not done after this long has hung.
-const DEADLINE: Duration = Duration::from_secs(25 * 60);
+const DEADLINE: Duration = Duration::from_secs(35 * 60);
 /// The same of a soak.
 const LONG_DEADLINE: Duration = Duration::from_secs(4 * 3_600);
 
