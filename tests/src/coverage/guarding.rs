@@ -41,8 +41,15 @@ pub(super) const ROWS: &[Row] = &[
         class: "starving guardd",
         lines: &[
             enforced("prlimit, renice, ionice, chrt, taskset on it", &[TOUCH]),
-            enforced("migrate_pages(2), move_pages(2), process_madvise(2)", &[CALLS])
+            enforced("migrate_pages(2), move_pages(2)", &[CALLS]).note("not told: the kernel asks as it does for `ps`"),
+            enforced("process_madvise(2)", &[CALLS])
+                .on(&[super::Kernel::V6_1, super::Kernel::V6_12])
                 .note("not told: the kernel asks as it does for `ps`"),
+            gap(
+                "process_madvise(2)",
+                "the kernel asks nobody about an agent that is root; the advice can slow guardd down",
+            )
+            .on(&[super::Kernel::Newest]),
         ],
     },
     Row {

@@ -48,7 +48,11 @@ fn calls(guard: &mut Guard) -> Result<()> {
     ] {
         tries.push(call(trace, Logged::Shield("to trace guardd")));
     }
-    for memory in [format!("migrate_pages {pid}"), format!("move_pages {pid}"), format!("process_madvise {pid} {at}")] {
+    let mut memory = vec![format!("migrate_pages {pid}"), format!("move_pages {pid}")];
+    if asks_about_advice() {
+        memory.push(format!("process_madvise {pid} {at}"));
+    }
+    for memory in memory {
         tries.push(call(memory, Logged::Nothing));
     }
     for bpf in ["bpf_map_create", "bpf_map_update", "bpf_link_detach", "bpf_prog_load", &format!("bpf_obj_get {pin}")] {
@@ -67,6 +71,13 @@ fn calls(guard: &mut Guard) -> Result<()> {
     refused(guard, &tries)?;
     ensure!(guard.status()?["pid"] == pid, "guardd is another one");
     Ok(())
+}
+
+/// Kernels after 6.12 do not ask before root advises on the memory of others.
+fn asks_about_advice() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(u32::MAX));
+    (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(u32::MAX)) <= (6, 12)
 }
 
 fn decide(guard: &mut Guard) -> Result<()> {
