@@ -78,7 +78,7 @@ fn taking_over(guard: &mut Guard) -> Result<()> {
         guard.crash()?;
         ended += 1;
         never("it went through", || Ok(gone("file")))?;
-        wait = wait * 3 / 2;
+        wait = wait * 5 / 2;
     }
     ensure!(ended > 1, "guardd was killed {ended} times on the way: this proves nothing");
     guard.wait_until_ready()?;
