@@ -153,13 +153,14 @@ const TRIES: [(&str, &str, Sign, &str); 16] = [
 
 fn own_files(guard: &mut Guard) -> Result<()> {
     const RULE: &str = "guard-own-files";
+    const SHIELD: &str = "to change guard's own files";
     place_calls()?;
     let _installed = Installed::new()?;
     let mut tries: Vec<Refused> = TRIES
         .into_iter()
         .map(|(command, about, sign, undo)| Refused {
             command: command.to_owned(),
-            logged: Logged::Rule(RULE, about.to_owned()),
+            logged: Logged::Either(RULE, about.to_owned(), SHIELD),
             happened: Box::new(move |_| sign.shows()),
             otherwise: Otherwise::Works(undo),
         })
@@ -177,7 +178,7 @@ fn own_files(guard: &mut Guard) -> Result<()> {
     let mut last = |command: String, about: &str, happened: Asked| {
         tries.push(Refused {
             command,
-            logged: Logged::Rule(RULE, about.to_owned()),
+            logged: Logged::Either(RULE, about.to_owned(), SHIELD),
             happened,
             otherwise: Otherwise::Untried,
         });

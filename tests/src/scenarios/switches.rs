@@ -64,7 +64,11 @@ fn switches(guard: &mut Guard) -> Result<()> {
     let back: &'static str = back.leak();
     let switch = |file: &str, text: &str, otherwise: Otherwise, happened: Asked| Refused {
         command: format!("echo {text} >{file}"),
-        logged: Logged::Rule("kernel-switches", file.to_owned()),
+        logged: Logged::Either(
+            "kernel-switches",
+            file.to_owned(),
+            "to write to cgroups, BPF pins, tracing or debugging",
+        ),
         happened,
         otherwise,
     };

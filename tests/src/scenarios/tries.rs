@@ -124,10 +124,10 @@ fn decide(guard: &Guard, verb: &str, holds: &[Value]) -> Result<()> {
 
 /// What tells an attempt that is refused.
 pub(super) enum Logged {
-    /// This rule, and this in what it is about.
-    Rule(&'static str, String),
     /// Whatever the rules say.
     Shield(&'static str),
+    /// This rule, and this in what it is about; or the shield, where what is touched is known by identity.
+    Either(&'static str, String, &'static str),
     /// Ordinary programs do the same: it is refused and not told.
     Nothing,
 }
@@ -176,11 +176,19 @@ pub(super) fn refused(guard: &Guard, tries: &[Refused]) -> Result<()> {
     Ok(())
 }
 
+fn is_of_rule(line: &str, rule: &str, about: &str) -> bool {
+    line.contains(&format!("\"rule\":\"{rule}\"")) && line.contains(about)
+}
+
+fn is_shielded(line: &str, says: &str) -> bool {
+    line.contains(r#""kind":"shielded""#) && line.contains(says)
+}
+
 impl Refused {
     fn is_told_in(&self, line: &str) -> bool {
         match &self.logged {
-            Logged::Rule(rule, about) => line.contains(&format!("\"rule\":\"{rule}\"")) && line.contains(about),
-            Logged::Shield(says) => line.contains(r#""kind":"shielded""#) && line.contains(says),
+            Logged::Shield(says) => is_shielded(line, says),
+            Logged::Either(rule, about, says) => is_of_rule(line, rule, about) || is_shielded(line, says),
             Logged::Nothing => true,
         }
     }
