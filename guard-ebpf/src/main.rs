@@ -10,6 +10,7 @@ mod arguments;
 mod argv;
 mod clear;
 mod count;
+mod destination;
 mod expected;
 mod gate;
 mod guards;

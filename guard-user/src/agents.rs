@@ -76,6 +76,24 @@ impl Agent {
     }
 }
 
+impl api::Agent {
+    /// What was open when it was tagged, in a sentence; `None` when there was nothing.
+    #[must_use]
+    pub fn open_before(&self) -> Option<String> {
+        let (adopted, mapped) = (self.adopted, self.mapped);
+        let judged = (adopted > 0).then(|| {
+            let things = if adopted == 1 { "file or socket was" } else { "files and sockets were" };
+            format!("{adopted} {things} open already: the first use of each is judged as its opening would have been")
+        });
+        let unjudged = (mapped > 0).then(|| {
+            let things = if mapped == 1 { "file was" } else { "files were" };
+            format!("{mapped} {things} open in a way in which what is written is not judged")
+        });
+        let said: Vec<String> = judged.into_iter().chain(unjudged).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
 /// All agents, by number.
 #[derive(Default)]
 pub struct Agents {

@@ -21,6 +21,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/argv.rs",
     "guard-ebpf/src/clear.rs",
     "guard-ebpf/src/count.rs",
+    "guard-ebpf/src/destination.rs",
     "guard-ebpf/src/expected.rs",
     "guard-ebpf/src/gate.rs",
     "guard-ebpf/src/guards.rs",
