@@ -86,6 +86,7 @@ mod tests {
     fn the_canary_and_the_counters_of_a_status_are_metrics() {
         let mut status = crate::daemon::testing::core().status_for_tests();
         status.canary.state = CanaryState::Passed;
+        status.protecting = false;
         status.counts.push(crate::api::NamedCount { name: "holds_full".to_owned(), value: 7 });
         status.kernel = "6.1 \"odd\"\n".to_owned();
         let text = text(&status).expect("there is memory");
