@@ -81,8 +81,8 @@ impl Open {
     }
 }
 
-/// Inode number, possible uses and whether it stays open from a `fdinfo` file; its `ino` line is there since 5.14. Nothing can be done with what
-/// was opened with `O_PATH` but opening it, which is judged.
+/// Inode number, possible uses, and whether it stays open when a program is executed, from a `fdinfo` file; its `ino` line is
+/// there since 5.14. Nothing can be done with what was opened with `O_PATH` but opening it, which is judged.
 fn inode_and_uses(info: &str) -> Option<(u64, OpSet, bool)> {
     const O_CLOEXEC: u32 = 0o2_000_000;
     const O_ACCMODE: u32 = 3;

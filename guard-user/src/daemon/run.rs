@@ -122,7 +122,9 @@ pub async fn run<K: Kernel, N: Notices>(
     let mut daemon =
         Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default(), own_files };
     daemon.start(Before { saved, torn, fresh, earlier }, tier)?;
-    daemon.guard_own_files();
+    if let Some(trouble) = daemon.guard_own_files() {
+        daemon.handle(trouble);
+    }
     if let Some(mut canary) = canary {
         // Nothing is called protected that was not seen to be.
         daemon.handle(Input::Canary(canary.ask()));
@@ -208,8 +210,11 @@ impl<K: Kernel> Daemon<K> {
     pub(super) fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            if let Input::ProcessGone { tgid } = &input {
-                self.edge.processes.forget(*tgid);
+            match &input {
+                Input::ProcessGone { tgid } => self.edge.processes.forget(*tgid),
+                // Whoever asked for it: files that were replaced are others.
+                Input::Reloaded { .. } => inputs.extend(self.guard_own_files()),
+                _ => {}
             }
             let effects = self.core.handle(Now::read(), input);
             inputs.extend(effects.into_iter().filter_map(|effect: Effect| self.edge.execute(effect)));
@@ -295,16 +300,14 @@ impl<K: Kernel> Daemon<K> {
         true
     }
 
-    /// Files that were replaced are others: looked at when guardd starts and whenever rules are read.
-    fn guard_own_files(&mut self) {
+    /// Has the kernel keep what is guard's own now; answers what the core must hear of it, if anything.
+    fn guard_own_files(&mut self) -> Option<Input> {
         let done = self.own_files.look().and_then(|own| self.edge.kernel.guard(&own));
-        if let Err(error) = done {
-            self.handle(Input::Trouble(format!("guard's own files are protected by their paths alone: {error}")));
-        }
+        let told = |error| Input::Trouble(format!("guard's own files are protected by their paths alone: {error}"));
+        done.err().map(told)
     }
 
     fn reload(&mut self, reply: oneshot::Sender<Answer>) {
-        self.guard_own_files();
         let result = super::rulebook::load(self.edge.rules.as_deref());
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);
@@ -323,9 +326,6 @@ impl<K: Kernel> Daemon<K> {
         }
         if matches!(request, Request::Tag(_)) && self.core.is_full() {
             self.end_agents(true);
-        }
-        if matches!(request, Request::Reload) {
-            self.guard_own_files();
         }
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);

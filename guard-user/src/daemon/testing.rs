@@ -265,6 +265,31 @@ impl Kernel for FakeKernel {
     }
 }
 
+/// A daemon whose things are in `directory`, with the cgroup `/agent` in which nobody is.
+pub(crate) fn setup(
+    directory: &std::path::Path,
+    kernel: FakeKernel,
+    notices: FakeNotices,
+) -> super::run::Setup<FakeKernel, FakeNotices> {
+    let root = directory.join("cgroup");
+    std::fs::create_dir_all(root.join("agent")).expect("made");
+    std::fs::write(root.join("agent/cgroup.procs"), "").expect("written");
+    super::run::Setup {
+        canary: None,
+        about: about(),
+        kernel,
+        notices,
+        cgroups: super::cgroup::Cgroups::at(root),
+        rulebook: Box::new(Book),
+        rules: Some("/nonexistent/rules".into()),
+        audit: directory.join("audit.jsonl"),
+        state_file: directory.join("agents.json"),
+        fresh: false,
+        earlier: Vec::new(),
+        own_files: super::own_files::OwnFiles::none(),
+    }
+}
+
 /// A doorbell a test rings.
 pub(crate) struct FakeNotices(pub(crate) tokio::sync::mpsc::UnboundedReceiver<Notice>);
 

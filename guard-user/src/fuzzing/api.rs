@@ -22,10 +22,8 @@ use super::{place::Place, record::held};
 use crate::{
     api::{Problem, ProblemKind},
     daemon::{
-        cgroup::Cgroups,
-        own_files::OwnFiles,
-        run::{self, Setup},
-        testing::{Book, FakeKernel, FakeNotices, about},
+        run,
+        testing::{FakeKernel, FakeNotices, setup},
     },
 };
 
@@ -49,25 +47,9 @@ pub fn api(bytes: &[u8]) {
 }
 
 async fn daemon(place: &Place, bytes: &[u8]) {
-    let root = place.path().join("cgroup");
-    std::fs::create_dir_all(root.join("agent")).expect("made");
-    std::fs::write(root.join("agent/cgroup.procs"), "").expect("written");
     let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
     let listener = UnixListener::bind(place.path().join("guard.sock")).expect("bound");
-    let setup = Setup {
-        canary: None,
-        about: about(),
-        kernel: kernel.clone(),
-        notices: FakeNotices(rings),
-        cgroups: Cgroups::at(root),
-        rulebook: Box::new(Book),
-        rules: Some("/nonexistent/rules".into()),
-        audit: place.path().join("audit.jsonl"),
-        state_file: place.path().join("agents.json"),
-        fresh: false,
-        earlier: Vec::new(),
-        own_files: OwnFiles::none(),
-    };
+    let setup = setup(place.path(), kernel.clone(), FakeNotices(rings));
     let (stop, stopped) = oneshot::channel::<()>();
     let (_reload, reloads) = mpsc::channel(1);
     let shutdown = async { stopped.await.expect("it is stopped") };

@@ -6,16 +6,14 @@ use std::{ffi::OsString, path::PathBuf, sync::LazyLock};
 
 use guard_common::{
     op::Op,
-    quota::Passed,
     record::{ADDRESS_MAX, COMM_LEN, HoldKey, HoldRecord, HoldText, INLINE_MAX, NAME_MAX, Object, TEXT_MAX, doubt},
 };
 
 use super::{SHIPPED, scope};
 use crate::{
-    circumstances::Circumstances,
-    daemon::scope::root,
+    daemon::{scope::root, testing::unlink},
     kernel::source,
-    operation::{Context, HoldName, ObjectFacts, Operation, Stopped},
+    operation::{ObjectFacts, Operation, Stopped},
     rules::{
         compile::Policy,
         judge::{Judgement, judge, keeps_nothing},
@@ -133,31 +131,8 @@ fn possible(operation: &Operation) -> Vec<Operation> {
 
 /// A whole operation of an agent on nothing in particular.
 pub(super) fn operation() -> Operation {
-    Operation {
-        name: HoldName { key: HoldKey { id: 42, slot: 0 }, hold: 1_000 },
-        op: Op::Unlink,
-        context: Context::Held,
-        agent: 77,
-        tid: 42,
-        tgid: 42,
-        start_boottime: 500,
-        uid: 1000,
-        gid: 1000,
-        flags: 0,
-        doubt: 0,
-        stops: 1,
-        detail: [0; 4],
-        target: ObjectFacts { ino: 9, mode: 0o100_755, nlink: 1, ..ObjectFacts::default() },
-        other: ObjectFacts::default(),
-        path: PathBuf::new(),
-        other_path: PathBuf::new(),
-        argv: Vec::new(),
-        argc: 0,
-        address: None,
-        comm: b"agent".to_vec(),
-        passed: Passed::default(),
-        circumstances: Circumstances::default(),
-    }
+    let target = ObjectFacts { ino: 9, mode: 0o100_755, nlink: 1, ..ObjectFacts::default() };
+    Operation { target, comm: b"agent".to_vec(), ..unlink(42, "") }
 }
 
 /// `unlink(path)` as the kernel would write it.

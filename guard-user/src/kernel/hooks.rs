@@ -203,6 +203,16 @@ pub const TRIP_BLIND: &[(&str, &str, &str)] = &[
         "an agent that is root could take guard's programs down",
     ),
     (
+        "trip/open-before",
+        "reads, writes and sends are not looked at, only what opens and connects",
+        "what an agent had open when it was tagged, or is sent by others, it may use as it likes",
+    ),
+    (
+        "trip/own-files",
+        "guard's own files are known by their paths, and controls of the kernel by the rules' names for them",
+        "a hard link or another mount from before hides them",
+    ),
+    (
         "trip/kernel-opens",
         "files that the kernel opens for a call are not seen (swapon, acct)",
         "a protected file can be written through them by an agent that is root",

@@ -212,11 +212,9 @@ pub(super) fn earlier(directory: &Path) -> anyhow::Result<Vec<Earlier>> {
                  tasks are its agents' ({error}): {advice}"
             )
         })?;
-        let adopted = path.join("ADOPTED");
-        let adopted = match adopted.exists() {
-            true => Some(MapData::from_pin(adopted).and_then(Map::from_map_data).and_then(HashMap::try_from)),
-            false => None,
-        };
+        let adopted = Some(path.join("ADOPTED")).filter(|adopted| adopted.exists());
+        let adopted =
+            adopted.map(|adopted| MapData::from_pin(adopted).and_then(Map::from_map_data).and_then(HashMap::try_from));
         let adopted = adopted.transpose().map_err(|error| {
             anyhow::anyhow!(
                 "the kernel programs of an older guard are at work, version {version}, and this one cannot read what its \

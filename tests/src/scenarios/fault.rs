@@ -288,6 +288,11 @@ fn busy(guard: &mut Guard) -> Result<()> {
         let mut spinner = Command::new("nice");
         spinners.push(Spinner(spinner.args(["-n", "-5", "sh", "-c", "while :; do :; done"]).spawn()?));
     }
+    decided_while_busy(guard)
+}
+
+/// One is approved and happens, another is denied and does not, and the canary is still refused.
+pub(super) fn decided_while_busy(guard: &Guard) -> Result<()> {
     let mut agent = guard.agent("rm /srv/guarded/file; echo code $?; rm /srv/guarded/other; echo code $?")?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     guard.decide("approve", &hold)?;

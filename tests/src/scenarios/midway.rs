@@ -4,6 +4,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::{
     Scenario,
@@ -13,6 +14,7 @@ use super::{
     upgrade::pretend,
 };
 use crate::{
+    agent::Agent,
     guard::{Guard, id},
     patience::{never, until},
 };
@@ -27,11 +29,25 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 /// Milliseconds into what is cut short.
 const MOMENTS: [u64; 4] = [0, 15, 40, 90];
 
+/// Removes one file, and another when it is told to.
+const TWO: &str =
+    "rm /srv/guarded/file; echo code $?; until [ -e go ]; do sleep 0.1; done; rm /srv/guarded/other; echo code $?";
+
+/// What waits is approved and happens; what the agent does next is denied and does not.
+fn approved_and_denied(guard: &Guard, agent: &mut Agent, hold: &Value) -> Result<()> {
+    guard.decide("approve", hold)?;
+    until("the approved one to be gone", || Ok(gone("file").then_some(())))?;
+    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
+    let hold = guard.held("unlink", "/srv/guarded/other")?;
+    guard.decide("deny", &hold)?;
+    agent.ends_with(0)?;
+    ensure!(!gone("other"), "denied, and gone");
+    Ok(())
+}
+
 fn reloading(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    let mut agent = guard.agent(
-        "rm /srv/guarded/file; echo code $?; until [ -e go ]; do sleep 0.1; done; rm /srv/guarded/other; echo code $?",
-    )?;
+    let mut agent = guard.agent(TWO)?;
     let mut hold = guard.held("unlink", "/srv/guarded/file")?;
     for moment in MOMENTS {
         let mut reload = guard.command();
@@ -49,21 +65,13 @@ fn reloading(guard: &mut Guard) -> Result<()> {
         hold = guard.held("unlink", "/srv/guarded/file")?;
         ensure!(guard.pending()?.len() == 1, "{:?} wait", guard.pending()?);
     }
-    guard.decide("approve", &hold)?;
-    until("the approved one to be gone", || Ok(gone("file").then_some(())))?;
-    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
-    let hold = guard.held("unlink", "/srv/guarded/other")?;
-    guard.decide("deny", &hold)?;
-    agent.ends_with(0)?;
-    ensure!(!gone("other"), "denied, and gone");
+    approved_and_denied(guard, &mut agent, &hold)?;
     whole(guard)
 }
 
 fn taking_over(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    let mut agent = guard.agent(
-        "rm /srv/guarded/file; echo code $?; until [ -e go ]; do sleep 0.1; done; rm /srv/guarded/other; echo code $?",
-    )?;
+    let mut agent = guard.agent(TWO)?;
     guard.held("unlink", "/srv/guarded/file")?;
     guard.crash()?;
     pretend(-1)?;
@@ -85,22 +93,13 @@ fn taking_over(guard: &mut Guard) -> Result<()> {
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     ensure!(guard.pending()?.len() == 1, "the hold is there more than once");
     never("it went through", || Ok(gone("file")))?;
-    guard.decide("approve", &hold)?;
-    until("the approved one to be gone", || Ok(gone("file").then_some(())))?;
-    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
-    let hold = guard.held("unlink", "/srv/guarded/other")?;
-    guard.decide("deny", &hold)?;
-    agent.ends_with(0)?;
-    ensure!(!gone("other"), "denied, and gone");
-    Ok(())
+    approved_and_denied(guard, &mut agent, &hold)
 }
 
 /// The log is alone on a small disk.
 pub(super) fn full(guard: &mut Guard) -> Result<()> {
     fresh()?;
-    let mut agent = guard.agent(
-        "rm /srv/guarded/file; echo code $?; until [ -e go ]; do sleep 0.1; done; rm /srv/guarded/other; echo code $?",
-    )?;
+    let mut agent = guard.agent(TWO)?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     let balloon = guard.audit().with_file_name("balloon");
     fill(&balloon)?;
@@ -116,12 +115,6 @@ pub(super) fn full(guard: &mut Guard) -> Result<()> {
     until("the log to be written again", || Ok((guard.status()?["audit_ok"] == true).then_some(())))?;
     let answer = guard.guardctl(&["reload"])?;
     ensure!(answer.code == 0, "reload ended with {}: {}", answer.code, answer.stderr);
-    guard.decide("approve", &hold)?;
-    until("the approved one to be gone", || Ok(gone("file").then_some(())))?;
-    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
-    let hold = guard.held("unlink", "/srv/guarded/other")?;
-    guard.decide("deny", &hold)?;
-    agent.ends_with(0)?;
-    ensure!(!gone("other"), "denied, and gone");
+    approved_and_denied(guard, &mut agent, &hold)?;
     whole(guard)
 }

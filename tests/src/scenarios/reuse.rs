@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     Scenario,
+    fault::decided_while_busy,
     file::{GUARDED, fresh, gone},
     gate,
 };
@@ -106,15 +107,7 @@ fn processors(guard: &mut Guard) -> Result<()> {
     fresh()?;
     let mut busy = guard.agent("echo ready; for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait")?;
     busy.says("ready")?;
-    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?; rm /srv/guarded/other; echo code $?")?;
-    let hold = guard.held("unlink", "/srv/guarded/file")?;
-    guard.decide("approve", &hold)?;
-    let hold = guard.held("unlink", "/srv/guarded/other")?;
-    guard.decide("deny", &hold)?;
-    agent.ends_with(0)?;
-    ensure!(gone("file") && !gone("other"), "the decisions were not carried out");
-    let canary = &guard.status()?["canary"];
-    ensure!(canary["state"] == "refused", "a busy host is taken for one without protection: {canary}");
+    decided_while_busy(guard)?;
     let used = || -> Result<u64> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read what the processors did")?;
         let fields: Vec<u64> =

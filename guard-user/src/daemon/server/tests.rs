@@ -17,9 +17,8 @@ use tokio::{
 };
 
 use crate::daemon::{
-    cgroup::Cgroups,
-    run::{self, Setup},
-    testing::{Book, FakeKernel, FakeNotices, about},
+    run,
+    testing::{FakeKernel, FakeNotices, setup},
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -37,25 +36,9 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let root = directory.path().join("cgroup");
-        std::fs::create_dir_all(root.join("agent")).expect("made");
-        std::fs::write(root.join("agent/cgroup.procs"), "").expect("written");
         let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
         let listener = UnixListener::bind(directory.path().join("guard.sock")).expect("bound");
-        let setup = Setup {
-            canary: None,
-            about: about(),
-            kernel: kernel.clone(),
-            notices: FakeNotices(rings),
-            cgroups: Cgroups::at(root),
-            rulebook: Box::new(Book),
-            rules: Some("/nonexistent/rules".into()),
-            audit: directory.path().join("audit.jsonl"),
-            state_file: directory.path().join("agents.json"),
-            fresh: false,
-            earlier: Vec::new(),
-            own_files: crate::daemon::own_files::OwnFiles::none(),
-        };
+        let setup = setup(directory.path(), kernel.clone(), FakeNotices(rings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (_reload, reloads) = mpsc::channel(1);
         let shutdown = async { stopped.await.expect("the test stops it") };
