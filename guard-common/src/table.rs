@@ -55,15 +55,15 @@ pub struct GuardsKey {
     pub pad: u32,
 }
 
-/// Words of `GUARDS_FILTER`, a power of two: what is not marked there is not in `GUARDS`.
-pub const GUARDS_WORDS: u32 = 64;
+/// Words of `GUARDS_FILTER` and `ADOPTED_FILTER`, a power of two: what is not marked there is not in `GUARDS` or `ADOPTED`.
+pub const INODE_WORDS: u32 = 64;
 
-/// Where an object leaves its mark in `GUARDS_FILTER`: the word, and the bit in it.
+/// Where an inode leaves its mark in those: the word, and the bit in it.
 #[must_use]
 #[inline(always)]
-pub const fn guards_mark(ino: u64) -> (u32, u64) {
+pub const fn inode_mark(ino: u64) -> (u32, u64) {
     let mixed = ino.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 32) as u32 & (GUARDS_WORDS - 1), 1 << (mixed >> 58))
+    ((mixed >> 32) as u32 & (INODE_WORDS - 1), 1 << (mixed >> 58))
 }
 
 /// Agents the kernel programs can tell apart.

@@ -1,12 +1,12 @@
 //! Is this one of guard's own files and directories, or on a file system of kernel controls? By identity: whatever name, link
 //! or mount it is reached by. What is done about it is the hooks' to say.
 
-use guard_common::table::{GuardsKey, guards_mark};
+use guard_common::table::GuardsKey;
 
 use crate::{
     kread::{Addr, load},
     maps::{GUARDS, GUARDS_FILTER},
-    offset,
+    marks, offset,
 };
 
 /// Is `dentry` guard's own, or a name in a directory of guard's own?
@@ -23,8 +23,7 @@ pub(crate) fn is_own(inode: Addr) -> bool {
         return false;
     }
     let ino: u64 = load(inode, offset!(inode_ino));
-    let (word, bit) = guards_mark(ino);
-    if GUARDS_FILTER.get(word).is_some_and(|marks| *marks & bit == 0) {
+    if !marks::may_hold(&GUARDS_FILTER, ino) {
         return false;
     }
     let sb: Addr = load(inode, offset!(inode_sb));

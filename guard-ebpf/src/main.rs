@@ -18,6 +18,7 @@ mod held;
 mod hooks;
 mod kread;
 mod maps;
+mod marks;
 mod object;
 mod own;
 mod pass;

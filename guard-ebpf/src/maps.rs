@@ -15,8 +15,8 @@ use guard_common::{
     quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
     table::{
-        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GUARDS_WORDS, GuardsKey, NAME_WORDS, NameKey,
-        NameValue, PathKey, PathValue, PortKey,
+        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GuardsKey, INODE_WORDS, NAME_WORDS, NameKey, NameValue,
+        PathKey, PathValue, PortKey,
     },
     task::{State, Task},
 };
@@ -96,17 +96,17 @@ pub(crate) static ADDRESSES: LpmTrie<AddressKey, OpSet> = LpmTrie::with_max_entr
 #[map]
 pub(crate) static ADOPTED: HashMap<AdoptedKey, OpSet> = HashMap::with_max_entries(ADOPTED_MAX, NO_PREALLOC);
 
-/// One element: not 0 while there is anything in `ADOPTED`, so that every other write costs next to nothing.
+/// Which inode numbers may be in `ADOPTED`, of any agent: every other read and write costs next to nothing.
 #[map]
-pub(crate) static ADOPTING: Array<u64> = Array::with_max_entries(1, 0);
+pub(crate) static ADOPTED_FILTER: Array<u64> = Array::with_max_entries(INODE_WORDS, 0);
 
 /// Files and directories of guard's own; the value says nothing.
 #[map]
 pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(1_024, 0);
 
-/// Which inode numbers may be in `GUARDS`; see [`guard_common::table::guards_mark`].
+/// Which inode numbers may be in `GUARDS`; see [`guard_common::table::inode_mark`].
 #[map]
-pub(crate) static GUARDS_FILTER: Array<u64> = Array::with_max_entries(GUARDS_WORDS, 0);
+pub(crate) static GUARDS_FILTER: Array<u64> = Array::with_max_entries(INODE_WORDS, 0);
 
 /// What the prefilter found out about directories. A cache: losing an entry costs a walk.
 #[map]

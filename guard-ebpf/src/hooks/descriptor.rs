@@ -3,7 +3,7 @@
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use guard_common::{
-    op::{Op, OpSet},
+    op::Op,
     record::{SLOT_DENIED, SLOT_HELD},
     table::AdoptedKey,
 };
@@ -12,12 +12,12 @@ use crate::{
     agent::{Tagged, current_agent},
     gate::ALLOW,
     hooks::{
-        file::{file_path, mode_of},
+        file::{could_match, file_path},
         net::{self, Reach},
     },
     kread::{Addr, current, load, pointer, read, regs},
-    maps::{ADOPTED, ADOPTING},
-    offset, prefilter,
+    maps::{ADOPTED, ADOPTED_FILTER},
+    marks, offset,
 };
 
 const S_IFMT: u32 = 0o170_000;
@@ -35,10 +35,11 @@ const FMODE_WRITE: u32 = 2;
 #[lsm(hook = "file_permission")]
 pub(crate) fn file_permission(ctx: LsmContext) -> i32 {
     const MAY_WRITE: u32 = 2;
-    if !any_adopted() {
+    let file = ctx.arg::<u64>(0);
+    if !may_be_adopted(file) {
         return ALLOW;
     }
-    used(ctx.arg(0), if ctx.arg::<u32>(1) & MAY_WRITE != 0 { Op::OpenWrite } else { Op::OpenRead })
+    used(file, if ctx.arg::<u32>(1) & MAY_WRITE != 0 { Op::OpenWrite } else { Op::OpenRead })
 }
 
 /// `int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)`, the hook `mmap_file(struct file *file,
@@ -51,7 +52,7 @@ pub(crate) fn mmap_file(ctx: LsmContext) -> i32 {
     const PROT_WRITE: u64 = 2;
     // Memory without a file has none.
     let file = ctx.arg::<u64>(0);
-    if file == 0 || !any_adopted() {
+    if file == 0 || !may_be_adopted(file) {
         return ALLOW;
     }
     let shared = ctx.arg::<u64>(3) & TYPE & !2 == SHARED;
@@ -86,10 +87,10 @@ pub(crate) fn file_receive(ctx: LsmContext) -> i32 {
     net::settle(&tagged, op, SLOT_DENIED, what)
 }
 
-/// Has any agent something from before its tagging that nobody has judged?
+/// May some agent have had this open when it was tagged?
 #[inline(always)]
-pub(crate) fn any_adopted() -> bool {
-    ADOPTING.get(0).is_none_or(|adopting| *adopting != 0)
+pub(crate) fn may_be_adopted(file: Addr) -> bool {
+    marks::may_hold(&ADOPTED_FILTER, ino_of(file))
 }
 
 /// An open file is used: decides as its open would have been decided, where that was before the tagging. Once that is let
@@ -137,8 +138,13 @@ pub(crate) fn judged(tagged: &Tagged, file: Addr, op: Op) {
 
 #[inline(always)]
 fn key(tagged: &Tagged, file: Addr) -> AdoptedKey {
+    AdoptedKey { agent: tagged.agent, ino: ino_of(file) }
+}
+
+#[inline(always)]
+fn ino_of(file: Addr) -> u64 {
     let inode: Addr = load(file, offset!(file_inode));
-    AdoptedKey { agent: tagged.agent, ino: load(inode, offset!(inode_ino)) }
+    load(inode, offset!(inode_ino))
 }
 
 /// `S_IFMT` bits of an open file; 0 when they cannot be read.
@@ -155,11 +161,7 @@ fn opened(tagged: &Tagged, file: Addr, op: Op) -> Reach {
         return Reach::Unreadable;
     };
     let inode = load(file, offset!(file_inode));
-    let ops: OpSet = op.set();
-    if !prefilter::object(tagged, ops, mount, dentry, inode)
-        && !(tagged.entry.block.0 & ops.0 != 0
-            && mode_of(dentry).is_none_or(|mode| prefilter::block(tagged, ops, mode)))
-    {
+    if !could_match(tagged, op.set(), mount, dentry, inode) {
         return Reach::Nothing;
     }
     Reach::Open { mount, dentry, inode, flags: load(file, offset!(file_flags)) }

@@ -243,10 +243,7 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         return ALLOW;
     };
     let inode = load(file, offset!(file_inode));
-    if !prefilter::object(&tagged, ops, mount, dentry, inode)
-        && !(tagged.entry.block.0 & ops.0 != 0
-            && mode_of(dentry).is_none_or(|mode| prefilter::block(&tagged, ops, mode)))
-    {
+    if !could_match(&tagged, ops, mount, dentry, inode) {
         return ALLOW;
     }
     let answer = gate::hold(&tagged, op, |index| {
@@ -261,6 +258,13 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         pass::give(tagged.task, dentry);
     }
     answer
+}
+
+/// Could a rule match one of `ops` on an open file, by where it is or by being a block device?
+#[inline(always)]
+pub(crate) fn could_match(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: Addr, inode: Addr) -> bool {
+    prefilter::object(tagged, ops, mount, dentry, inode)
+        || tagged.entry.block.0 & ops.0 != 0 && mode_of(dentry).is_none_or(|mode| prefilter::block(tagged, ops, mode))
 }
 
 /// `int security_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)`

@@ -42,7 +42,7 @@ pub(super) const MAPS: [&str; 22] = [
     "PORTS",
     "ADDRESSES",
     "ADOPTED",
-    "ADOPTING",
+    "ADOPTED_FILTER",
     "GUARDS",
     "GUARDS_FILTER",
     "CLEARED",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io};
 
 use aya::maps::{Array, HashMap, Map, MapData};
-use guard_common::table::{GUARDS_WORDS, GuardsKey, guards_mark};
+use guard_common::table::{GuardsKey, INODE_WORDS, inode_mark};
 
 use super::{absent_is_fine, io_error, keys, take};
 
@@ -24,14 +24,14 @@ impl Guards {
     /// # Errors
     /// When there is no room, or the kernel refuses.
     pub(super) fn set(&mut self, own: &BTreeSet<GuardsKey>) -> io::Result<()> {
-        let mut marks = vec![0; GUARDS_WORDS as usize];
+        let mut marks = [0; INODE_WORDS as usize];
         for key in own {
-            let (word, bit) = guards_mark(key.ino);
+            let (word, bit) = inode_mark(key.ino);
             marks[word as usize] |= bit;
             self.objects.insert(key, &1, 0).map_err(io_error)?;
         }
         // The objects are there before their marks, and those that are no more go after theirs.
-        for (word, marks) in (0..GUARDS_WORDS).zip(&marks) {
+        for (word, marks) in (0..INODE_WORDS).zip(&marks) {
             self.filter.set(word, marks, 0).map_err(io_error)?;
         }
         for key in keys(self.objects.keys())? {
