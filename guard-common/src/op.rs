@@ -40,7 +40,8 @@ pub enum Op {
     PivotRoot = 16,
     /// A destructive `ioctl(2)`. `detail[0]` is the command.
     Ioctl = 17,
-    /// `kill(2)` and relatives at a process outside the agent. `detail[0]` is the signal, `detail[1]` the target's pid.
+    /// `kill(2)` and relatives at a process outside the agent. `detail[0]` is the signal, `detail[1]` the target's pid; where
+    /// that is 0 the call reaches several, and `detail[2]` says which: see [`signal`].
     Signal = 18,
     /// `ptrace(2)`, `process_vm_writev(2)`, `/proc/PID/mem` and relatives. `detail[1]` is the target's pid.
     Ptrace = 19,
@@ -198,6 +199,12 @@ pub mod rename {
     pub const WHITEOUT: u32 = 4;
     /// The new name is in another directory.
     pub const ELSEWHERE: u32 = 8;
+}
+
+/// Whom a signal goes to that may go to several: the first argument of `kill(2)`, an `i32`, or a descriptor.
+pub mod signal {
+    /// Added to a descriptor whose process group `pidfd_send_signal(2)` was given.
+    pub const PIDFD_GROUP: u64 = 1 << 32;
 }
 
 const _: () = {

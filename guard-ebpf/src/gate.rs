@@ -31,9 +31,9 @@ use crate::{
 /// The operation may go on.
 pub(crate) const ALLOW: i32 = 0;
 /// Refused for good, with an error every program knows.
-const EPERM: i32 = -1;
+pub(crate) const EPERM: i32 = -1;
 /// `-ERESTARTNOINTR`: undone, and done again after the stop.
-const RESTART: i32 = -513;
+pub(crate) const RESTART: i32 = -513;
 const SIGSTOP: u32 = 19;
 
 /// Holds what the closure records, unless a grant lets it through.

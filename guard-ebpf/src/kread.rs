@@ -115,6 +115,25 @@ pub(crate) fn current() -> *mut task_struct {
     unsafe { bpf_get_current_task_btf() }
 }
 
+/// Offsets in `struct pt_regs`: user-visible ABI (ptrace) on x86-64.
+pub(crate) mod register {
+    pub(crate) const BX: u32 = 5 * 8;
+    pub(crate) const R10: u32 = 7 * 8;
+    pub(crate) const R8: u32 = 9 * 8;
+    pub(crate) const CX: u32 = 11 * 8;
+    pub(crate) const DX: u32 = 12 * 8;
+    pub(crate) const SI: u32 = 13 * 8;
+    pub(crate) const DI: u32 = 14 * 8;
+    pub(crate) const ORIG_AX: u32 = 15 * 8;
+}
+
+/// Where the registers are that the current task entered the kernel with, a `struct pt_regs`.
+#[inline(always)]
+pub(crate) fn registers(task: *mut task_struct) -> Addr {
+    // SAFETY: `task` comes from `current`.
+    unsafe { bpf_task_pt_regs(task) as u64 }
+}
+
 /// Registers of the system call the current task is in (x86-64 names).
 pub(crate) struct Regs {
     pub(crate) orig_ax: u64,
@@ -137,18 +156,12 @@ pub(crate) fn is_compat(task: Addr) -> Option<bool> {
 /// Reads the registers the current task entered the kernel with.
 #[inline(always)]
 pub(crate) fn regs(task: *mut task_struct) -> Option<Regs> {
-    // Offsets in `struct pt_regs`, which is user-visible ABI (ptrace) on x86-64.
-    const CX: u32 = 11 * 8;
-    const DX: u32 = 12 * 8;
-    const SI: u32 = 13 * 8;
-    const ORIG_AX: u32 = 15 * 8;
-    // SAFETY: `task` comes from `current`.
-    let regs = unsafe { bpf_task_pt_regs(task) } as u64;
+    let regs = registers(task);
     Some(Regs {
-        orig_ax: read(regs, ORIG_AX)?,
-        si: read(regs, SI)?,
-        dx: read(regs, DX)?,
-        cx: read(regs, CX)?,
+        orig_ax: read(regs, register::ORIG_AX)?,
+        si: read(regs, register::SI)?,
+        dx: read(regs, register::DX)?,
+        cx: read(regs, register::CX)?,
         compat: is_compat(task as u64)?,
     })
 }

@@ -16,25 +16,13 @@ use crate::{
         file::{detail, mode_of},
         trip::{Reached, on_process, stop},
     },
-    kread::{Addr, COMPAT, copy_user, copy_user_str, current, pointer, read},
+    kread::{Addr, COMPAT, copy_user, copy_user_str, current, pointer, read, register},
     maps::HOLDS,
     object::{self, begin},
     offset,
     prefilter::{block, path_of_numbers},
     scratch::{self, slot},
 };
-
-/// `struct pt_regs`: user-visible ABI (ptrace) on x86-64.
-mod register {
-    pub(super) const BX: u32 = 5 * 8;
-    pub(super) const R10: u32 = 7 * 8;
-    pub(super) const R8: u32 = 9 * 8;
-    pub(super) const CX: u32 = 11 * 8;
-    pub(super) const DX: u32 = 12 * 8;
-    pub(super) const SI: u32 = 13 * 8;
-    pub(super) const DI: u32 = 14 * 8;
-    pub(super) const ORIG_AX: u32 = 15 * 8;
-}
 
 /// A system call is done. `None` when it cannot be told what it did, or it could not be stopped.
 #[inline(always)]

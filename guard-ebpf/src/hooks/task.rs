@@ -4,7 +4,7 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use guard_common::{
     count::Count,
     notice,
-    op::Op,
+    op::{Op, signal},
     record::{HoldKey, SLOT_DENIED, SLOT_HELD, SLOT_INTERPRETER},
     shield::Shield,
 };
@@ -15,9 +15,10 @@ use crate::{
     gate::{self, ALLOW},
     held,
     hooks::file::detail,
-    kread::{Addr, current, read},
+    kread::{Addr, current, is_compat, read, register, registers},
     maps::{GRANTS, HOLDS},
     offset,
+    pass::{self, Answer, Several},
 };
 
 /// `int security_task_alloc(struct task_struct *task, unsigned long clone_flags)`
@@ -93,21 +94,71 @@ pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
     if tgid == state().guardd {
         return gate::shield(&tagged, Shield::Signal);
     }
-    if agent_of(target) == tagged.agent {
-        // Waking what is held changes nothing, as the hook decides again; it would only make it spin.
-        if signal == SIGCONT && is_held(tid) {
-            return gate::shield(&tagged, Shield::Wake);
-        }
+    let own = agent_of(target) == tagged.agent;
+    // Waking what is held changes nothing, as the hook decides again; it would only make it spin.
+    if own && signal == SIGCONT && is_held(tid) {
+        return gate::shield(&tagged, Shield::Wake);
+    }
+    if !own && !tagged.entry.ops.contains(Op::Signal) {
         return ALLOW;
     }
-    if !tagged.entry.ops.contains(Op::Signal) {
+    // A call that reaches several is asked about once, and what is answered lasts for all of them.
+    let several = several();
+    if let Some(several) = several
+        && let Some(answer) = pass::answer(tagged.task, several, signal, tgid)
+    {
+        return match answer {
+            Answer::Asked => gate::RESTART,
+            Answer::Denied if own => ALLOW,
+            Answer::Denied => gate::EPERM,
+            Answer::Approved => ALLOW,
+        };
+    }
+    if own {
         return ALLOW;
     }
-    gate::hold(&tagged, Op::Signal, |index| {
+    let answer = gate::hold(&tagged, Op::Signal, |index| {
         detail(index, 0, u64::from(signal))?;
-        detail(index, 1, u64::from(tgid))?;
-        detail(index, 2, read::<u64>(target, offset!(task_start_boottime))?)
-    })
+        match several {
+            Some(Several::Pid(pid)) => detail(index, 2, i64::from(pid).cast_unsigned()),
+            Some(Several::Pidfd(fd)) => detail(index, 2, signal::PIDFD_GROUP | u64::from(fd)),
+            None => {
+                detail(index, 1, u64::from(tgid))?;
+                detail(index, 2, read::<u64>(target, offset!(task_start_boottime))?)
+            }
+        }
+    });
+    if let Some(several) = several {
+        let answer = match answer {
+            ALLOW => Answer::Approved,
+            gate::RESTART => Answer::Asked,
+            _ => Answer::Denied,
+        };
+        pass::note_answer(tagged.task, several, signal, tgid, answer);
+    }
+    answer
+}
+
+/// Which processes the current call sends a signal to, where that may be several.
+#[inline(always)]
+fn several() -> Option<Several> {
+    const KILL: u64 = 62;
+    const PIDFD_SEND_SIGNAL: u64 = 424;
+    /// Through the 32-bit entry; `pidfd_send_signal` has one number everywhere.
+    const KILL32: u64 = 37;
+    /// `PIDFD_SIGNAL_PROCESS_GROUP`, from 6.9 on; earlier kernels refuse it.
+    const GROUP: u64 = 4;
+    let task = current();
+    let regs = registers(task);
+    let compat = is_compat(task as u64)?;
+    // x32 calls carry bit 30.
+    let call = read::<u64>(regs, register::ORIG_AX)? & 0xbfff_ffff;
+    let first = read::<u64>(regs, if compat { register::BX } else { register::DI })? as u32;
+    if call == if compat { KILL32 } else { KILL } {
+        return (first.cast_signed() <= 0).then_some(Several::Pid(first.cast_signed()));
+    }
+    let flags = read::<u64>(regs, if compat { register::SI } else { register::R10 })?;
+    (call == PIDFD_SEND_SIGNAL && flags & GROUP != 0).then_some(Several::Pidfd(first))
 }
 
 /// `int security_ptrace_access_check(struct task_struct *child, unsigned int mode)`

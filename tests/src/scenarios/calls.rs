@@ -127,22 +127,42 @@ fn everybody(guard: &mut Guard) -> Result<()> {
         command.args(["--reuid", USER, "--clear-groups", "sleep", "600"]).process_group(group);
         Ok(Bystander(command.spawn().context("cannot start a bystander")?))
     };
-    let mut first = sleeper(0)?;
-    let group = first.0.id().cast_signed();
-    let mut others = [sleeper(group)?, sleeper(0)?];
-    let mut all_live = || -> Result<bool> {
-        Ok(first.is_alive()?
-            && others.iter_mut().map(Bystander::is_alive).collect::<Result<Vec<_>>>()?.iter().all(|lives| *lives))
-    };
     let as_user = format!("setpriv --reuid {USER} --clear-groups bash -c");
-    for command in ["kill -9 -1".to_owned(), format!("kill -9 -{group}")] {
-        let mut agent = guard.agent(&format!("{as_user} '{command}; true'"))?;
-        guard.held("signal", "signal 9")?;
-        never("one was killed before anybody decided", || Ok(!all_live()?))?;
-        // An answer about one process is void when the same call comes to the next: only the end of the agent ends it.
-        guard.guardctl(&["kill", &agent.name()])?;
-        agent.end()?;
-        ensure!(all_live()?, "`{command}` was held, and one was killed");
+    for to in ["every process", "group"] {
+        let mut first = sleeper(0)?;
+        let group = first.0.id().cast_signed();
+        let mut others = vec![sleeper(group)?];
+        let mut alone = sleeper(0)?;
+        let command = if to == "group" { format!("kill -9 -{group}") } else { "kill -9 -1".to_owned() };
+        if to != "group" {
+            others.push(sleeper(0)?);
+        }
+        let mut living = || -> Result<usize> {
+            let others = others.iter_mut().map(Bystander::is_alive).collect::<Result<Vec<_>>>()?;
+            Ok(others.iter().filter(|lives| **lives).count() + usize::from(first.is_alive()?))
+        };
+        let all = living()?;
+        let before = guard.count("held")?;
+        // A child of the agent's own is nothing that anybody is asked about.
+        let child = if to == "group" { "" } else { "sleep 600 & " };
+        let script = format!("{as_user} '{child}{command} 2>/dev/null && echo sent || echo refused'");
+        let mut agent = guard.agent(&script)?;
+        let hold = guard.held("signal", "signal 9")?;
+        ensure!(hold["operation"].to_string().contains(to), "it does not say whom the signal is for: {hold}");
+        never("one was killed before anybody decided", || Ok(living()? != all))?;
+        guard.decide("deny", &hold)?;
+        let said = agent.ends_with(0)?;
+        ensure!(living()? == all, "`{command}` was denied, and one was killed");
+        ensure!(to != "group" || said.contains("refused"), "`{command}` was denied and said {said:?}");
+        let mut agent = guard.agent(&script)?;
+        let hold = guard.held("signal", "signal 9")?;
+        guard.decide("approve", &hold)?;
+        let said = agent.ends_with(0)?;
+        ensure!(said.contains("sent"), "`{command}` was approved and said {said:?}");
+        until("the processes to be gone", || Ok((living()? == 0).then_some(())))?;
+        ensure!(alone.is_alive()? == (to == "group"), "`{command}` was approved, and reached others than it says");
+        let asked = guard.count("held")? - before;
+        ensure!(asked == 2, "two calls were asked about {asked} times");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use guard_common::{
-    op::{Op, rename},
+    op::{Op, rename, signal},
     record::doubt,
 };
 
@@ -206,7 +206,7 @@ fn object_type(mode: u32) -> &'static str {
 }
 
 fn detail(operation: &Operation) -> String {
-    let [first, second, ..] = operation.detail;
+    let [first, second, third, _] = operation.detail;
     match operation.op {
         Op::Rename => {
             let says = [
@@ -222,6 +222,7 @@ fn detail(operation: &Operation) -> String {
         Op::Mknod | Op::Chmod => format!("mode {:o}", first & 0o7777),
         Op::Chown => format!("to uid {} gid {}", owner(first), owner(second)),
         Op::Ioctl => format!("ioctl command {first:#x}"),
+        Op::Signal if second == 0 => format!("signal {first} to {}", group(third)),
         Op::Signal => format!("signal {first} to pid {second}"),
         Op::Ptrace => format!("of pid {second}"),
         Op::Mount => format!("mount flags {first:#x}"),
@@ -238,6 +239,16 @@ fn detail(operation: &Operation) -> String {
         | Op::Umount
         | Op::PivotRoot
         | Op::IoUring => String::new(),
+    }
+}
+
+/// Whom a signal goes to that may go to several.
+fn group(to: u64) -> String {
+    match (to.cast_signed(), to.wrapping_sub(signal::PIDFD_GROUP)) {
+        (0, _) => "its own process group, which others are in".to_owned(),
+        (-1, _) => "every process it may send one to".to_owned(),
+        (group, _) if group < 0 => format!("process group {}", group.unsigned_abs()),
+        (_, descriptor) => format!("the process group of descriptor {descriptor}"),
     }
 }
 
