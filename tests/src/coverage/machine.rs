@@ -91,14 +91,11 @@ pub(super) const ROWS: &[Row] = &[
                     "a_signal_to_a_process_outside_never_arrives_after_denial",
                 ],
             ),
-            gap(
-                "answering for a signal to several processes outside",
-                "the kernel asks about each within one call, and an answer for one is void when it comes to the next: it is held again without end, each time with lines in the log, until the agent is killed",
-            ),
             enforced(
-                "`kill -9 -1`, signals to a group: nobody outside is reached",
-                &["a_signal_to_every_process_or_a_group_reaches_nobody_outside"],
-            ),
+                "`kill -9 -1`, signals to a group: nobody outside is reached before one answer for all",
+                &["a_signal_to_every_process_or_a_group_waits_for_one_answer"],
+            )
+            .note("a group the agent's own are in too: they get it at once, for the kernel the call is done then, and an approval sends nothing"),
             enforced(
                 "tgkill(2), pidfd_send_signal(2), sigqueue(3)",
                 &["other_processes_are_held_by_whatever_call_they_are_reached"],

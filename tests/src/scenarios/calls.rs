@@ -28,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("other_processes_are_held_by_whatever_call_they_are_reached", |guard| held(guard, processes)),
         gate("a_connection_is_held_however_it_is_made", |guard| held(guard, connections)),
-        gate("a_signal_to_every_process_or_a_group_reaches_nobody_outside", everybody),
+        gate("a_signal_to_every_process_or_a_group_waits_for_one_answer", everybody),
     ]
 }
 
