@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::program::{self, as_root, program, run_quiet};
+use crate::{
+    program::{self, as_root, program, run_quiet},
+    vm::qemu,
+};
 
 /// bpf-linker must use the LLVM of the pinned rustc; newer releases want one from the system.
 const BPF_LINKER: &str = "0.10.3";
@@ -44,7 +47,8 @@ pub(crate) fn fuzz_tools() -> Result<PathBuf> {
 
 /// QEMU and what makes its disks.
 pub(crate) fn vm_tools() -> Result<()> {
-    packages(VM_PACKAGES)
+    packages(VM_PACKAGES)?;
+    qemu::get().map(drop)
 }
 
 /// Installs the Debian packages that are missing.

@@ -7,6 +7,7 @@ pub(crate) mod cpio;
 pub(crate) mod initramfs;
 pub(crate) mod kernel;
 pub(crate) mod machine;
+pub(crate) mod qemu;
 pub(crate) mod root;
 
 use std::{

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::kernel::Kernel;
-use crate::program::{self, program};
+use super::{kernel::Kernel, qemu};
+use crate::program;
 
 /// A kernel without a root file system panics, and QEMU ends, within a second where KVM works.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -35,8 +35,9 @@ pub(crate) fn kvm_works(kernel: &Kernel) -> Result<bool> {
 }
 
 fn probe(kernel: &Kernel) -> Result<bool> {
-    let mut child = program("qemu-system-x86_64")
-        .args(["-accel", "kvm", "-cpu", "max,-cx16", "-m", "512", "-nodefaults", "-display", "none", "-no-reboot"])
+    let mut child = qemu::get()?
+        .command()
+        .args(["-accel", "kvm", "-cpu", "max", "-m", "512", "-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-kernel")
         .arg(&kernel.image)
         .args(["-append", "panic=-1 quiet"])

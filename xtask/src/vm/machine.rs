@@ -16,10 +16,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{accelerator, kernel::Kernel};
-use crate::program::{program, shown};
+use super::{
+    accelerator,
+    kernel::Kernel,
+    qemu::{self, Qemu},
+};
+use crate::program::shown;
 
-/// How often a machine whose kernel died under emulation is started again. QEMU 7.2 crashes a guest now and then.
+/// How often a machine whose kernel died under emulation is started again. QEMU crashes a guest now and then.
 pub(crate) const ATTEMPTS: u32 = 3;
 
 /// What PID 1 writes to the console last, followed by the exit code.
@@ -99,7 +103,7 @@ impl Machine<'_> {
         std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let socket = directory.join("console");
         let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
-        let mut command = self.command(&socket, accelerator::kvm_works(self.kernel)?);
+        let mut command = self.command(qemu::get()?, &socket, accelerator::kvm_works(self.kernel)?);
         if self.verbose {
             eprintln!("vm: {}", shown(&command));
         }
@@ -177,19 +181,17 @@ impl Machine<'_> {
         }
     }
 
-    fn command(&self, socket: &Path, kvm: bool) -> Command {
-        let mut command = program("qemu-system-x86_64");
+    fn command(&self, qemu: &Qemu, socket: &Path, kvm: bool) -> Command {
+        let mut command = qemu.command();
         if self.icount {
             command.args(["-icount", "shift=0,sleep=off", "-smp", "1"]);
         } else {
             let accelerator = if kvm { "kvm" } else { "tcg,thread=multi" };
             command.args(["-accel", accelerator, "-smp", &self.processors.to_string()]);
         }
-        // cmpxchg16b is what QEMU 7.2's emulation crashes at, now and then. Without it a kernel from 7.0 on has no memory
-        // for what programs store with an inode, and nothing is an agent's own; there a crash costs another boot.
-        let major = self.kernel.release.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        let cpu = if major.is_some_and(|major| major < 7) { "max,-cx16" } else { "max" };
-        command.args(["-cpu", cpu, "-m", &self.memory.to_string(), "-nodefaults", "-display", "none", "-no-reboot"]);
+        command.arg("-cpu");
+        command.arg(if kvm { "max".into() } else { qemu::emulated_processor(qemu, &self.kernel.release) });
+        command.args(["-m", &self.memory.to_string(), "-nodefaults", "-display", "none", "-no-reboot"]);
         command.args([
             "-chardev",
             &format!("socket,id=console,path={}", socket.display()),
