@@ -46,7 +46,7 @@ pub(crate) fn print() -> Result<()> {
             icount: false,
             processors: 2,
             memory: 2048,
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_secs(900),
             append: "",
             verbose: false,
         };

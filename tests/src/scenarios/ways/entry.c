@@ -84,9 +84,12 @@ static long act(const char *how, char **words) {
     if (!strcmp(how, "unlink32")) return call32(10, (long)lowered(words[0]), 0, 0);
     if (!strcmp(how, "open32")) return call32(5, (long)lowered(words[0]), O_WRONLY | O_TRUNC, 0);
     if (!strcmp(how, "ioctl32")) {
-        // FS_IOC32_SETFLAGS, no time of access.
+        // FS_IOC32_GETFLAGS, then FS_IOC32_SETFLAGS with no time of access besides: without those it has the file system
+        // would convert the file as well.
         int *flags = (int *)low, file = open(words[0], O_RDONLY);
-        *flags = 0x80;
+        long answer = call32(54, file, 0x80046601, (long)flags);
+        if (answer < 0) return answer;
+        *flags |= 0x80;
         return call32(54, file, 0x40046602, (long)flags);
     }
     if (!strcmp(how, "exec32")) {

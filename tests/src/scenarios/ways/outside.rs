@@ -16,6 +16,7 @@ use crate::{
     patience::until,
     scenarios::{
         Scenario,
+        calls::stack,
         file::{GUARDED, fresh},
         gate,
         race::held_pid,
@@ -57,14 +58,7 @@ const WAYS: &[Way] = &[
 fn bystander(directory: &Path) -> Result<()> {
     let output = OpenOptions::new().write(true).open(directory.join("file")).context("cannot open its output")?;
     let child = Command::new("sleep").arg("600").stdout(Stdio::from(output)).spawn().context("cannot start sleep")?;
-    let maps = format!("/proc/{}/maps", child.id());
-    // Its heap grows and shrinks at the end.
-    let start = until("the bystander's memory", || {
-        let maps = fs::read_to_string(&maps).context("cannot read its maps")?;
-        let heap = maps.lines().find(|line| line.ends_with("[heap]"));
-        Ok(heap.and_then(|line| u64::from_str_radix(line.split('-').next()?, 16).ok()))
-    })?;
-    fs::write(free(directory), format!("{} {}", child.id(), start + 2048)).context("cannot say who it is")
+    fs::write(free(directory), format!("{} {}", child.id(), stack(child.id())?)).context("cannot say who it is")
 }
 
 /// The bystander of a try and its place.
