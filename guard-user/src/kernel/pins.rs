@@ -143,7 +143,7 @@ impl Pins {
             let name = pin.file_name().to_string_lossy().into_owned();
             let old = name.starts_with("new_") || (name.starts_with("link_") && !wanted.contains(&name));
             if old {
-                fs::remove_file(pin.path()).with_context(|| format!("cannot remove {}", pin.path().display()))?;
+                unpin(&pin.path())?;
             }
         }
         Ok(())
@@ -156,11 +156,11 @@ impl Pins {
         // bpffs takes no name with a dot.
         let (path, new) = (self.path(&name), self.path(&format!("new_{name}")));
         if new.exists() {
-            fs::remove_file(&new).with_context(|| format!("cannot remove {}", new.display()))?;
+            unpin(&new)?;
         }
         let pinned = fresh.pin(&new).with_context(|| format!("cannot pin {}", new.display()))?;
         if path.exists() {
-            fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+            unpin(&path)?;
         }
         fs::rename(&new, &path).with_context(|| format!("cannot replace {}", path.display()))?;
         // The pin may be taken away with the file system; the programs work on as long as guardd does.
@@ -314,11 +314,25 @@ fn versions(directory: &Path) -> anyhow::Result<Vec<(u32, PathBuf)>> {
     Ok(versions)
 }
 
+/// Removes a pin; a program it kept attached is detached when this returns. Of what its last pin kept, the kernel leaves that
+/// to a worker, and meanwhile an old program would stop what a new one has let through, with nobody left to answer it. Of
+/// what a file descriptor kept it is done within `close(2)`, so the link is opened first and closed last.
+fn unpin(path: &Path) -> anyhow::Result<()> {
+    let is_link = path.file_name().is_some_and(|name| name.to_string_lossy().contains("link_"));
+    let link = if is_link {
+        Some(PinnedLink::from_pin(path).with_context(|| format!("cannot open {}", path.display()))?)
+    } else {
+        None
+    };
+    fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    drop(link);
+    Ok(())
+}
+
 fn remove(version: &Path) -> anyhow::Result<u32> {
     let mut removed = 0;
     for pin in fs::read_dir(version).with_context(|| format!("cannot read {}", version.display()))? {
-        let pin = pin?.path();
-        fs::remove_file(&pin).with_context(|| format!("cannot remove {}", pin.display()))?;
+        unpin(&pin?.path())?;
         removed += 1;
     }
     fs::remove_dir(version).with_context(|| format!("cannot remove {}", version.display()))?;
