@@ -230,7 +230,7 @@ impl Guard {
 
     /// Waits until it answers at its tier.
     pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
-        until_within(std::time::Duration::from_secs(180), "guardd to answer", || {
+        until_within(std::time::Duration::from_secs(420), "guardd to answer", || {
             if let Some(status) = self.child.try_wait().context("cannot look at guardd")? {
                 bail!("guardd ended with {status}:\n{}", self.log());
             }
