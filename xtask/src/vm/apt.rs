@@ -54,6 +54,20 @@ impl Mirror {
     }
 }
 
+/// Has `fill` unpack into a directory unless it is there. That is done beside it and renamed at the end: an interrupted fetch
+/// leaves nothing that looks whole.
+pub(crate) fn unpacked(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let partial = directory.with_extension("partial");
+    fs::remove_dir_all(&partial)
+        .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    fill(&partial)?;
+    fs::rename(&partial, directory).with_context(|| format!("cannot rename {}", partial.display()))
+}
+
 /// apt on one suite, with lists of its own below `target/vm/apt`.
 pub(crate) struct Suite {
     directory: PathBuf,

@@ -65,18 +65,12 @@ pub(crate) struct Kernel {
 /// Fetches the kernel unless it is there already.
 pub(crate) fn fetch(series: Series) -> Result<Kernel> {
     let directory = program::target().join("vm/kernels").join(series.to_string());
-    if !directory.exists() {
+    apt::unpacked(&directory, |partial| {
         let mirror = apt::mirror()?;
         let (suite, meta) = package(series, &mirror)?;
         println!("vm: fetching {meta} of {} {suite}", mirror.distribution);
-        // Unpacked beside and renamed at the end: an interrupted fetch leaves nothing that looks whole.
-        let partial = directory.with_extension("partial");
-        fs::remove_dir_all(&partial)
-            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-        fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
-        unpack(&Suite::open(&mirror, &suite)?, meta, &partial)?;
-        fs::rename(&partial, &directory).with_context(|| format!("cannot rename {}", partial.display()))?;
-    }
+        unpack(&Suite::open(&mirror, &suite)?, meta, partial)
+    })?;
     open(&directory)
 }
 

@@ -190,7 +190,7 @@ impl Machine<'_> {
             command.args(["-accel", accelerator, "-smp", &self.processors.to_string()]);
         }
         command.arg("-cpu");
-        command.arg(if kvm { "max".into() } else { qemu::emulated_processor(qemu, &self.kernel.release) });
+        command.arg(if kvm { "max".to_owned() } else { qemu.processor(&self.kernel.release) });
         command.args(["-m", &self.memory.to_string(), "-nodefaults", "-display", "none", "-no-reboot"]);
         command.args([
             "-chardev",

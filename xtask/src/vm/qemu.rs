@@ -2,8 +2,6 @@
 //! known to be slow and to crash guests. Nothing of the system is changed for it.
 
 use std::{
-    ffi::OsString,
-    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -27,7 +25,7 @@ pub(crate) struct Qemu {
     program: PathBuf,
     firmware: Vec<PathBuf>,
     /// Has it the faults of 7.2?
-    pub(crate) old: bool,
+    old: bool,
 }
 
 impl Qemu {
@@ -38,6 +36,18 @@ impl Qemu {
             command.arg("-L").arg(directory);
         }
         command
+    }
+
+    /// The processor to emulate for a kernel of this release. Copying by one instruction, which newer kernels choose when they
+    /// may, is a loop over bytes here.
+    pub(crate) fn processor(&self, release: &str) -> String {
+        if !self.old {
+            return "max,-erms,-fsrm".to_owned();
+        }
+        // Without cmpxchg16b a kernel from 7.0 on has no memory for what programs store with an inode, and nothing is an
+        // agent's own; there a crash costs another boot.
+        let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_some_and(|major| major < 7) { "max,-erms,-cx16".to_owned() } else { "max,-erms".to_owned() }
     }
 }
 
@@ -73,40 +83,16 @@ fn major(qemu: &Path) -> Result<u32> {
 /// The one of the distribution's backports, unpacked below `target/vm/qemu`.
 fn backport() -> Result<Qemu> {
     let directory = program::target().join("vm/qemu");
-    if !directory.exists() {
+    apt::unpacked(&directory, |partial| {
         let mirror = apt::mirror()?;
         let suite = format!("{}-backports", mirror.suite);
         println!("vm: fetching qemu-system-x86 of {} {suite}", mirror.distribution);
-        let partial = directory.with_extension("partial");
-        fs::remove_dir_all(&partial)
-            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-        fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
         let suite = Suite::open(&mirror, &suite)?;
-        for package in PACKAGES {
-            suite.unpack(package, &partial)?;
-        }
-        fs::rename(&partial, &directory).with_context(|| format!("cannot rename {}", partial.display()))?;
-    }
+        PACKAGES.iter().try_for_each(|package| suite.unpack(package, partial))
+    })?;
     let qemu = directory.join("usr/bin").join(NAME);
     // It runs here, with the libraries that are here.
     let version = major(&qemu)?;
     let share = directory.join("usr/share");
     Ok(Qemu { program: qemu, firmware: vec![share.join("qemu"), share.join("seabios")], old: version < GOOD })
-}
-
-/// The processor to emulate. Copying by one instruction, which newer kernels choose when they may, is a loop over bytes
-/// here.
-pub(crate) fn emulated_processor(qemu: &Qemu, release: &str) -> OsString {
-    let mut cpu = OsString::from("max,-erms");
-    if qemu.old {
-        // Without cmpxchg16b a kernel from 7.0 on has no memory for what programs store with an inode, and nothing is an
-        // agent's own; there a crash costs another boot.
-        let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_some_and(|major| major < 7) {
-            cpu.push(",-cx16");
-        }
-    } else {
-        cpu.push(",-fsrm");
-    }
-    cpu
 }
