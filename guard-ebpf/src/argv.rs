@@ -9,6 +9,7 @@ use aya_ebpf::helpers::generated::bpf_loop;
 use guard_common::record::{ARGV_MAX, doubt};
 
 use crate::{
+    apart,
     kread::{copy_user, copy_user_str, current, regs},
     scratch::slot,
 };
@@ -29,8 +30,20 @@ struct Read {
 }
 
 /// Fills `argv` of the scratch and `argc` of the record; `argc` is [`u32::MAX`] where the kernel's count is not the caller's.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn from_call(index: u32, argc: u32) -> Option<()> {
+    apart::option(argv_apart(index, argc))
+}
+
+/// See [`crate::apart`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn argv_apart(index: u32, argc: u32) -> u32 {
+    apart::number(read_all(index, argc))
+}
+
+#[inline(always)]
+fn read_all(index: u32, argc: u32) -> Option<()> {
     let regs = regs(current())?;
     let call = regs.orig_ax & 0xbfff_ffff;
     let argv = match (regs.compat, call) {

@@ -6,6 +6,7 @@
 #![allow(internal_features, reason = "atomic exchange has no stable name on this target")]
 
 mod agent;
+mod apart;
 mod arguments;
 mod argv;
 mod clear;

@@ -13,10 +13,10 @@ use guard_common::{
 };
 
 use crate::{
+    apart,
     kread::{Addr, copy, pointer, read},
     maps::Scratch,
-    offset,
-    path::walk,
+    offset, path,
     scratch::slot,
 };
 
@@ -59,12 +59,25 @@ pub(crate) fn begin(index: u32, agent: u64, task: u64, op: Op) -> Option<()> {
 }
 
 /// Notes path and object of `dentry` in `mount` for the record.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option<()> {
-    walk(index, mount, dentry, 0)?;
+    path::begin(index, mount, dentry, 0)?;
+    apart::option(name_apart(index, u32::from(other)))
+}
+
+/// See [`crate::apart`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn name_apart(index: u32, other: u32) -> u32 {
+    apart::number(try_name(index, other != 0))
+}
+
+#[inline(always)]
+fn try_name(index: u32, other: bool) -> Option<()> {
+    path::walk(index)?;
     let memory = slot(index)?;
     // SAFETY: the fields of a claimed slot are copied at once.
-    let (start, doubts) = unsafe { ((*memory).state.start, (*memory).state.doubt) };
+    let (start, doubts, dentry) = unsafe { ((*memory).state.start, (*memory).state.doubt, (*memory).state.dentry) };
     let start = core::hint::black_box(start) & (PATH_MAX as u32 - 1);
     let len = core::hint::black_box(PATH_MAX as u32 - start) & (PATH_MAX as u32 - 1);
     // SAFETY: parts of a claimed slot; `start + len` is `PATH_MAX`, or less where the mask cut it.

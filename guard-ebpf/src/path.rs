@@ -14,6 +14,7 @@ use guard_common::{
 };
 
 use crate::{
+    apart,
     kread::{Addr, copy, current, pointer, read},
     maps::{NAME_FILTER, NAMES},
     offset,
@@ -29,17 +30,21 @@ const STEPS: u32 = 2_300;
 /// every step looks the same to it and one is enough. What it knows of the stack it would follow step by step.
 #[repr(C)]
 pub(crate) struct Walk {
-    dentry: Addr,
-    mount: Addr,
+    /// What it is the path of.
+    pub(crate) dentry: Addr,
+    pub(crate) mount: Addr,
+    /// Where the walk is.
+    at: Addr,
+    at_mount: Addr,
     /// Kinds that a name on the way makes candidates.
     pub(crate) named: u64,
     /// As `named`, from the directories above the object alone.
     pub(crate) named_above: u64,
-    /// Root of `mount`; 0 when it is not known yet.
+    /// Root of `at_mount`; 0 when it is not known yet.
     root: Addr,
-    /// Part of `dentry`, from its parent to the address of its name.
+    /// Part of `at`, from its parent to the address of its name.
     part: [u64; DENTRY_PART / 8],
-    tables: u32,
+    pub(crate) tables: u32,
     /// Offset of the first byte of the path in the walk buffer; it ends at `PATH_MAX`.
     pub(crate) start: u32,
     /// Offset of the slash before the last component.
@@ -50,20 +55,18 @@ pub(crate) struct Walk {
     pad: u32,
 }
 
-/// Writes the path of `dentry` in `mount` (a `struct vfsmount`) into the walk buffer of a claimed scratch.
-///
-/// Names on the way are looked up in `tables`, where these are not 0. The result is in the state of the scratch; it is not
-/// returned, because the verifier lets no function return a struct through the caller's stack.
-#[inline(never)]
-pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, tables: u32) -> Option<()> {
+/// Says what the next [`walk`] in a claimed scratch is of: `dentry` in `mount` (a `struct vfsmount`). Names on the way are
+/// looked up in `tables`, where these are not 0.
+#[inline(always)]
+pub(crate) fn begin(scratch: u32, mount: Addr, dentry: Addr, tables: u32) -> Option<()> {
     let memory = slot(scratch)?;
-    let mut index = scratch;
-    // SAFETY: `state` is part of a claimed slot, which nothing else uses meanwhile; `step` has the signature
-    // `bpf_loop` calls, and `index` outlives the call.
+    // SAFETY: `state` is part of a claimed slot, which nothing else uses meanwhile.
     unsafe {
         (*memory).state = Walk {
             dentry,
             mount,
+            at: dentry,
+            at_mount: mount,
             named: 0,
             named_above: 0,
             root: 0,
@@ -75,6 +78,30 @@ pub(crate) fn walk(scratch: u32, mount: Addr, dentry: Addr, tables: u32) -> Opti
             done: 0,
             pad: 0,
         };
+    }
+    Some(())
+}
+
+/// Writes the path of what [`begin`] was told into the walk buffer of a claimed scratch. What came of it is in its state.
+#[inline(always)]
+pub(crate) fn walk(scratch: u32) -> Option<()> {
+    apart::option(walk_apart(scratch))
+}
+
+/// See [`crate::apart`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_apart(scratch: u32) -> u32 {
+    apart::number(try_walk(scratch))
+}
+
+#[inline(always)]
+fn try_walk(scratch: u32) -> Option<()> {
+    let memory = slot(scratch)?;
+    let mut index = scratch;
+    // SAFETY: parts of a claimed slot, which nothing else uses meanwhile; `step` has the signature `bpf_loop` calls, and
+    // `index` outlives the call.
+    unsafe {
         bpf_loop(STEPS, step as *mut c_void, (&raw mut index).cast(), 0);
         let state = &mut (*memory).state;
         if state.done == 0 {
@@ -113,10 +140,10 @@ extern "C" fn step(_step: u32, index: *const u32) -> i64 {
 #[inline(always)]
 fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     if walk.root == 0 {
-        walk.root = pointer(walk.mount, offset!(vfsmount_root))?;
+        walk.root = pointer(walk.at_mount, offset!(vfsmount_root))?;
     }
-    if walk.dentry == walk.root {
-        let mount = walk.mount.wrapping_sub(u64::from(offset!(mount_mnt)));
+    if walk.at == walk.root {
+        let mount = walk.at_mount.wrapping_sub(u64::from(offset!(mount_mnt)));
         let parent = pointer(mount, offset!(mount_parent))?;
         if parent == mount {
             if !is_attached(mount)? {
@@ -125,14 +152,14 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
             walk.done = 1;
             return Some(true);
         }
-        walk.dentry = pointer(mount, offset!(mount_mountpoint))?;
-        walk.mount = parent.wrapping_add(u64::from(offset!(mount_mnt)));
+        walk.at = pointer(mount, offset!(mount_mountpoint))?;
+        walk.at_mount = parent.wrapping_add(u64::from(offset!(mount_mnt)));
         walk.root = 0;
         return Some(false);
     }
     // One call for three members; the daemon has checked that they are near each other.
     let first_member = offset!(dentry_parent);
-    copy((&raw mut walk.part).cast(), DENTRY_PART as u32, walk.dentry.wrapping_add(u64::from(first_member)))?;
+    copy((&raw mut walk.part).cast(), DENTRY_PART as u32, walk.at.wrapping_add(u64::from(first_member)))?;
     let parent = walk.part[0];
     let (len_at, name_at) = (offset!(dentry_name_len) - first_member, offset!(dentry_name) - first_member);
     let part = (&raw const walk.part).cast::<u8>();
@@ -146,7 +173,7 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     if parent == 0 || name == 0 {
         return None;
     }
-    if parent == walk.dentry {
+    if parent == walk.at {
         walk.doubt |= doubt::DETACHED;
         walk.done = 1;
         return Some(true);
@@ -175,7 +202,7 @@ fn take_step(walk: &mut Walk, buffer: *mut u8) -> Option<bool> {
     let head = unsafe { buffer.add(bounded_at as usize).cast::<u64>().read_unaligned() };
     look_up_name(walk, name, bounded_len, head, first)?;
     walk.start = at - 1;
-    walk.dentry = parent;
+    walk.at = parent;
     Some(false)
 }
 

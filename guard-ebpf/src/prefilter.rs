@@ -12,7 +12,7 @@ use crate::{
     kread::{Addr, copy, load, pointer, read},
     maps::{DIRS, DirKey, DirValue, PATHS},
     offset, own,
-    path::{named, walk},
+    path::{self, named},
     quota,
     scratch::{self, slot},
 };
@@ -138,33 +138,41 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
-#[inline(never)]
+#[inline(always)]
 fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
     let Some(index) = scratch::claim() else {
         // The gate will find no memory either and refuse.
         return bits;
     };
-    let paths = state().paths;
-    let found = match walk(index, mount, dentry, agent.tables) {
-        Some(()) => judge_walk(index, agent, bits, mount, dentry, paths).unwrap_or(bits),
+    let found = match path::begin(index, mount, dentry, agent.tables) {
+        Some(()) => core::hint::black_box(look_apart(index, bits)),
         None => bits,
     };
     scratch::release(index);
     found
 }
 
+/// See [`crate::apart`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look_apart(index: u32, bits: u64) -> u64 {
+    let paths = state().paths;
+    path::walk(index).and_then(|()| judge_walk(index, bits, paths)).unwrap_or(bits)
+}
+
 #[inline(always)]
-fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, paths: u64) -> Option<u64> {
+fn judge_walk(index: u32, bits: u64, paths: u64) -> Option<u64> {
     // SAFETY: the fields of a claimed slot are copied at once.
-    let (doubts, start, last, named, named_above) = unsafe {
+    let (doubts, start, last, named, named_above, mount, dentry, tables) = unsafe {
         let state = &(*slot(index)?).state;
-        (state.doubt, state.start, state.last, state.named, state.named_above)
+        let (named, named_above) = (state.named, state.named_above);
+        (state.doubt, state.start, state.last, named, named_above, state.mount, state.dentry, state.tables)
     };
     if doubts & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0 {
         count(guard_common::count::Count::PathDoubt);
         return Some(bits);
     }
-    prepare(index, agent.tables, start)?;
+    prepare(index, tables, start)?;
     let object = look_up(index, start, PATH_MAX as u32 + 1)?;
     let found = (object.ops.0 | named) & bits;
     let directory = look_up(index, start, last + 1)?;
@@ -175,7 +183,7 @@ fn judge_walk(index: u32, agent: &Agent, bits: u64, mount: Addr, dentry: Addr, p
     if pointer(mount, offset!(vfsmount_root)) == Some(dentry) {
         return Some(found);
     }
-    let tables = u64::from(agent.tables);
+    let tables = u64::from(tables);
     if let Some(parent) = pointer(dentry, offset!(dentry_parent)).filter(|parent| *parent != dentry) {
         remember(tables, mount, parent, directory.ops.0 | named_above | parts, paths);
     }

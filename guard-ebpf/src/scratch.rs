@@ -15,17 +15,27 @@ use crate::{
 /// A claimed slot, by its index. Give it back with [`release`] on every path.
 #[inline(always)]
 pub(crate) fn claim() -> Option<u32> {
+    let index = core::hint::black_box(claim_apart());
+    if index < SCRATCHES { Some(index) } else { None }
+}
+
+/// The index, or [`SCRATCHES`] where all are taken. See [`crate::apart`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_apart() -> u32 {
     let mut index = 0;
     while index < SCRATCHES {
-        let slot = SCRATCH.get_ptr_mut(index)?;
+        let Some(slot) = slot(index) else {
+            break;
+        };
         // SAFETY: `busy` is an aligned `u64` of a map element, only ever accessed here and in `release`.
         if unsafe { atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(&raw mut (*slot).busy, 1) } == 0 {
-            return Some(index);
+            return index;
         }
         index += 1;
     }
     count(Count::ScratchBusy);
-    None
+    SCRATCHES
 }
 
 /// The memory of a claimed slot.

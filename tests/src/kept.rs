@@ -20,6 +20,9 @@ const BTF_GET_FD_BY_ID: i64 = 19;
 const INFO_WORDS: usize = 44;
 const NAME: usize = 16;
 const BTF_ID: usize = 32;
+const FUNCTION_SIZE: usize = 33;
+const FUNCTIONS_AT: usize = 34;
+const FUNCTIONS: usize = 36;
 const LINES: usize = 37;
 const LINES_AT: usize = 38;
 const LINE_SIZE: usize = 43;
@@ -27,8 +30,11 @@ const LINE_SIZE: usize = 43;
 /// `struct bpf_line_info { u32 insn_off, file_name_off, line_off, line_col; }`
 const LINE_WORDS: usize = 4;
 
-/// Lines of guard's own files that are left, by program and file.
-pub(crate) type Kept = BTreeMap<String, BTreeMap<String, Vec<u32>>>;
+/// `struct bpf_func_info { u32 insn_off, type_id; }`
+const FUNCTION_WORDS: usize = 2;
+
+/// Lines of guard's own files that are left, by program and function, and by file. A function goes by where it begins.
+pub(crate) type Kept = BTreeMap<(String, String), BTreeMap<String, Vec<u32>>>;
 
 /// Reads them of every loaded program that has lines of guard's.
 pub(crate) fn read() -> Result<Kept> {
@@ -46,27 +52,36 @@ pub(crate) fn read() -> Result<Kept> {
         }
         let strings = strings(info[BTF_ID])?;
         let mut lines = vec![0_u32; count * LINE_WORDS];
+        let mut functions = vec![0_u32; usize::try_from(info[FUNCTIONS])? * FUNCTION_WORDS];
         let name = name(&info);
         let mut ask = [0; INFO_WORDS];
         ask[LINES] = info[LINES];
         ask[LINE_SIZE] = u32::try_from(LINE_WORDS * 4)?;
         let address = lines.as_mut_ptr() as u64;
         (ask[LINES_AT], ask[LINES_AT + 1]) = (address as u32, (address >> 32) as u32);
+        ask[FUNCTIONS] = info[FUNCTIONS];
+        ask[FUNCTION_SIZE] = u32::try_from(FUNCTION_WORDS * 4)?;
+        let address = functions.as_mut_ptr() as u64;
+        (ask[FUNCTIONS_AT], ask[FUNCTIONS_AT + 1]) = (address as u32, (address >> 32) as u32);
         describe(&program, &mut ask)?;
-        let mut files: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let begins: Vec<u32> = functions.as_chunks::<FUNCTION_WORDS>().0.iter().map(|function| function[0]).collect();
+        let mut function = String::new();
         for line in lines.as_chunks::<LINE_WORDS>().0 {
             let file = text(&strings, line[1])?;
-            if let Some((_, own)) = file.split_once("guard-ebpf/src/") {
+            let own = file.split_once("guard-ebpf/src/").map(|(_, own)| own);
+            // The kernel wants a line at the beginning of each function, and lines in their order.
+            if begins.contains(&line[0]) {
+                function = format!("{}:{}", own.unwrap_or(&file).replace(' ', "_"), line[3] >> 10);
+            }
+            if let Some(own) = own {
+                let files = kept.entry((name.clone(), function.clone())).or_default();
                 files.entry(own.to_owned()).or_default().push(line[3] >> 10);
             }
         }
-        for lines in files.values_mut() {
-            lines.sort_unstable();
-            lines.dedup();
-        }
-        if !files.is_empty() {
-            kept.insert(name, files);
-        }
+    }
+    for lines in kept.values_mut().flat_map(BTreeMap::values_mut) {
+        lines.sort_unstable();
+        lines.dedup();
     }
     Ok(kept)
 }
@@ -136,12 +151,12 @@ fn bpf(command: i64, attribute: &mut [u32; 4]) -> io::Result<i64> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
-/// One line for each program of a tier: `kept TIER PROGRAM FILE:LINE,LINE… FILE:…`.
+/// One line for each function of each program of a tier: `kept TIER PROGRAM FUNCTION FILE:LINE,LINE… FILE:…`.
 pub(crate) fn print(tier: &str) -> Result<()> {
     let kept = read()?;
     ensure!(kept.len() > 3, "only {} programs of guard are loaded", kept.len());
-    for (program, files) in kept {
-        let mut line = format!("kept {tier} {program}");
+    for ((program, function), files) in kept {
+        let mut line = format!("kept {tier} {program} {function}");
         for (file, lines) in files {
             let numbers: Vec<String> = lines.iter().map(u32::to_string).collect();
             line += &format!(" {file}:{}", numbers.join(","));

@@ -4,20 +4,23 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use crate::program;
+use crate::{program, vm::kernel::Series};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Do not load it on the three test kernels, where each program's size and verified instructions come from.
     #[arg(long)]
     build_only: bool,
+    /// Load it on this kernel only: 6.1, 6.12 or newest; may be repeated.
+    #[arg(long, conflicts_with = "build_only")]
+    kernel: Vec<Series>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::build_tools()?;
     let objects = build()?;
     println!("{}\n{}", objects.gate.display(), objects.trip.display());
-    if arguments.build_only { Ok(()) } else { crate::stats::print() }
+    if arguments.build_only { Ok(()) } else { crate::stats::print(&arguments.kernel) }
 }
 
 /// The object in its two forms.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Lines that are left, as `FILE:LINE`, by tier and program, and by where that was.
+/// Lines that are left, as `FILE:LINE`, by tier, program and function, and by where that was.
 type Kept = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// Gathered from the lines that `guard-tests scenarios` prints.
@@ -61,10 +61,11 @@ impl Report {
         &self.failures
     }
 
-    /// `TIER PROGRAM FILE:LINE,LINE… …`
+    /// `TIER PROGRAM FUNCTION FILE:LINE,LINE… …`. A function is compared where it is: what nothing calls, older kernels keep and
+    /// newer ones do not; a call that was taken out is a line that lacks in what called.
     fn kept(&mut self, place: &str, text: &str) {
         let mut words = text.split(' ');
-        let program: Vec<&str> = words.by_ref().take(2).collect();
+        let program: Vec<&str> = words.by_ref().take(3).collect();
         let lines = words.filter_map(|word| word.split_once(':'));
         let lines =
             lines.flat_map(|(file, lines)| lines.split(',').map(move |line| format!("{file}:{line}"))).collect();
@@ -131,20 +132,42 @@ mod tests {
 
     #[test]
     fn a_line_that_one_kernel_took_out_is_a_failure() {
-        let mut same =
-            report(&[("6.1", "kept gate file_open gate.rs:3,5"), ("6.12", "kept gate file_open gate.rs:3,5")]);
+        let mut same = report(&[
+            ("6.1", "kept gate file_open file.rs:9 gate.rs:3,5"),
+            ("6.12", "kept gate file_open file.rs:9 gate.rs:3,5"),
+        ]);
         same.compare_kernels();
         assert_eq!((same.passed, same.failed), (1, 0));
-        let mut other =
-            report(&[("6.1", "kept gate file_open gate.rs:3"), ("6.12", "kept gate file_open gate.rs:3,5")]);
+        let mut other = report(&[
+            ("6.1", "kept gate file_open file.rs:9 gate.rs:3"),
+            ("6.12", "kept gate file_open file.rs:9 gate.rs:3,5"),
+        ]);
         other.compare_kernels();
         assert_eq!((other.passed, other.failed), (0, 1));
-        assert!(other.failures()[0].contains("gate file_open on 6.1 lacks gate.rs:5"), "{:?}", other.failures());
+        assert!(
+            other.failures()[0].contains("gate file_open file.rs:9 on 6.1 lacks gate.rs:5"),
+            "{:?}",
+            other.failures()
+        );
+    }
+
+    #[test]
+    fn a_function_that_one_kernel_has_not_is_not_compared() {
+        let mut sum = report(&[
+            ("6.1", "kept gate file_open file.rs:9 gate.rs:3"),
+            ("6.1", "kept gate file_open path.rs:7 path.rs:7,8"),
+            ("6.12", "kept gate file_open file.rs:9 gate.rs:3"),
+        ]);
+        sum.compare_kernels();
+        assert_eq!((sum.passed, sum.failed), (1, 0), "{:?}", sum.failures());
     }
 
     #[test]
     fn one_kernel_alone_is_not_compared() {
-        let mut alone = report(&[("6.1", "kept gate file_open gate.rs:3"), ("6.1", "kept trip sys_exit gate.rs:4")]);
+        let mut alone = report(&[
+            ("6.1", "kept gate file_open file.rs:9 gate.rs:3"),
+            ("6.1", "kept trip sys_exit trip.rs:9 gate.rs:4"),
+        ]);
         alone.compare_kernels();
         assert_eq!((alone.passed, alone.failed), (0, 0));
     }

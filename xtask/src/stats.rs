@@ -28,14 +28,14 @@ struct Loaded {
     verified_instructions: u32,
 }
 
-/// Prints a table; an error when a program does not load on a kernel that has its hook.
-pub(crate) fn print() -> Result<()> {
+/// Prints a table for the wanted kernels, or all when none is named; an error when a program does not load on a kernel that has its hook.
+pub(crate) fn print(wanted: &[Series]) -> Result<()> {
     let binaries = build::for_vm(true)?;
     setup::vm_tools()?;
     let root = root::image()?;
     let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let (mut absent, mut refused) = (Vec::new(), Vec::new());
-    for series in Series::TESTED {
+    let (mut absent, mut refused, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    for series in Series::TESTED.into_iter().filter(|series| wanted.is_empty() || wanted.contains(series)) {
         let kernel = kernel::fetch(series)?;
         let argv = ["guardd", "--probe-load"].map(str::to_owned).to_vec();
         let initramfs = initramfs::pack(&kernel, &Boot::new(argv, false), &binaries)?;
@@ -65,6 +65,8 @@ pub(crate) fn print() -> Result<()> {
         if code != 0 || programs.is_empty() {
             bail!("guardd --probe-load on {} ended with {code} and named {} programs", kernel.release, programs.len());
         }
+        let sum: u64 = programs.values().map(|loaded| u64::from(loaded.verified_instructions)).sum();
+        sums.push(format!("{series}: {sum}"));
         for (program, loaded) in programs {
             let cell = if loaded.error.is_empty() {
                 format!("{} B, {}", loaded.translated_bytes, loaded.verified_instructions)
@@ -80,6 +82,7 @@ pub(crate) fn print() -> Result<()> {
     for (program, cells) in table {
         println!("{program:28} {}", cells.iter().map(|cell| format!("{cell:28}")).collect::<String>().trim_end());
     }
+    println!("instructions walked in all: {}", sums.join(", "));
     for line in absent {
         println!("not loaded: {line}");
     }
