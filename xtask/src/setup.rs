@@ -96,14 +96,15 @@ fn toolchain() -> Result<()> {
     Ok(())
 }
 
-/// A program that cargo installs, below target/tools, in exactly this version.
+/// A program that cargo installs, below target/tools, in exactly this version. Not optimised: it runs for seconds, and takes
+/// minutes more to compile.
 pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     let directory = program::target().join("tools");
     let tool = directory.join("bin").join(name);
     let present = program::read(program(&tool).arg("--version")).unwrap_or_default();
     if !present.trim().ends_with(version) {
         println!("setup: installing {name} {version} with cargo; this takes some minutes, once");
-        let install = ["install", "--quiet", "--locked", "--force", name, "--version", version, "--root"];
+        let install = ["install", "--debug", "--quiet", "--locked", "--force", name, "--version", version, "--root"];
         program::run(program("cargo").args(install).arg(&directory))?;
     }
     Ok(tool)
