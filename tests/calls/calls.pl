@@ -53,7 +53,7 @@ my %calls = (
     kill => sub { call(62, $_[0], $_[1]) },
     tgkill => sub { call(234, $_[0], $_[0], $_[1]) },
     sigqueue => sub { call(129, $_[0], $_[1], pack("iiix4iix104", $_[1], 0, -1, $$, 0)) },
-    pidfd_send_signal => sub { my $fd = pidfd($_[0]); $fd < 0 ? -1 : call(424, $fd, $_[1], 0, 0) },
+    pidfd_send_signal => sub { my $fd = pidfd($_[0]); $fd < 0 ? -1 : call(424, $fd, $_[1], 0, $_[2] // 0) },
     ptrace => sub { call(101, 0x4206, $_[0], 0, 0) },
     # These write a byte of another process.
     proc_mem => sub {

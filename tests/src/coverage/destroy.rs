@@ -4,6 +4,7 @@ use super::{Kernel, Row, enforced, gap, unproven};
 
 /// What stands in the way of whatever needs an open file.
 const HAD_OPEN: &str = "what_a_process_had_open_when_it_was_tagged_is_held_at_its_first_use";
+const WAYS_IN: &str = "files_that_were_open_are_held_however_something_gets_into_them";
 const ALREADY_OPEN: &str = "once an agent's own open was let through, what it writes there is not judged again; what it had open when it was tagged is, as F15 shows";
 
 pub(super) const ROWS: &[Row] = &[
@@ -149,7 +150,7 @@ pub(super) const ROWS: &[Row] = &[
                 "mmap(2) of a file the agent opens: the open for writing",
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
-            unproven("mmap(2) of a file that was open when the agent was tagged", "held by the hook `mmap_file`"),
+            enforced("mmap(2) of a file that was open when the agent was tagged", &[WAYS_IN]),
             gap(
                 "memory that was mapped for writing when the agent was tagged; mprotect(2) of a mapping that was not",
                 "no hook sees a store, and there is none `file_mprotect`; `guardctl tag` says how many files are mapped for writing",
@@ -173,10 +174,7 @@ pub(super) const ROWS: &[Row] = &[
                 &["every_call_that_destroys_a_file_is_held_and_works_only_when_approved"],
             ),
             gap("the same to a file the agent was let open", ALREADY_OPEN),
-            unproven(
-                "the same to a file that was open when the agent was tagged",
-                "held by the hook `file_permission`",
-            ),
+            enforced("the same to a file that was open when the agent was tagged", &[WAYS_IN]),
         ],
     },
     Row {

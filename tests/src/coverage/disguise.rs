@@ -122,10 +122,11 @@ pub(super) const ROWS: &[Row] = &[
                 &["neither_memory_nor_descriptors_of_others_are_reached_before_an_approval"],
             )
             .note("refused at once; after an approval the next try passes"),
-            unproven(
+            enforced(
                 "`/proc/PID/mem` of a process outside",
-                "refused by the hook `ptrace_access_check`; it was not seen to pass after an approval",
-            ),
+                &["other_processes_are_held_by_whatever_call_they_are_reached"],
+            )
+            .note("refused at once; after an approval the next try passes"),
             enforced(
                 "code of its own by mmap(2), `LD_PRELOAD`, a library's constructor: what it does to files",
                 &["whatever_starts_a_program_what_it_does_is_held"],

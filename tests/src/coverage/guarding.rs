@@ -62,9 +62,11 @@ pub(super) const ROWS: &[Row] = &[
         class: "stopping or changing guard by its administration",
         lines: &[
             enforced("its settings, rules, programs and units are changed or removed", &[OWN_FILES]).note(BY_OWN_FILES),
-            enforced("the same by a hard link, another mount, or with no rule", &[BY_IDENTITY])
-                .note("they are known by identity"),
-            unproven("the same through a tree that is attached nowhere", "refused by identity, too"),
+            enforced(
+                "the same by a hard link, another mount, a tree that is attached nowhere, or with no rule",
+                &[BY_IDENTITY],
+            )
+            .note("they are known by identity"),
             enforced("a drop-in below `/run/systemd/system/guardd.service.d`", &[OWN_FILES]).note(BY_OWN_FILES),
             enforced("asking systemd over its socket, by the socket's name", &["connect_to_a_unix_socket_is_held"])
                 .note("the shipped rule `privileged-sockets` names it"),

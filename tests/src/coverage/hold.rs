@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
                 .note("refused"),
             unproven(
                 "a tracer from before swallows the stop, or changes registers",
-                "woken in whatever way, the call is done again and `gate` decides again",
+                "woken in whatever way, the call is done again and `gate` decides again; one that swallows every stop was seen to wait, and its approved call to stay undone at times",
             ),
         ],
     },

@@ -82,7 +82,8 @@ pub(super) const ROWS: &[Row] = &[
                 "connected when the agent was tagged: the first use",
                 &["a_connection_from_before_the_tagging_is_held_at_its_first_use"],
             ),
-            unproven("received over a socket", "refused by the hook `file_receive`"),
+            enforced("received over a socket", &["a_connection_that_another_sends_is_refused_until_approved"])
+                .note("refused at once; after an approval the next one passes"),
             gap("accepted: somebody connects to the agent", "no hook `socket_accept` or `socket_listen`"),
             gap("a proxy that is no agent", "as in C7"),
         ],

@@ -4,8 +4,8 @@
 use std::{
     fs,
     io::Read as _,
-    net::TcpListener,
-    os::{fd::AsFd as _, unix::net::UnixListener},
+    net::{TcpListener, TcpStream},
+    os::{fd::AsFd, unix::net::UnixListener},
     process::{Child, Command, Stdio},
 };
 
@@ -26,9 +26,11 @@ use crate::{
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("what_a_process_had_open_when_it_was_tagged_is_held_at_its_first_use", adopted),
+        gate("files_that_were_open_are_held_however_something_gets_into_them", ways),
         gate("a_connection_from_before_the_tagging_is_held_at_its_first_use", connection),
         gate("redirections_of_the_command_line_of_an_agent_are_not_held", redirected),
         gate("a_file_that_another_sends_is_refused_until_approved", received),
+        gate("a_connection_that_another_sends_is_refused_until_approved", received_connection),
     ]
 }
 
@@ -118,6 +120,79 @@ fn adopted(guard: &mut Guard) -> Result<()> {
     Ok(())
 }
 
+/// Puts something into files that are open as 5 to 8, each in another way.
+const WAYS: &str = r#"import mmap, os
+
+def mapped():
+    with mmap.mmap(5, 4, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as memory:
+        memory[0:1] = b"X"
+
+def copied():
+    os.copy_file_range(9, 6, 4, 0, 0)
+
+def sent():
+    os.sendfile(7, 9, 0, 4)
+
+def spliced():
+    out, into = os.pipe()
+    os.write(into, b"pipe")
+    os.splice(out, 8, 4, offset_dst=0)
+
+for way in mapped, copied, sent, spliced:
+    try:
+        way()
+        print(way.__name__, "done", flush=True)
+    except OSError as error:
+        print(way.__name__, error.errno, flush=True)
+"#;
+
+fn ways(guard: &mut Guard) -> Result<()> {
+    /// What is in each file when its way was approved.
+    const AFTER: [(&str, &str); 4] = [("mapped", "Xext"), ("copied", "impo"), ("sent", "impo"), ("spliced", "pipe")];
+    let program = "/srv/ways-in.py";
+    fresh()?;
+    fs::write(program, WAYS).with_context(|| format!("cannot write {program}"))?;
+    let file = |name: &str| format!("{GUARDED}/{name}");
+    let text = |name: &str| fs::read_to_string(file(name)).with_context(|| format!("cannot read {name}"));
+    let open = AFTER.iter().zip(5..).map(|((name, _), number)| format!("{number}<>{}", file(name)));
+    let open = open.collect::<Vec<_>>().join(" ");
+    for verb in ["deny", "approve"] {
+        for (name, _) in AFTER {
+            fs::write(file(name), "text").context("cannot make a file")?;
+        }
+        let prepare = format!("exec {open} 9<{program}");
+        let mut outside = Outside::start(&format!("ways-{verb}"), &prepare, &format!("exec python3 {program}"))?;
+        outside.tag(guard)?;
+        let before = guard.count("held")?;
+        outside.go()?;
+        let first = guard.held("open_write", &file("mapped"))?;
+        never("changed before anybody decided", || Ok(text("mapped")? != "text"))?;
+        guard.decide(verb, &first)?;
+        // A decision may cover what the process does next in the same place.
+        until("the program to end", || {
+            for hold in guard.pending()? {
+                let about = hold["operation"]["path"].as_str().unwrap_or_default();
+                let now = fs::read_to_string(about).with_context(|| format!("cannot read {about:?}"))?;
+                ensure!(now == "text", "{about} is {now:?} while it waits");
+                // Covered since it was listed, it is there no more.
+                guard.guardctl(&[verb, crate::guard::id(&hold)?])?;
+            }
+            Ok(outside.child.try_wait().context("cannot wait for the program")?)
+        })?;
+        let output = outside.ends()?;
+        let (code, is_denied) = if verb == "deny" { ("1", true) } else { ("done", false) };
+        let expected: String = AFTER.iter().map(|(name, _)| format!("{name} {code}\n")).collect();
+        ensure!(output == expected, "{verb}: it printed {output:?}");
+        for (name, after) in AFTER {
+            let wanted = if is_denied { "text" } else { after };
+            ensure!(text(name)? == wanted, "{verb}: {name} is {:?}", text(name)?);
+        }
+        let held = guard.count("held")? - before;
+        ensure!(held >= 4, "{verb}: of four ways {held} were held");
+    }
+    Ok(())
+}
+
 fn connection(guard: &mut Guard) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", PORT)).context("cannot listen")?;
     let mut outside = Outside::start(
@@ -159,27 +234,57 @@ fn received(guard: &mut Guard) -> Result<()> {
     let path = "/srv/sender.sock";
     drop(fs::remove_file(path));
     let listener = UnixListener::bind(path).context("cannot listen")?;
-    let send = || -> Result<()> {
-        let (stream, _) = listener.accept().context("nobody connected")?;
-        let file = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
-        let mut space = [const { std::mem::MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let files = [file.as_fd()];
-        ensure!(control.push(SendAncillaryMessage::ScmRights(&files)), "no room for a descriptor");
-        sendmsg(&stream, &[std::io::IoSlice::new(b"f")], &mut control, SendFlags::empty()).context("cannot send")?;
-        Ok(())
-    };
+    let file = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
     let mut agent = guard.agent(&format!("guard-tests act receive {path} sent"))?;
-    send()?;
+    send(&listener, &file)?;
     let hold = guard.held("open_write", GUARDED)?;
     agent.says("nothing came")?;
     let text = || fs::read_to_string(format!("{GUARDED}/file")).context("cannot read the file");
     ensure!(text()? == "file\n", "refused, and written: {:?}", text()?);
     guard.decide("approve", &hold)?;
     fs::write(agent.workspace().join("go"), "").context("cannot let it go on")?;
-    send()?;
+    send(&listener, &file)?;
     let output = agent.ends_with(0)?;
     ensure!(output == "nothing came\nwritten\n", "it printed {output:?}");
     ensure!(text()? == "file\nsent\n", "approved, and the file is {:?}", text()?);
+    Ok(())
+}
+
+/// Sends a descriptor to whoever connects next.
+fn send(listener: &UnixListener, what: &impl AsFd) -> Result<()> {
+    let (stream, _) = listener.accept().context("nobody connected")?;
+    let mut space = [const { std::mem::MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let files = [what.as_fd()];
+    ensure!(control.push(SendAncillaryMessage::ScmRights(&files)), "no room for a descriptor");
+    sendmsg(&stream, &[std::io::IoSlice::new(b"f")], &mut control, SendFlags::empty()).context("cannot send")?;
+    Ok(())
+}
+
+/// The same of a connection that was made outside every agent, to where a rule says no agent goes unasked.
+fn received_connection(guard: &mut Guard) -> Result<()> {
+    let path = "/srv/sender.sock";
+    drop(fs::remove_file(path));
+    let listener = UnixListener::bind(path).context("cannot listen")?;
+    let server = TcpListener::bind(("127.0.0.1", PORT)).context("cannot listen")?;
+    let connected = TcpStream::connect(("127.0.0.1", PORT)).context("cannot connect")?;
+    let (mut stream, _) = server.accept().context("nobody connected")?;
+    stream.set_nonblocking(true).context("cannot look without waiting")?;
+    let mut agent = guard.agent(&format!("guard-tests act receive {path} sent"))?;
+    send(&listener, &connected)?;
+    let hold = guard.held("connect", &PORT.to_string())?;
+    agent.says("nothing came")?;
+    let mut buffer = [0; 64];
+    ensure!(stream.read(&mut buffer).is_err(), "refused, and something was sent");
+    guard.decide("approve", &hold)?;
+    fs::write(agent.workspace().join("go"), "").context("cannot let it go on")?;
+    send(&listener, &connected)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "nothing came\nwritten\n", "it printed {output:?}");
+    drop(connected);
+    stream.set_nonblocking(false).context("cannot wait")?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said).context("cannot read what was sent")?;
+    ensure!(said == "sent\n", "what arrived is {said:?}");
     Ok(())
 }

@@ -35,8 +35,9 @@ impl Drop for Elsewhere {
     }
 }
 
-/// What an agent that is root tries in another mount of guardd's directory, and by a hard link from before.
-const TRIES: [&str; 11] = [
+/// What an agent that is root tries in another mount of guardd's directory, in one that is attached nowhere, and by a hard
+/// link from before.
+const TRIES: [&str; 12] = [
     "echo 'rules: []' >> /srv/elsewhere/rules.yaml",
     "echo 'rules: []' > /srv/elsewhere/rules.yaml",
     "echo 'rules: []' >> /run/linked-rules",
@@ -48,6 +49,9 @@ const TRIES: [&str; 11] = [
     "ln -s /etc/passwd /srv/elsewhere/made",
     "chmod 777 /srv/elsewhere",
     "chown 1000 /srv/elsewhere/rules.yaml",
+    // open_tree(2) with OPEN_TREE_CLONE, and openat(2) to append to what is below.
+    r#"perl -e 'my ($top, $file) = ("/run/guard-test", "rules.yaml"); my $tree = syscall(428, -100, $top, 1);
+       $tree >= 0 or die "no tree"; syscall(257, $tree, $file, 02001, 0) >= 0 or die "$!\n"'"#,
 ];
 
 fn own_files(guard: &mut Guard) -> Result<()> {

@@ -287,7 +287,7 @@ fn text(tries: &[Try]) -> String {
 }
 
 /// Version and patch level of the kernel.
-fn release() -> (u32, u32) {
+pub(super) fn release() -> (u32, u32) {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy().into_owned();
     let mut numbers = release.split('.').map(|part| part.parse().unwrap_or(0));

@@ -20,11 +20,13 @@ sub call { my ($number, @copy) = @_; syscall($number, @copy) != -1 }
 sub fd { my ($path, $flags) = @_; my $fd = syscall(2, $path, $flags, 0700); $fd < 0 ? 0 : $fd }
 # A line of shell.
 sub run { my $said = qx{( $_[0] ) 2>&1}; return 1 if $? == 0; $said =~ s/\s+/ /g; die "a program: $said\n" }
+# What a program says piecemeal would come in the middle of what another way says: its code is enough.
+sub quiet { open(STDERR, '>', '/dev/null') or die $! }
 # A program under the name that stands before its arguments.
 sub started {
     my ($file, @argv) = @_;
     my $pid = fork // die $!;
-    if (!$pid) { exec { $file } @argv; exit 200 + $! }
+    if (!$pid) { quiet(); exec { $file } @argv; exit 200 + $! }
     ended($pid);
 }
 # Whether a process that was started ended well. More than 200 is an error of the start.
@@ -40,7 +42,7 @@ sub ended {
 sub executed {
     my ($fd, $one, $two) = @_;
     my $pid = fork // die $!;
-    if (!$pid) { call(322, $fd, "", pack("PPQ", $one, $two, 0), 0, 0x1000); exit 200 + $! }
+    if (!$pid) { quiet(); call(322, $fd, "", pack("PPQ", $one, $two, 0), 0, 0x1000); exit 200 + $! }
     ended($pid);
 }
 # Until the process is stopped.
