@@ -1,6 +1,6 @@
 //! What leaves over the network, and what is said over it. Sockets of helpers on this host are `leaving`.
 
-use super::{Row, command_line, enforced, gap, unproven};
+use super::{Row, command_line, enforced, gap};
 
 /// Under the rules of the scenarios, and under the shipped ones.
 const CONNECTED: &str = "a_connection_is_held_however_it_is_made";
