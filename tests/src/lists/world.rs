@@ -44,7 +44,7 @@ const ACCOUNTS: &str = "/etc/passwd";
 pub(super) struct World {
     stubs: BTreeSet<String>,
     accounts: String,
-    /// Files made for the line that are not below the home: no other program may find them there.
+    /// What was made for the line and is not below the home, the topmost of each: no other program may find it there.
     elsewhere: Vec<PathBuf>,
 }
 
@@ -72,8 +72,7 @@ impl World {
         self.clean();
         repository()?;
         for left in LEFT.iter().filter(|left| !case.line.contains(name(left))) {
-            let removed = if Path::new(left).is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) };
-            match removed {
+            match remove(Path::new(left)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {left}"));
                 }
@@ -122,7 +121,7 @@ impl World {
     fn clean(&mut self) {
         for path in self.elsewhere.drain(..) {
             // The line may have removed it.
-            drop(fs::remove_file(path));
+            drop(remove(&path));
         }
     }
 
@@ -172,12 +171,13 @@ impl World {
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
+        if !path.starts_with(HOME) {
+            let missing = path.ancestors().take_while(|above| above.symlink_metadata().is_err());
+            self.elsewhere.extend(missing.last().map(Path::to_owned));
+        }
         above(text)?;
         // Something on the way may be a file: then the line is wrong about the world, and fails by itself.
         if path.parent().is_some_and(Path::is_dir) && !text.ends_with('/') {
-            if !path.starts_with(HOME) {
-                self.elsewhere.push(path.clone());
-            }
             if [".tar", ".tgz", ".tar.gz"].iter().any(|ending| text.ends_with(ending)) {
                 return archive(&path);
             }
@@ -201,6 +201,11 @@ impl Drop for World {
         drop(fs::write(ACCOUNTS, &self.accounts));
         self.clean();
     }
+}
+
+/// Removes a file or a whole directory.
+fn remove(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 /// The file a step writes or makes, where it is one for certain.
