@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Crashes in the suite, and in the soak.
-const CRASHES: u32 = 6;
+const CRASHES: u32 = 12;
 const SOAK: u32 = 1_000;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
