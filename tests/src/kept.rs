@@ -57,12 +57,10 @@ pub(crate) fn read() -> Result<Kept> {
         let mut ask = [0; INFO_WORDS];
         ask[LINES] = info[LINES];
         ask[LINE_SIZE] = u32::try_from(LINE_WORDS * 4)?;
-        let address = lines.as_mut_ptr() as u64;
-        (ask[LINES_AT], ask[LINES_AT + 1]) = (address as u32, (address >> 32) as u32);
+        [ask[LINES_AT], ask[LINES_AT + 1]] = words(lines.as_mut_ptr() as u64);
         ask[FUNCTIONS] = info[FUNCTIONS];
         ask[FUNCTION_SIZE] = u32::try_from(FUNCTION_WORDS * 4)?;
-        let address = functions.as_mut_ptr() as u64;
-        (ask[FUNCTIONS_AT], ask[FUNCTIONS_AT + 1]) = (address as u32, (address >> 32) as u32);
+        [ask[FUNCTIONS_AT], ask[FUNCTIONS_AT + 1]] = words(functions.as_mut_ptr() as u64);
         describe(&program, &mut ask)?;
         let begins: Vec<u32> = functions.as_chunks::<FUNCTION_WORDS>().0.iter().map(|function| function[0]).collect();
         let mut function = String::new();
@@ -101,12 +99,17 @@ fn open(command: i64, id: u32) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor)?) })
 }
 
+/// An address as it stands in the kernel's structs, the lower half first.
+fn words(address: u64) -> [u32; 2] {
+    [address as u32, (address >> 32) as u32]
+}
+
 /// Fills in what the kernel says of a program or of types.
 fn describe(of: &OwnedFd, info: &mut [u32]) -> Result<()> {
-    let address = info.as_mut_ptr() as u64;
+    let [low, high] = words(info.as_mut_ptr() as u64);
     let length = u32::try_from(info.len() * 4)?;
     let descriptor = u32::try_from(of.as_raw_fd())?;
-    let mut attribute = [descriptor, length, address as u32, (address >> 32) as u32];
+    let mut attribute = [descriptor, length, low, high];
     bpf(OBJ_GET_INFO_BY_FD, &mut attribute).context("cannot ask about a program")?;
     Ok(())
 }
@@ -119,8 +122,8 @@ fn strings(btf: u32) -> Result<Vec<u8>> {
     let mut info = [0; WORDS];
     describe(&types, &mut info)?;
     let mut blob = vec![0_u8; usize::try_from(info[2])?];
-    let address = blob.as_mut_ptr() as u64;
-    let mut ask = [address as u32, (address >> 32) as u32, info[2], 0];
+    let [low, high] = words(blob.as_mut_ptr() as u64);
+    let mut ask = [low, high, info[2], 0];
     describe(&types, &mut ask)?;
     // `struct btf_header { u16 magic; u8 version, flags; u32 hdr_len, type_off, type_len, str_off, str_len; }`
     let word = |at: usize| -> Result<usize> {

@@ -156,7 +156,7 @@ fn ways(guard: &mut Guard) -> Result<()> {
     let text = |name: &str| fs::read_to_string(file(name)).with_context(|| format!("cannot read {name}"));
     let open = AFTER.iter().zip(5..).map(|((name, _), number)| format!("{number}<>{}", file(name)));
     let open = open.collect::<Vec<_>>().join(" ");
-    for verb in ["deny", "approve"] {
+    for (verb, said) in [("deny", "1"), ("approve", "done")] {
         for (name, _) in AFTER {
             fs::write(file(name), "text").context("cannot make a file")?;
         }
@@ -180,11 +180,10 @@ fn ways(guard: &mut Guard) -> Result<()> {
             outside.child.try_wait().context("cannot wait for the program")
         })?;
         let output = outside.ends()?;
-        let (code, is_denied) = if verb == "deny" { ("1", true) } else { ("done", false) };
-        let expected: String = AFTER.iter().map(|(name, _)| format!("{name} {code}\n")).collect();
+        let expected: String = AFTER.iter().map(|(name, _)| format!("{name} {said}\n")).collect();
         ensure!(output == expected, "{verb}: it printed {output:?}");
         for (name, after) in AFTER {
-            let wanted = if is_denied { "text" } else { after };
+            let wanted = if verb == "deny" { "text" } else { after };
             ensure!(text(name)? == wanted, "{verb}: {name} is {:?}", text(name)?);
         }
         let held = guard.count("held")? - before;
@@ -228,25 +227,57 @@ fn redirected(guard: &mut Guard) -> Result<()> {
     Ok(())
 }
 
-/// The message is consumed, so that nothing can wait: it is refused, and after an approval the next one passes.
 fn received(guard: &mut Guard) -> Result<()> {
     fresh()?;
+    let file = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
+    let text = || fs::read_to_string(format!("{GUARDED}/file")).context("cannot read the file");
+    handed_over(guard, &file, ("open_write", GUARDED), || {
+        ensure!(text()? == "file\n", "refused, and written: {:?}", text()?);
+        Ok(())
+    })?;
+    ensure!(text()? == "file\nsent\n", "approved, and the file is {:?}", text()?);
+    Ok(())
+}
+
+/// The same of a connection that was made outside every agent, to where a rule says no agent goes unasked.
+fn received_connection(guard: &mut Guard) -> Result<()> {
+    let server = TcpListener::bind(("127.0.0.1", PORT)).context("cannot listen")?;
+    let connected = TcpStream::connect(("127.0.0.1", PORT)).context("cannot connect")?;
+    let (mut stream, _) = server.accept().context("nobody connected")?;
+    stream.set_nonblocking(true).context("cannot look without waiting")?;
+    handed_over(guard, &connected, ("connect", &PORT.to_string()), || {
+        ensure!((&stream).read(&mut [0; 64]).is_err(), "refused, and something was sent");
+        Ok(())
+    })?;
+    drop(connected);
+    stream.set_nonblocking(false).context("cannot wait")?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said).context("cannot read what was sent")?;
+    ensure!(said == "sent\n", "what arrived is {said:?}");
+    Ok(())
+}
+
+/// An agent is sent a descriptor and writes `sent` to it. The message is consumed, so that nothing can wait: it is refused,
+/// held as this operation about this, and after an approval the next one passes.
+fn handed_over(
+    guard: &Guard,
+    what: &impl AsFd,
+    (op, about): (&str, &str),
+    is_untouched: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let path = "/srv/sender.sock";
     drop(fs::remove_file(path));
     let listener = UnixListener::bind(path).context("cannot listen")?;
-    let file = fs::File::options().append(true).open(format!("{GUARDED}/file")).context("cannot open the file")?;
     let mut agent = guard.agent(&format!("guard-tests act receive {path} sent"))?;
-    send(&listener, &file)?;
-    let hold = guard.held("open_write", GUARDED)?;
+    send(&listener, what)?;
+    let hold = guard.held(op, about)?;
     agent.says("nothing came")?;
-    let text = || fs::read_to_string(format!("{GUARDED}/file")).context("cannot read the file");
-    ensure!(text()? == "file\n", "refused, and written: {:?}", text()?);
+    is_untouched()?;
     guard.decide("approve", &hold)?;
     fs::write(agent.workspace().join("go"), "").context("cannot let it go on")?;
-    send(&listener, &file)?;
+    send(&listener, what)?;
     let output = agent.ends_with(0)?;
     ensure!(output == "nothing came\nwritten\n", "it printed {output:?}");
-    ensure!(text()? == "file\nsent\n", "approved, and the file is {:?}", text()?);
     Ok(())
 }
 
@@ -258,33 +289,5 @@ fn send(listener: &UnixListener, what: &impl AsFd) -> Result<()> {
     let files = [what.as_fd()];
     ensure!(control.push(SendAncillaryMessage::ScmRights(&files)), "no room for a descriptor");
     sendmsg(&stream, &[std::io::IoSlice::new(b"f")], &mut control, SendFlags::empty()).context("cannot send")?;
-    Ok(())
-}
-
-/// The same of a connection that was made outside every agent, to where a rule says no agent goes unasked.
-fn received_connection(guard: &mut Guard) -> Result<()> {
-    let path = "/srv/sender.sock";
-    drop(fs::remove_file(path));
-    let listener = UnixListener::bind(path).context("cannot listen")?;
-    let server = TcpListener::bind(("127.0.0.1", PORT)).context("cannot listen")?;
-    let connected = TcpStream::connect(("127.0.0.1", PORT)).context("cannot connect")?;
-    let (mut stream, _) = server.accept().context("nobody connected")?;
-    stream.set_nonblocking(true).context("cannot look without waiting")?;
-    let mut agent = guard.agent(&format!("guard-tests act receive {path} sent"))?;
-    send(&listener, &connected)?;
-    let hold = guard.held("connect", &PORT.to_string())?;
-    agent.says("nothing came")?;
-    let mut buffer = [0; 64];
-    ensure!(stream.read(&mut buffer).is_err(), "refused, and something was sent");
-    guard.decide("approve", &hold)?;
-    fs::write(agent.workspace().join("go"), "").context("cannot let it go on")?;
-    send(&listener, &connected)?;
-    let output = agent.ends_with(0)?;
-    ensure!(output == "nothing came\nwritten\n", "it printed {output:?}");
-    drop(connected);
-    stream.set_nonblocking(false).context("cannot wait")?;
-    let mut said = String::new();
-    stream.read_to_string(&mut said).context("cannot read what was sent")?;
-    ensure!(said == "sent\n", "what arrived is {said:?}");
     Ok(())
 }

@@ -151,7 +151,9 @@ fn everybody(guard: &mut Guard) -> Result<()> {
             Ok(others.iter().filter(|lives| **lives).count() + usize::from(first.is_alive()?))
         };
         let all = living()?;
-        let before = asked(guard)?;
+        // Starting perl is asked about, too, once in each of the two tries.
+        let asked_besides = if command.starts_with("perl") { 2 } else { 0 };
+        let before = guard.count("held")?;
         // A child of the agent's own is nothing that anybody is asked about.
         let child = if is_group { "" } else { "sleep 600 & " };
         let script = format!("{as_user} '{child}{command} 2>/dev/null && echo sent || echo refused'");
@@ -171,15 +173,8 @@ fn everybody(guard: &mut Guard) -> Result<()> {
         ensure!(said.contains("sent"), "`{command}` was approved and said {said:?}");
         until("the processes to be gone", || Ok((living()? == 0).then_some(())))?;
         ensure!(alone.is_alive()? == is_group, "`{command}` was approved, and reached others than it says");
-        let asked = asked(guard)? - before;
+        let asked = guard.count("held")? - before - asked_besides;
         ensure!(asked == 2, "two calls were asked about {asked} times");
     }
     Ok(())
-}
-
-/// How often anybody was asked about a signal.
-fn asked(guard: &Guard) -> Result<usize> {
-    let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
-    let of_signal = |line: &&str| line.contains(r#""kind":"hold""#) && line.contains(r#""op":"signal""#);
-    Ok(log.lines().filter(of_signal).count())
 }
