@@ -1,5 +1,5 @@
 //! Functions that the verifier walks by themselves, once in each program, and not once for every state in which they are
-//! called: what they answer through. Without them a program is some times as dear to load.
+//! called: what they answer through. What that saves is in docs/adr/0010.
 //!
 //! Such a function ("global" in BTF, so `#[unsafe(no_mangle)]`, which is what keeps the linker from making it local) takes
 //! and gives numbers only. A pointer that the verifier knows is no number: it goes through the scratch, out of which a

@@ -28,14 +28,15 @@ struct Loaded {
     verified_instructions: u32,
 }
 
-/// Prints a table for the wanted kernels, or all when none is named; an error when a program does not load on a kernel that has its hook.
-pub(crate) fn print(wanted: &[Series]) -> Result<()> {
+/// Prints a table for the named kernels, or all when none is named; an error when a program does not load on a kernel that
+/// has its hook.
+pub(crate) fn print(named: &[Series]) -> Result<()> {
     let binaries = build::for_vm(true)?;
     setup::vm_tools()?;
     let root = root::image()?;
     let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut absent, mut refused, mut sums) = (Vec::new(), Vec::new(), Vec::new());
-    for series in Series::TESTED.into_iter().filter(|series| wanted.is_empty() || wanted.contains(series)) {
+    for series in Series::TESTED.into_iter().filter(|series| series.is_wanted(named)) {
         let kernel = kernel::fetch(series)?;
         let argv = ["guardd", "--probe-load"].map(str::to_owned).to_vec();
         let initramfs = initramfs::pack(&kernel, &Boot::new(argv, false), &binaries)?;

@@ -153,7 +153,7 @@ fn native(binaries: &[PathBuf]) -> Result<Report> {
 
 /// The scenarios on each kernel, and the package on its systems.
 fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
-    let wanted = |series: &Series| arguments.kernel.is_empty() || arguments.kernel.contains(series);
+    let wanted = |series: &Series| series.is_wanted(&arguments.kernel);
     let mut jobs: Vec<Job<'_>> = Vec::new();
     if !arguments.service {
         root::image()?;

@@ -27,6 +27,11 @@ pub(crate) enum Series {
 impl Series {
     /// The kernels every scenario must pass on.
     pub(crate) const TESTED: [Self; 3] = [Self::V6_1, Self::V6_12, Self::Newest];
+
+    /// Is it one of those a person named? Who names none means all.
+    pub(crate) fn is_wanted(self, named: &[Self]) -> bool {
+        named.is_empty() || named.contains(&self)
+    }
 }
 
 impl fmt::Display for Series {
