@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs, io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
@@ -155,7 +155,13 @@ fn bpf(command: i64, attribute: &mut [u32; 4]) -> io::Result<i64> {
 }
 
 /// One line for each function of each program of a tier: `kept TIER PROGRAM FUNCTION FILE:LINE,LINE… FILE:…`.
+///
+/// # Errors
+/// When the kernel hardens what root loads: on 6.1 and 6.12 that moves the lines, and not the functions' beginnings.
 pub(crate) fn print(tier: &str) -> Result<()> {
+    const HARDENED: &str = "/proc/sys/net/core/bpf_jit_harden";
+    let hardened = fs::read_to_string(HARDENED).with_context(|| format!("cannot read {HARDENED}"))?;
+    ensure!(hardened.trim() != "2", "{HARDENED} is 2, which moves lines: write 0 into it and try again");
     let kept = read()?;
     ensure!(kept.len() > 3, "only {} programs of guard are loaded", kept.len());
     for ((program, function), files) in kept {

@@ -185,6 +185,31 @@ fn change_name() -> Result<()> {
     Ok(())
 }
 
+/// A parameter of the kernel that is put back when dropped: what an approved agent made of it is the whole machine's.
+struct Parameter {
+    file: &'static str,
+    usual: &'static str,
+}
+
+impl Parameter {
+    fn set(file: &'static str, usual: &'static str) -> Result<Self> {
+        fs::write(file, usual).with_context(|| format!("cannot write {file}"))?;
+        Ok(Self { file, usual })
+    }
+
+    fn value(&self) -> Result<String> {
+        let text = fs::read_to_string(self.file).with_context(|| format!("cannot read {}", self.file))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+impl Drop for Parameter {
+    fn drop(&mut self) {
+        // It could be written when it was set.
+        drop(fs::write(self.file, self.usual));
+    }
+}
+
 fn machine() -> Result<Vec<Try>> {
     let (disk, aside, numbered) = (Disk::new(30)?, Disk::new(31)?, 31);
     let node = "/srv/innocent";
@@ -195,9 +220,9 @@ fn machine() -> Result<Vec<Try>> {
     let device = disk.device.clone();
     let (written, written_aside) = (move |_: &Path| Ok(!disk.is_whole()?), move |_: &Path| Ok(!aside.is_whole()?));
     let made = |place: &Path| Ok(fs::exists(place.join("node"))?);
-    let parameter = |file: &'static str, usual: &str, other: &'static str| -> Result<Try> {
-        fs::write(file, usual).with_context(|| format!("cannot write {file}"))?;
-        let is_other = move |_: &Path| Ok(fs::read_to_string(file)?.trim() == other);
+    let parameter = |file: &'static str, usual: &'static str, other: &'static str| -> Result<Try> {
+        let parameter = Parameter::set(file, usual)?;
+        let is_other = move |_: &Path| Ok(parameter.value()? == other);
         Ok(Try::new(format!("echo {other} >{file}"), "open_write", file, is_other))
     };
     let lost =
