@@ -98,6 +98,10 @@ impl<K: Kernel> Edge<K> {
                 Err(error) => Some(Input::GrantFailed { name, error: error.to_string() }),
             },
             Effect::Continue { tgid } => self.signalled(tgid, Processes::wake),
+            Effect::ContinueIfStopped { tgid, tid } if facts::is_stopped(tgid, tid) => {
+                self.signalled(tgid, Processes::wake)
+            }
+            Effect::ContinueIfStopped { .. } => None,
             // A hold is there before its stop: one that is not there yet did not stop the thread.
             Effect::ContinueStopped { name, tgid } if facts::is_stopped(tgid, name.key.id) => {
                 match self.kernel.record(name.key) {

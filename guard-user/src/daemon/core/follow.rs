@@ -13,6 +13,19 @@ use crate::{
     operation::{Context, HoldName},
 };
 
+/// What a thread needs that was woken and did not come for its answer: it may be stopped again for the sake of another
+/// thread. A tracer is told of each `SIGCONT`, and its tracee stops for that, so a thread that is not stopped by a signal
+/// gets one less and less often: were they to come faster than the tracer answers, the thread would never go on.
+fn continue_again(deadline: u64, due: u64, now: u64, tgid: u32, tid: u32) -> Effect {
+    let granted = deadline.saturating_sub(GRANT_LIFE);
+    let doublings = |at: u64| (at.saturating_sub(granted) / CONTINUE_EVERY).checked_ilog2();
+    if doublings(due.saturating_sub(CONTINUE_EVERY)) == doublings(now) {
+        Effect::ContinueIfStopped { tgid, tid }
+    } else {
+        Effect::Continue { tgid }
+    }
+}
+
 /// The kernel's clock decides whether a grant is void; the daemon waits this much longer before it says so.
 pub(super) const GRACE: u64 = 50 * MILLISECOND;
 
@@ -102,9 +115,9 @@ impl Core {
                 let since = cleared.deadline - GRANT_LIFE;
                 cleared.next = Some(now + (now - since).max(CONTINUE_EVERY));
                 again.push(Effect::ContinueStopped { name, tgid: cleared.tgid });
-            } else if cleared.next.is_some_and(|next| next <= now) {
+            } else if let Some(next) = cleared.next.filter(|next| *next <= now) {
                 cleared.next = Some(now + CONTINUE_EVERY);
-                again.push(Effect::Continue { tgid: cleared.tgid });
+                again.push(continue_again(cleared.deadline, next, now, cleared.tgid, key.id));
             }
             true
         });
@@ -118,13 +131,13 @@ impl Core {
     fn tick_hold(&mut self, number: u64, now: u64) {
         let Some(hold) = self.holds.get_mut(number) else { return };
         let Stage::Granted { deadline, next } = hold.stage else { return };
-        let tgid = hold.operation.tgid;
+        let (tgid, tid) = (hold.operation.tgid, hold.operation.tid);
         if now > deadline + GRACE {
             return self.end_unheard(number, Ending::Late);
         }
-        if next.is_some_and(|next| next <= now) {
+        if let Some(next) = next.filter(|next| *next <= now) {
             hold.stage = Stage::Granted { deadline, next: Some(now + CONTINUE_EVERY) };
-            self.emit(Effect::Continue { tgid });
+            self.emit(continue_again(deadline, next, now, tgid, tid));
         }
     }
 

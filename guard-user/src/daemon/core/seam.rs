@@ -129,6 +129,11 @@ pub enum Effect {
     Continue {
         tgid: u32,
     },
+    /// `SIGCONT`, if this thread is stopped by a signal.
+    ContinueIfStopped {
+        tgid: u32,
+        tid: u32,
+    },
     /// `SIGCONT`, if the thread of this hold is stopped although nothing of it is held.
     ContinueStopped {
         name: HoldName,

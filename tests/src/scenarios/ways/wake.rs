@@ -81,6 +81,17 @@ const WAYS: &[Way] = &[
         r#"my $typed = "rm $d/file\nbg\nfg\nuntil [ -z \"\$(jobs -s)\" ]; do sleep 0.2; done\ntest ! -e $d/file\nexit \$?\n";
            run("printf '$typed' | script -qec 'bash -i' /dev/null")"#,
     ),
+    // PTRACE_TRACEME, and PTRACE_CONT without the signal at every stop. Perl's own wait keeps nothing of a stop: wait4(2).
+    removal(
+        "tracer_from_before",
+        r#"my ($pid, $status) = (fork, pack("L", 0));
+           if (!$pid) { call(PTRACE, 0, 0, 0, 0); kill(19, $$); exit(unlink("$d/file") ? 0 : 200 + $!) }
+           while (syscall(61, $pid, $status, 0, 0) == $pid && (unpack("L", $status) & 0xff) == 0x7f) {
+               select(undef, undef, undef, 0.1); call(PTRACE, 7, $pid, 0, 0);
+           }
+           $! = (unpack("L", $status) >> 8) - 200; unpack("L", $status) == 0"#,
+    )
+    .woken(),
     // SECCOMP_SET_MODE_FILTER with a listener, on unlink(2): another process hears of the call and does it itself.
     removal(
         "supervisor",

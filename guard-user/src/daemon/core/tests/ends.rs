@@ -21,6 +21,27 @@ fn an_approval_that_is_not_used_in_time_expires_and_a_denial_does_not() {
 }
 
 #[test]
+fn a_thread_that_a_tracer_keeps_stopped_is_left_in_peace_longer_and_longer() {
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        let mut bench = Bench::new();
+        bench.candidate(&unlink(7, "/hold/a"));
+        bench.decide("h1", verdict, Scope::Once);
+        bench.flush();
+        let (start, mut woken) = (bench.now, vec![]);
+        while bench.now < start + 10_000 {
+            bench.now += 20;
+            bench.input(Input::Tick);
+            if bench.has(|effect| matches!(effect, Effect::Continue { tgid: 7 })) {
+                woken.push(bench.now - start);
+            } else {
+                assert!(bench.has(|effect| matches!(effect, Effect::ContinueIfStopped { tgid: 7, .. })));
+            }
+        }
+        assert_eq!(woken, [20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120], "ms");
+    }
+}
+
+#[test]
 fn an_answer_whose_notice_was_lost_is_told_by_what_it_left_behind() {
     let lost = Losses { lost: 1, voided: 0 };
     let cases = [
