@@ -58,16 +58,16 @@ impl Core {
                 None => self.approve(number, decision, Some(token)),
             },
             Verdict::Deny => {
-                self.deny(number, decision);
-                self.reply_hold_logged(token, number);
+                let seq = self.deny(number, decision);
+                self.reply_decided(token, number, seq);
             }
             Verdict::Kill => {
                 if let Some(hold) = self.holds.get(number) {
                     let tgid = hold.operation.tgid;
                     self.emit(Effect::KillProcess { tgid });
                 }
-                self.killing(number, decision);
-                self.reply_hold_logged(token, number);
+                let seq = self.killing(number, decision);
+                self.reply_decided(token, number, seq);
             }
         }
     }
@@ -79,7 +79,9 @@ impl Core {
             // Without a log it stays held, like everything else.
             Verdict::Approve if self.audit_failed.is_some() => {}
             Verdict::Approve => self.approve(number, decision, None),
-            Verdict::Deny | Verdict::Kill => self.deny(number, decision),
+            Verdict::Deny | Verdict::Kill => {
+                self.deny(number, decision);
+            }
         }
     }
 
@@ -140,9 +142,10 @@ impl Core {
         }
     }
 
-    pub(super) fn deny(&mut self, number: u64, decision: api::Decision) {
+    /// Answers the number of the decision in the log; what follows it there reaches the disk with whatever comes next.
+    pub(super) fn deny(&mut self, number: u64, decision: api::Decision) -> u64 {
         let now = self.now.boottime;
-        let Some(hold) = self.holds.get_mut(number) else { return };
+        let Some(hold) = self.holds.get_mut(number) else { return self.seq };
         hold.decision = Some(decision);
         let (name, tgid, context) = (hold.operation.name, hold.operation.tgid, hold.operation.context);
         match context {
@@ -162,20 +165,22 @@ impl Core {
             }
         }
         self.remember(number);
-        self.log_decision(number);
+        let seq = self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
         if context == Context::Denied {
             self.finish(number, Outcome::Refused, "");
         }
+        seq
     }
 
-    /// The process was sent SIGKILL; this says so.
-    pub(super) fn killing(&mut self, number: u64, decision: api::Decision) {
-        let Some(hold) = self.holds.get_mut(number) else { return };
+    /// The process was sent SIGKILL; this says so, and answers as [`Self::deny`].
+    pub(super) fn killing(&mut self, number: u64, decision: api::Decision) -> u64 {
+        let Some(hold) = self.holds.get_mut(number) else { return self.seq };
         hold.decision = Some(decision);
         hold.stage = Stage::Killing;
-        self.log_decision(number);
+        let seq = self.log_decision(number);
         self.publish_hold(number, |hold| api::Event::Decided { hold });
+        seq
     }
 
     /// A decision for the whole process is kept for what it does next.
@@ -254,12 +259,13 @@ impl Core {
         self.queue.push_back(Queued { seq: self.seq, then: Then::Reply(token, answer) });
     }
 
-    fn reply_hold_logged(&mut self, token: Token, number: u64) {
+    /// Answers with the hold once its decision is on the disk; at once when that cannot be.
+    fn reply_decided(&mut self, token: Token, number: u64, seq: u64) {
         if self.audit_failed.is_some() {
             let answer = self.hold_answer(number);
             return self.reply(token, answer);
         }
-        self.queue.push_back(Queued { seq: self.seq, then: Then::ReplyHold(token, number) });
+        self.queue.push_back(Queued { seq, then: Then::ReplyHold(token, number) });
     }
 }
 

@@ -28,17 +28,24 @@ struct Bench {
     core: Core,
     now: u64,
     seen: Vec<Effect>,
+    /// The last record that asked to be on the disk.
+    flushed: u64,
     /// What the edge finds when it is asked: does the hold wait, does its thread live, what is counted.
     kernel: (bool, bool, Losses),
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { core: core(), now: 1, seen: Vec::new(), kernel: (false, true, Losses::default()) }
+        Self { core: core(), now: 1, seen: Vec::new(), flushed: 0, kernel: (false, true, Losses::default()) }
     }
 
     fn input(&mut self, input: Input) {
         self.seen = self.core.handle(at(self.now), input);
+        for effect in &self.seen {
+            if let Effect::Audit { record, flush: true } = effect {
+                self.flushed = record.seq;
+            }
+        }
         let settle = self.seen.iter().find_map(|effect| match effect {
             Effect::Settle { number, .. } => Some(*number),
             _other => None,
@@ -59,9 +66,9 @@ impl Bench {
         self.input(Input::Request { token: 1, by: "uid 0 (root), pid 2".to_owned(), request });
     }
 
-    /// Everything logged so far reaches the disk.
+    /// What is to be on the disk before anything else happens gets there, and what was logged before it.
     fn flush(&mut self) {
-        self.input(Input::AuditFlushed(self.core.seq));
+        self.input(Input::AuditFlushed(self.flushed));
     }
 
     fn facts(&mut self, operation: &Operation, root: &str) {
@@ -232,6 +239,23 @@ fn a_refused_call_may_be_tried_again_after_approval_and_is_never_woken() {
     bench.flush();
     assert_eq!(bench.grants(), [APPROVE]);
     assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+}
+
+#[test]
+fn whoever_decides_is_answered_once_the_decision_is_on_the_disk() {
+    for context in [Context::Held, Context::Denied, Context::Tripped] {
+        for verdict in [Verdict::Approve, Verdict::Deny, Verdict::Kill] {
+            let mut bench = Bench::new();
+            let mut operation = unlink(7, "/hold/a");
+            operation.context = context;
+            bench.candidate(&operation);
+            bench.decide("h1", verdict, Scope::Once);
+            let is_answered = |bench: &Bench| bench.has(|effect| matches!(effect, Effect::Reply { token: 1, .. }));
+            assert!(!is_answered(&bench));
+            bench.flush();
+            assert!(is_answered(&bench), "{context:?} {verdict:?}");
+        }
+    }
 }
 
 #[test]
