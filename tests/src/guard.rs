@@ -14,6 +14,7 @@ use crate::{
     agent::Agent,
     patience::{until, until_within},
     setting::Setting,
+    socket::ask,
 };
 
 /// Where a test guardd keeps its things.
@@ -158,9 +159,7 @@ impl Guard {
 
     /// What guardd says about itself.
     pub(crate) fn status(&self) -> Result<Value> {
-        let answer = self.guardctl(&["status", "-o", "json"])?;
-        ensure!(answer.code == 0, "guardctl status ended with {}: {}", answer.code, answer.stderr.trim());
-        serde_json::from_str(&answer.stdout).context("guardctl status printed no JSON")
+        self.get("/v1/status")
     }
 
     /// One of guardd's counters.
@@ -173,7 +172,7 @@ impl Guard {
 
     /// What waits for a decision.
     pub(crate) fn pending(&self) -> Result<Vec<Value>> {
-        self.list(&["pending", "-o", "json"])
+        serde_json::from_value(self.get("/v1/holds?state=pending")?).context("what waits is a list")
     }
 
     /// Waits for a hold of this operation kind whose path (or arguments, or address) contains `about`.
@@ -211,21 +210,14 @@ impl Guard {
         if self.child.try_wait().context("cannot look at guardd")?.is_some() {
             self.start_again()?;
         }
-        self.guardctl(&["kill", "--all"])?;
+        ask(&self.socket(), "POST", "/v1/agents/*/state", r#"{"state":"kill"}"#)?;
         until("all holds to end with their agents", || Ok(self.pending()?.is_empty().then_some(())))
     }
 
-    fn list(&self, arguments: &[&str]) -> Result<Vec<Value>> {
-        let answer = self.guardctl(arguments)?;
-        ensure!(
-            answer.code == 0,
-            "guardctl {} ended with {}: {}",
-            arguments.join(" "),
-            answer.code,
-            answer.stderr.trim()
-        );
-        serde_json::from_str(&answer.stdout)
-            .with_context(|| format!("guardctl {} printed no list", arguments.join(" ")))
+    fn get(&self, path: &str) -> Result<Value> {
+        let (status, answer) = ask(&self.socket(), "GET", path, "")?;
+        ensure!(status == 200, "guardd answered {status} to {path}: {answer}");
+        serde_json::from_str(&answer).with_context(|| format!("guardd answered no JSON to {path}"))
     }
 
     /// Waits until it answers at its tier.
@@ -234,11 +226,8 @@ impl Guard {
             if let Some(status) = self.child.try_wait().context("cannot look at guardd")? {
                 bail!("guardd ended with {status}:\n{}", self.log());
             }
-            let answer = self.guardctl(&["status", "-o", "json"])?;
-            if answer.code != 0 {
-                return Ok(None);
-            }
-            let status: Value = serde_json::from_str(&answer.stdout).context("guardctl status printed no JSON")?;
+            // It has not begun to listen.
+            let Ok(status) = self.status() else { return Ok(None) };
             let wanted = if self.tier == Tier::Gate { "gate" } else { "trip" };
             ensure!(status["tier"] == wanted, "guardd chose the tier {}: {}", status["tier"], status["reason"]);
             Ok(Some(()))

@@ -16,6 +16,7 @@ mod patience;
 mod scenarios;
 mod service;
 mod setting;
+mod socket;
 mod work;
 
 use std::process::ExitCode;

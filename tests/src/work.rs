@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
     os::unix::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
@@ -112,21 +113,23 @@ impl Work {
     }
 }
 
-/// How far the audit log was read.
-struct Seen(usize);
+/// How far the audit log was read, in bytes.
+struct Seen(u64);
 
 impl Seen {
     fn until_now(guard: &Guard) -> Result<Self> {
-        Ok(Self(fs::read(guard.audit()).context("cannot read the audit log")?.len()))
+        Ok(Self(fs::metadata(guard.audit()).context("cannot look at the audit log")?.len()))
     }
 
     /// Reads what is new in the log: cheaper than asking guardd, which would slow the work down.
     fn look(&mut self, guard: &Guard, stopped: &mut Vec<Value>) -> Result<()> {
-        let log = fs::read(guard.audit()).context("cannot read the audit log")?;
-        let Some(end) = log.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1).filter(|end| *end > self.0) else {
-            return Ok(());
-        };
-        for line in log[self.0..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let mut log = File::open(guard.audit()).context("cannot open the audit log")?;
+        log.seek(SeekFrom::Start(self.0)).context("cannot go on in the audit log")?;
+        let mut new = Vec::new();
+        log.read_to_end(&mut new).context("cannot read the audit log")?;
+        let Some(end) = new.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+        self.0 += end as u64 + 1;
+        for line in new[..end].split(|byte| *byte == b'\n') {
             let record: Value = serde_json::from_slice(line).context("a line of the log is not JSON")?;
             if record["kind"] != "hold" || stopped.iter().any(|known| known["hold"] == record["hold"]) {
                 continue;
@@ -137,7 +140,6 @@ impl Seen {
             }
             stopped.push(record);
         }
-        self.0 = end;
         Ok(())
     }
 }

@@ -8,6 +8,9 @@ use crate::{ebpf, program, setup};
 
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 
+/// Of what runs in machines: emulated processors are slow enough, and guardd reads megabytes of BTF and rules at its start.
+const OPT_LEVEL: (&str, &str) = ("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Optimised and small, as it is shipped.
@@ -32,15 +35,16 @@ pub(crate) fn binaries(release: bool) -> Result<()> {
     if release {
         command.arg("--release");
     } else {
-        // Emulated processors are slow enough; guardd reads megabytes of BTF at its start.
-        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
+        command.env(OPT_LEVEL.0, OPT_LEVEL.1);
     }
     program::run(command.env("GUARD_EBPF_GATE", objects.gate).env("GUARD_EBPF_TRIP", objects.trip))
 }
 
 /// The program that runs inside the machines.
 pub(crate) fn guard_tests() -> Result<PathBuf> {
-    program::run(program::program("cargo").args(["build", "--quiet", "--package", "guard-tests", "--target", TARGET]))?;
+    let mut command = program::program("cargo");
+    command.args(["build", "--quiet", "--package", "guard-tests", "--target", TARGET]);
+    program::run(command.env(OPT_LEVEL.0, OPT_LEVEL.1))?;
     Ok(output(false).join("guard-tests"))
 }
 

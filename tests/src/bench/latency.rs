@@ -4,8 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    io::{BufRead as _, BufReader},
     process::{Child, ExitCode, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -18,7 +17,8 @@ use serde_json::Value;
 use super::{Measure, kernel, machine, nanoseconds, seccomp};
 use crate::{
     guard::{Guard, Tier, id},
-    patience::until_within,
+    patience::{until, until_within},
+    socket::ask,
 };
 
 const TIMES: u32 = 100;
@@ -89,7 +89,7 @@ fn typed(guard: &Guard) -> Result<(Vec<u64>, Vec<u64>)> {
     for number in 0..TIMES {
         let place = format!("{PLACE}/typed-{number}");
         let mut agent = guard.agent(&format!("exec guard-tests bench unlinks {place} 1"))?;
-        let hold = guard.held("unlink", &place)?;
+        let hold = until("guardctl pending to show it", || listed(guard, &place))?;
         let seen = nanoseconds();
         let asked = nanoseconds();
         guard.decide("approve", &hold)?;
@@ -101,6 +101,14 @@ fn typed(guard: &Guard) -> Result<(Vec<u64>, Vec<u64>)> {
         complete.push(done.parse::<u64>().context("not a time")?.saturating_sub(asked));
     }
     Ok((visible, complete))
+}
+
+/// What `guardctl pending` shows of a place.
+fn listed(guard: &Guard, place: &str) -> Result<Option<Value>> {
+    let answer = guard.guardctl(&["pending", "-o", "json"])?;
+    ensure!(answer.code == 0, "guardctl pending ended with {}: {}", answer.code, answer.stderr.trim());
+    let holds: Vec<Value> = serde_json::from_str(&answer.stdout).context("guardctl pending printed no list")?;
+    Ok(holds.into_iter().find(|hold| hold["operation"].to_string().contains(place)))
 }
 
 /// `guard-tests bench unlinks DIRECTORY COUNT`: removes files one after the other and prints, for each, when the call was
@@ -147,18 +155,9 @@ impl Drop for Watcher {
 }
 
 pub(super) fn approve(guard: &Guard, id: &str) -> Result<()> {
-    let body = r#"{"verdict":"approve","scope":"once"}"#;
-    let mut socket = UnixStream::connect(guard.socket()).context("cannot reach guardd")?;
-    let length = body.len();
-    write!(
-        socket,
-        "POST /v1/holds/{id}/decision HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .context("cannot ask guardd")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).context("guardd did not answer")?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "guardd answered {answer}");
+    let path = format!("/v1/holds/{id}/decision");
+    let (status, answer) = ask(&guard.socket(), "POST", &path, r#"{"verdict":"approve","scope":"once"}"#)?;
+    ensure!(status == 200, "guardd answered {answer}");
     Ok(())
 }
 

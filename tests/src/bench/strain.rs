@@ -84,7 +84,7 @@ fn recovery(guard: &mut Guard) -> Result<Measure> {
         unit: "s",
         limit: Some(5.0),
         kernel: kernel(),
-        method: "guardctl pending until it lists 1,000, operations compared, two emulated processors",
+        method: "what waits is asked for until it is 1,000, operations compared, two emulated processors",
     })
 }
 

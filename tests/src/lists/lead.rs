@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::net::UnixStream,
     process::{Child, ChildStdin, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
@@ -20,7 +19,7 @@ use super::{
     follow::if_any,
     world::{SHOP, STUBS, World},
 };
-use crate::guard::Guard;
+use crate::{guard::Guard, socket::ask};
 
 const NAME: &str = "lists";
 /// Longer than the agent gives any line.
@@ -148,19 +147,10 @@ impl Drop for Lead<'_> {
 
 /// Denies over the socket, as guardctl would: starting guardctl for each of a thousand takes minutes here.
 fn decide(guard: &Guard, id: &str) -> Result<()> {
-    let body = r#"{"verdict":"deny","scope":"process"}"#;
-    let mut socket = UnixStream::connect(guard.socket()).context("guardd does not listen")?;
-    let head = format!(
-        "POST /v1/holds/{id}/decision HTTP/1.1\r\nHost: guard\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).context("cannot ask guardd")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).context("guardd does not answer")?;
+    let path = format!("/v1/holds/{id}/decision");
+    let (status, answer) = ask(&guard.socket(), "POST", &path, r#"{"verdict":"deny","scope":"process"}"#)?;
     // 409: a rule, or the end of the process, decided before.
-    let status = answer.split(' ').nth(1).unwrap_or_default();
-    ensure!(["200", "404", "409"].contains(&status), "denying {id}: {answer}");
+    ensure!([200, 404, 409].contains(&status), "denying {id}: {answer}");
     Ok(())
 }
 
