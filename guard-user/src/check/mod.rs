@@ -18,7 +18,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ pub struct Judged {
 #[derive(Debug)]
 pub struct Checker {
     rules: Rules,
-    tools: Tools,
+    tools: Arc<Tools>,
     /// The last policy made: the questions of a list are mostly of one place.
     made: Option<(Scope, Policy, Policy)>,
 }

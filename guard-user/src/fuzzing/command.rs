@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
     path::PathBuf,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use guard_common::op::Op;
@@ -28,7 +28,7 @@ static POLICY: LazyLock<(Policy, Tables)> = LazyLock::new(|| {
     let tables = policy.tables();
     (policy, tables)
 });
-static TOOLS: LazyLock<Tools> = LazyLock::new(|| Tools::built_in().expect("the built-in tools are right"));
+static TOOLS: LazyLock<Arc<Tools>> = LazyLock::new(|| Tools::built_in().expect("the built-in tools are right"));
 static CHECKER: LazyLock<Mutex<Checker>> =
     LazyLock::new(|| Mutex::new(Checker::new(SHIPPED.clone()).expect("the built-in tools are right")));
 

@@ -160,12 +160,7 @@ impl Rules {
     /// # Errors
     /// When the built-in descriptions of tools cannot be read.
     pub fn none() -> Result<Self, RulesError> {
-        Ok(Self {
-            rules: Vec::new(),
-            tools: Arc::new(Tools::built_in()?),
-            labels: Arc::default(),
-            policies: Vec::new(),
-        })
+        Ok(Self { rules: Vec::new(), tools: Tools::built_in()?, labels: Arc::default(), policies: Vec::new() })
     }
 
     /// Rules that are read from now on may use these labels.

@@ -1,6 +1,9 @@
 //! What guard knows of the command lines of programs: data, read from `tools/*.yaml`. Adding a tool needs no Rust.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use serde::Deserialize;
 
@@ -187,9 +190,20 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// The built-in descriptions, read the first time.
+    ///
     /// # Errors
-    /// When the built-in descriptions are not what this program reads.
-    pub fn built_in() -> Result<Self, RulesError> {
+    /// When they are not what this program reads.
+    pub fn built_in() -> Result<Arc<Self>, RulesError> {
+        static BUILT_IN: OnceLock<Arc<Tools>> = OnceLock::new();
+        if let Some(tools) = BUILT_IN.get() {
+            return Ok(Arc::clone(tools));
+        }
+        let tools = Arc::new(Self::read()?);
+        Ok(Arc::clone(BUILT_IN.get_or_init(|| tools)))
+    }
+
+    fn read() -> Result<Self, RulesError> {
         let mut tools = Vec::new();
         for (origin, text) in TEXTS {
             let file: File = serde_saphyr::from_str(text).map_err(|error| Mistake::of_yaml(origin, text, &error))?;

@@ -38,9 +38,13 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("attaching to what waits", &["what_waits_stays_undone_whatever_wakes_or_traces_it"])
                 .note("refused"),
+            enforced(
+                "a tracer from before swallows every stop",
+                &["what_waits_stays_undone_whatever_wakes_or_traces_it"],
+            ),
             unproven(
-                "a tracer from before swallows the stop, or changes registers",
-                "woken in whatever way, the call is done again and `gate` decides again; one that swallows every stop was seen to wait, and its approved call to stay undone at times",
+                "a tracer from before changes registers",
+                "the call is done again with what they hold then, and `gate` decides again",
             ),
         ],
     },

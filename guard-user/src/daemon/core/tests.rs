@@ -230,35 +230,6 @@ fn a_decision_for_the_process_covers_its_threads_below_the_root_and_nothing_else
 }
 
 #[test]
-fn a_refused_call_may_be_tried_again_after_approval_and_is_never_woken() {
-    let mut bench = Bench::new();
-    let mut operation = unlink(7, "/hold/a");
-    operation.context = Context::Denied;
-    bench.candidate(&operation);
-    bench.decide("h1", Verdict::Approve, Scope::Once);
-    bench.flush();
-    assert_eq!(bench.grants(), [APPROVE]);
-    assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
-}
-
-#[test]
-fn whoever_decides_is_answered_once_the_decision_is_on_the_disk() {
-    for context in [Context::Held, Context::Denied, Context::Tripped] {
-        for verdict in [Verdict::Approve, Verdict::Deny, Verdict::Kill] {
-            let mut bench = Bench::new();
-            let mut operation = unlink(7, "/hold/a");
-            operation.context = context;
-            bench.candidate(&operation);
-            bench.decide("h1", verdict, Scope::Once);
-            let is_answered = |bench: &Bench| bench.has(|effect| matches!(effect, Effect::Reply { token: 1, .. }));
-            assert!(!is_answered(&bench));
-            bench.flush();
-            assert!(is_answered(&bench), "{context:?} {verdict:?}");
-        }
-    }
-}
-
-#[test]
 fn in_the_trip_tier_the_agent_is_frozen_until_every_trip_is_decided() {
     let mut bench = Bench::new();
     for pid in [7, 8] {

@@ -42,6 +42,35 @@ fn a_thread_that_a_tracer_keeps_stopped_is_left_in_peace_longer_and_longer() {
 }
 
 #[test]
+fn a_refused_call_may_be_tried_again_after_approval_and_is_never_woken() {
+    let mut bench = Bench::new();
+    let mut operation = unlink(7, "/hold/a");
+    operation.context = Context::Denied;
+    bench.candidate(&operation);
+    bench.decide("h1", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+    assert!(!bench.has(|effect| matches!(effect, Effect::Continue { .. })));
+}
+
+#[test]
+fn whoever_decides_is_answered_once_the_decision_is_on_the_disk() {
+    for context in [Context::Held, Context::Denied, Context::Tripped] {
+        for verdict in [Verdict::Approve, Verdict::Deny, Verdict::Kill] {
+            let mut bench = Bench::new();
+            let mut operation = unlink(7, "/hold/a");
+            operation.context = context;
+            bench.candidate(&operation);
+            bench.decide("h1", verdict, Scope::Once);
+            let is_answered = |bench: &Bench| bench.has(|effect| matches!(effect, Effect::Reply { token: 1, .. }));
+            assert!(!is_answered(&bench));
+            bench.flush();
+            assert!(is_answered(&bench), "{context:?} {verdict:?}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_whose_notice_was_lost_is_told_by_what_it_left_behind() {
     let lost = Losses { lost: 1, voided: 0 };
     let cases = [
