@@ -42,6 +42,8 @@ pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;
 pub const RETRY_LIFE: u64 = 600 * crate::daemon::clock::SECOND;
 /// How often `SIGCONT` is repeated: another thread of the group may have been stopped again meanwhile.
 pub const CONTINUE_EVERY: u64 = 20 * crate::daemon::clock::MILLISECOND;
+/// How soon a new hold's id, or that it was decided, is where the next guardd finds it: many come at once.
+pub const SAVE_WITHIN: u64 = 200 * crate::daemon::clock::MILLISECOND;
 
 /// The whole state of the daemon.
 pub struct Core {
@@ -66,6 +68,8 @@ pub struct Core {
     shielded: shielded::Lately,
     trouble: Option<String>,
     next_probe: u64,
+    /// When what waits is to be saved: it is not what was saved last.
+    save_due: Option<u64>,
     now: Now,
     effects: Vec<Effect>,
 }
@@ -151,6 +155,7 @@ impl Core {
             shielded: shielded::Lately::default(),
             trouble: None,
             next_probe: 0,
+            save_due: None,
             now,
             effects: Vec::new(),
         };
@@ -214,7 +219,7 @@ impl Core {
         let expiry = self.next_expiry().map(|wall| {
             self.now.boottime.saturating_add(u64::try_from((wall - self.now.wall).max(0)).unwrap_or(u64::MAX))
         });
-        granted.chain(cleared).chain(probe).chain(expiry).min()
+        granted.chain(cleared).chain(probe).chain(expiry).chain(self.save_due).min()
     }
 
     /// Cgroups of all agents, below the cgroup root.

@@ -7,7 +7,10 @@ use super::{
     file::{fresh, gone},
     gate,
 };
-use crate::{guard::Guard, patience::never};
+use crate::{
+    guard::{Guard, id},
+    patience::never,
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -21,11 +24,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn outlives(guard: &mut Guard) -> Result<()> {
     fresh()?;
     let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
-    guard.held("unlink", "/srv/guarded/file")?;
+    let before = guard.held("unlink", "/srv/guarded/file")?;
+    never("nobody decided, and it went through", || Ok(gone("file")))?;
     guard.crash()?;
     never("a crash of guardd let it through", || Ok(gone("file")))?;
     guard.start_again()?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
+    ensure!(id(&hold)? == id(&before)?, "whoever knows it by its id finds another there: {hold}");
     ensure!(guard.pending()?.len() == 1, "the hold is there more than once");
     guard.decide("approve", &hold)?;
     agent.ends_with(0)?;

@@ -213,6 +213,7 @@ impl Core {
         if let Some(decision) = covering {
             return self.cover(number, decision);
         }
+        self.save_soon();
         // In the trip tier the effect may be done already: nothing else of this agent runs until a human looked.
         if tripped && let Some(agent) = agent.and_then(|agent| self.agents.get_mut(agent)) {
             agent.trips.insert(number);

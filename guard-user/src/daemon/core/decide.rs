@@ -42,6 +42,7 @@ impl Core {
             at: self.now.rfc3339(),
             note: decide.note,
         };
+        self.save_soon();
         match decide.verdict {
             Verdict::Approve if suspended => self.reply(
                 token,

@@ -92,6 +92,9 @@ impl Core {
     pub(super) fn tick(&mut self) {
         self.expire();
         let now = self.now.boottime;
+        if self.save_due.is_some_and(|due| due <= now) {
+            self.save();
+        }
         let due: Vec<u64> = self
             .holds
             .live()

@@ -1,6 +1,6 @@
 //! What one guardd leaves to the next: its agents, and the ids of what waits. Reading and writing the file is the edge's.
 
-use super::{Core, Effect};
+use super::{Core, Effect, SAVE_WITHIN};
 use crate::{
     agents::Agent,
     daemon::{
@@ -62,7 +62,13 @@ impl Core {
         self.save();
     }
 
+    /// Many at once are one file.
+    pub(super) fn save_soon(&mut self) {
+        self.save_due.get_or_insert(self.now.boottime + SAVE_WITHIN);
+    }
+
     pub(super) fn save(&mut self) {
+        self.save_due = None;
         let (last_agent, last_policy) = self.agents.last();
         let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0).map(SavedAgent::of).collect();
         // One that is decided already is a new question if its answer does not arrive.

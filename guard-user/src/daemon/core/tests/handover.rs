@@ -44,6 +44,29 @@ fn what_waits_has_the_same_id_after_a_restart_and_a_new_hold_has_another() {
 }
 
 #[test]
+fn what_waits_is_where_the_next_guardd_finds_it_without_an_orderly_end() {
+    let mut first = Bench::new();
+    let is_saved = |bench: &Bench| {
+        bench.seen.iter().find_map(|effect| match effect {
+            Effect::Save(saved) => Some(saved.holds.iter().map(|hold| hold.number).collect::<Vec<_>>()),
+            _other => None,
+        })
+    };
+    for pid in [20, 21] {
+        first.candidate(&unlink(pid, "/hold/a"));
+        assert_eq!(is_saved(&first), None, "many come at once");
+    }
+    first.now = first.core.next_tick().expect("it is saved later") / crate::daemon::clock::MILLISECOND;
+    first.input(Input::Tick);
+    assert_eq!(is_saved(&first), Some(vec![1, 2]));
+    assert_eq!(first.core.next_tick(), None, "an idle guardd does nothing");
+    first.decide("h1", Verdict::Deny, Scope::Once);
+    first.now += 201;
+    first.input(Input::Tick);
+    assert_eq!(is_saved(&first), Some(vec![2]));
+}
+
+#[test]
 fn another_operation_of_the_same_thread_does_not_take_the_id() {
     let mut first = Bench::new();
     first.candidate(&unlink(20, "/hold/a"));
