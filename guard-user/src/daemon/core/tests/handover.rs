@@ -1,5 +1,7 @@
 //! What a new guardd knows of what the last one left.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// What is written when guardd stops.
@@ -48,7 +50,7 @@ fn what_waits_is_where_the_next_guardd_finds_it_without_an_orderly_end() {
     let mut first = Bench::new();
     let is_saved = |bench: &Bench| {
         bench.seen.iter().find_map(|effect| match effect {
-            Effect::Save(saved) => Some(saved.holds.iter().map(|hold| hold.number).collect::<Vec<_>>()),
+            Effect::Save(saved) => Some(saved.holds.iter().map(|hold| hold.number).collect::<BTreeSet<_>>()),
             _other => None,
         })
     };
@@ -58,12 +60,12 @@ fn what_waits_is_where_the_next_guardd_finds_it_without_an_orderly_end() {
     }
     first.now = first.core.next_tick().expect("it is saved later") / crate::daemon::clock::MILLISECOND;
     first.input(Input::Tick);
-    assert_eq!(is_saved(&first), Some(vec![1, 2]));
+    assert_eq!(is_saved(&first), Some(BTreeSet::from([1, 2])));
     assert_eq!(first.core.next_tick(), None, "an idle guardd does nothing");
     first.decide("h1", Verdict::Deny, Scope::Once);
     first.now += 201;
     first.input(Input::Tick);
-    assert_eq!(is_saved(&first), Some(vec![2]));
+    assert_eq!(is_saved(&first), Some(BTreeSet::from([2])));
 }
 
 #[test]
