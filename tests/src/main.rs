@@ -12,6 +12,7 @@ mod guard;
 mod init;
 mod kept;
 mod lists;
+mod log;
 mod patience;
 mod scenarios;
 mod service;

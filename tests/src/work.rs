@@ -3,7 +3,6 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Seek as _, SeekFrom},
     os::unix::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
@@ -16,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{guard::Guard, patience::until_within};
+use crate::{guard::Guard, log::Log, patience::until_within};
 
 /// The person of the test machine whose account the agent has.
 const USER: u32 = 1000;
@@ -91,14 +90,11 @@ impl Work {
         let file = format!("/run/work-{}.output", self.name);
         let output = File::create(&file).with_context(|| format!("cannot make {file}"))?;
         command.uid(USER).gid(USER).env("HOME", HOME).env("USER", "dev").current_dir(&place);
-        let mut seen = match guard {
-            Some(guard) => Seen::until_now(guard)?,
-            None => Seen(0),
-        };
+        let mut log = guard.map(Log::from_now).transpose()?;
         let mut child = command.stdout(output.try_clone()?).stderr(output).spawn().context("cannot start the work")?;
         let status = until_within(LIMIT, &format!("{} to end", self.name), || {
-            if let Some(guard) = guard {
-                seen.look(guard, stopped)?;
+            if let (Some(guard), Some(log)) = (guard, &mut log) {
+                let_go(guard, log, stopped)?;
             }
             child.try_wait().context("cannot wait for the work")
         });
@@ -113,35 +109,19 @@ impl Work {
     }
 }
 
-/// How far the audit log was read, in bytes.
-struct Seen(u64);
-
-impl Seen {
-    fn until_now(guard: &Guard) -> Result<Self> {
-        Ok(Self(fs::metadata(guard.audit()).context("cannot look at the audit log")?.len()))
-    }
-
-    /// Reads what is new in the log: cheaper than asking guardd, which would slow the work down.
-    fn look(&mut self, guard: &Guard, stopped: &mut Vec<Value>) -> Result<()> {
-        let mut log = File::open(guard.audit()).context("cannot open the audit log")?;
-        log.seek(SeekFrom::Start(self.0)).context("cannot go on in the audit log")?;
-        let mut new = Vec::new();
-        log.read_to_end(&mut new).context("cannot read the audit log")?;
-        let Some(end) = new.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
-        self.0 += end as u64 + 1;
-        for line in new[..end].split(|byte| *byte == b'\n') {
-            let record: Value = serde_json::from_slice(line).context("a line of the log is not JSON")?;
-            if record["kind"] != "hold" || stopped.iter().any(|known| known["hold"] == record["hold"]) {
-                continue;
-            }
-            if let Some(id) = record["hold"].as_str() {
-                // A rule may have decided it already.
-                guard.guardctl(&["approve", id])?;
-            }
-            stopped.push(record);
+/// Approves what is held since the last look, and adds it to `stopped`.
+fn let_go(guard: &Guard, log: &mut Log, stopped: &mut Vec<Value>) -> Result<()> {
+    for record in log.records()? {
+        if record["kind"] != "hold" || stopped.iter().any(|known| known["hold"] == record["hold"]) {
+            continue;
         }
-        Ok(())
+        if let Some(id) = record["hold"].as_str() {
+            // A rule may have decided it already.
+            guard.guardctl(&["approve", id])?;
+        }
+        stopped.push(record);
     }
+    Ok(())
 }
 
 fn fresh_home() -> Result<()> {

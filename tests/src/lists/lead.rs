@@ -1,8 +1,7 @@
 //! Leads the agent through the lists, one line at a time, denies whatever is held, and says what came of each line.
 
 use std::{
-    fs::File,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{Read as _, Write as _},
     process::{Child, ChildStdin, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
@@ -12,14 +11,17 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, Signal, kill_process_group},
 };
-use serde_json::Value;
 
 use super::{
     Case,
     follow::if_any,
     world::{SHOP, STUBS, World},
 };
-use crate::{guard::Guard, socket::ask};
+use crate::{
+    guard::Guard,
+    log::{Log, lines},
+    socket::ask,
+};
 
 const NAME: &str = "lists";
 /// Longer than the agent gives any line.
@@ -42,8 +44,7 @@ pub(crate) struct Lead<'a> {
     input: ChildStdin,
     output: ChildStdout,
     said: Vec<u8>,
-    log: File,
-    logged: Vec<u8>,
+    log: Log,
 }
 
 impl<'a> Lead<'a> {
@@ -60,9 +61,8 @@ impl<'a> Lead<'a> {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start the agent")?;
         let input = child.stdin.take().context("the agent has an input")?;
         let output = child.stdout.take().context("the agent has an output")?;
-        let mut log = File::open(guard.audit()).context("cannot open the audit log")?;
-        log.seek(SeekFrom::End(0)).context("cannot find the end of the log")?;
-        Ok(Self { guard, world, child, input, output, said: Vec::new(), log, logged: Vec::new() })
+        let log = Log::from_now(guard)?;
+        Ok(Self { guard, world, child, input, output, said: Vec::new(), log })
     }
 
     pub(crate) fn run(&mut self, case: &Case) -> Result<Came> {
@@ -112,9 +112,7 @@ impl<'a> Lead<'a> {
     }
 
     fn deny_what_is_held(&mut self, stopped: &mut Option<String>) -> Result<()> {
-        self.log.read_to_end(&mut self.logged).context("cannot read the audit log")?;
-        for line in lines(&mut self.logged) {
-            let record: Value = serde_json::from_str(&line).context("a line of the log is not JSON")?;
+        for record in self.log.records()? {
             if record["agent_name"] != NAME {
                 continue;
             }
@@ -152,11 +150,4 @@ fn decide(guard: &Guard, id: &str) -> Result<()> {
     // 409: a rule, or the end of the process, decided before.
     ensure!([200, 404, 409].contains(&status), "denying {id}: {answer}");
     Ok(())
-}
-
-/// Takes the whole lines from what was read.
-fn lines(bytes: &mut Vec<u8>) -> Vec<String> {
-    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
-    let whole: Vec<u8> = bytes.drain(..=end).collect();
-    String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
 }
