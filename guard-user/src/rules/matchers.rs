@@ -315,6 +315,8 @@ fn many_small_deletes_are_one_large_one() {
 fn what_an_agent_made_itself_is_told_apart_and_not_knowing_is_no_proof() {
     let made = "op: unlink, path: /srv/x, own: true";
     check("{op: delete, own: false}", &["op: unlink, path: /srv/x"], &[made]);
+    let linked = "op: link, path: /srv/x, to: /tmp/y";
+    check("{op: link, own: false}", &[linked], &[&format!("{linked}, own: true")]);
     let excepted = rules(
         "rules:
   - {name: gone, text: t, action: hold, reversibility: irreversible, match: {op: delete}}

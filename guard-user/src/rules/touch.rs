@@ -20,7 +20,7 @@ pub struct Touch<'a> {
 impl Touch<'_> {
     /// The agent made the object itself. Of a new name: what gets it.
     pub(crate) fn is_own(&self, operation: &Operation) -> bool {
-        let gets_name = matches!(operation.op, Op::Rename | Op::Link) && self.object.ino == 0;
+        let gets_name = operation.op == Op::Rename && self.object.ino == 0;
         let object = if gets_name { &operation.target } else { self.object };
         // A directory may be the agent's own and hold what is not: moving it moves that.
         let holds_more = operation.op == Op::Rename && object.mode & 0o170_000 == 0o040_000;
@@ -67,7 +67,10 @@ pub fn touches(operation: &Operation) -> Vec<Touch<'_>> {
             }
             touches
         }
-        Op::Link => vec![here(Act::Link), there(Act::Link), at(Act::LinkTo, other, &operation.target)],
+        // A link never replaces anything: under both names it is the same object.
+        Op::Link => {
+            vec![here(Act::Link), at(Act::Link, other, &operation.target), at(Act::LinkTo, other, &operation.target)]
+        }
         Op::Symlink => vec![here(Act::Symlink)],
         Op::Mknod => vec![here(Act::Mknod)],
         Op::Chmod => vec![here(Act::Chmod)],
