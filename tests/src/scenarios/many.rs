@@ -134,8 +134,7 @@ fn cgroup(guard: &Guard, name: &str) -> Result<String> {
     Ok(format!("/sys/fs/cgroup{}", agent["cgroup"].as_str().context("an agent has a cgroup")?))
 }
 
-/// How fast a machine ends processes depends on who else uses it, and so does how fast it starts them: that is the
-/// measure. On a machine of its own the end takes less than a second, beside busy ones some seconds.
+/// That it ends, however fast it grows. How soon is a figure of the bench: here it depends on who else uses the machine.
 fn fork_bomb(guard: &mut Guard) -> Result<()> {
     let started = Instant::now();
     let mut agent = guard.agent("guard-tests act bomb 1000")?;
@@ -148,7 +147,6 @@ fn fork_bomb(guard: &mut Guard) -> Result<()> {
     let took = started.elapsed();
     agent.end()?;
     println!("a fork bomb of 1000 processes grew for {} ms and was gone after {}", grew.as_millis(), took.as_millis());
-    ensure!(took < Duration::from_secs(10) && took < grew / 5, "it grew for {grew:?} and was gone after {took:?}");
     Ok(())
 }
 
