@@ -42,7 +42,6 @@ impl Core {
             at: self.now.rfc3339(),
             note: decide.note,
         };
-        self.save_soon();
         match decide.verdict {
             Verdict::Approve if suspended => self.reply(
                 token,
@@ -56,13 +55,18 @@ impl Core {
                     let message = format!("The audit log cannot be written ({reason}), so nothing is approved.");
                     self.reply(token, problem(ProblemKind::AuditUnavailable, message));
                 }
-                None => self.approve(number, decision, Some(token)),
+                None => {
+                    self.save_soon();
+                    self.approve(number, decision, Some(token));
+                }
             },
             Verdict::Deny => {
+                self.save_soon();
                 let seq = self.deny(number, decision);
                 self.reply_decided(token, number, seq);
             }
             Verdict::Kill => {
+                self.save_soon();
                 if let Some(hold) = self.holds.get(number) {
                     let tgid = hold.operation.tgid;
                     self.emit(Effect::KillProcess { tgid });
