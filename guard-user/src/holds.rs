@@ -14,6 +14,9 @@ use crate::{
     operation::{HoldName, Operation},
 };
 
+/// Numbers that are saved as given with one write.
+const BLOCK: u64 = 100;
+
 /// Finished holds that are remembered, for `show` and for "decided before".
 const REMEMBERED: usize = 1_000;
 
@@ -120,6 +123,8 @@ pub struct Holds {
     holds: BTreeMap<u64, Hold>,
     live: HashMap<HoldKey, u64>,
     last_number: u64,
+    /// Up to here numbers are saved as given: a guardd that starts after a crash goes on behind it.
+    reserved: u64,
     done: std::collections::VecDeque<u64>,
     /// Numbers an earlier guardd gave to what it left waiting.
     kept: HashMap<HoldName, u64>,
@@ -142,6 +147,27 @@ impl Holds {
         }
         self.last_number += 1;
         self.last_number
+    }
+
+    /// The number that nothing given so far is above, as it is to be saved.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.reserved.max(self.last_number)
+    }
+
+    /// Has a number been given that is not saved as given? Then a block of them is reserved, and this must be saved before
+    /// anybody sees the number.
+    pub fn reserve(&mut self) -> bool {
+        let is_new = self.last_number > self.reserved;
+        if is_new {
+            self.reserved = self.last_number.saturating_add(BLOCK - 1);
+        }
+        is_new
+    }
+
+    /// Nothing is given any more: what was reserved and not used is the next guardd's.
+    pub fn return_reserved(&mut self) {
+        self.reserved = self.last_number;
     }
 
     /// Numbers of an earlier guardd that nothing was found for yet.

@@ -106,6 +106,8 @@ pub async fn run<K: Kernel, N: Notices>(
     })
     .context("cannot start the audit writer")?;
     let (last_agent, last_policy) = saved.as_ref().map_or((0, 0), |saved| (saved.last_agent, saved.last_policy));
+    // What was shown and never came into the log has its number all the same.
+    let last_hold = saved.as_ref().map_or(last_hold, |saved| last_hold.max(saved.last_hold));
     let core = Core::new(about, rulebook, Now::read(), last_seq, last_hold, last_agent, last_policy);
     let edge = Edge {
         kernel,

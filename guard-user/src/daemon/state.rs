@@ -19,6 +19,9 @@ use crate::{agents::Agent, daemon::rulebook::Places, operation::HoldName};
 pub struct Saved {
     pub last_agent: u64,
     pub last_policy: u32,
+    /// No hold was given a number above this one; an earlier guardd wrote none.
+    #[serde(default)]
+    pub last_hold: u64,
     pub agents: Vec<SavedAgent>,
     /// What waited when this was written; an earlier guardd wrote none.
     #[serde(default)]

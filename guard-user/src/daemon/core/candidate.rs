@@ -264,6 +264,10 @@ impl Core {
             outcome: None,
             operation,
         });
+        // A person knows it by this number from now on, whatever happens to guardd.
+        if self.holds.reserve() {
+            self.save();
+        }
         number
     }
 

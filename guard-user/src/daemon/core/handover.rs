@@ -59,6 +59,7 @@ impl Core {
 
     pub(super) fn stopping(&mut self) {
         self.note(Kind::Stop, String::new());
+        self.holds.return_reserved();
         self.save();
     }
 
@@ -70,11 +71,12 @@ impl Core {
     pub(super) fn save(&mut self) {
         self.save_due = None;
         let (last_agent, last_policy) = self.agents.last();
+        let last_hold = self.holds.reserved();
         let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0).map(SavedAgent::of).collect();
         // One that is decided already is a new question if its answer does not arrive.
         let pending = self.holds.live().filter(|hold| hold.stage == Stage::Pending);
         let pending = pending.map(|hold| (hold.operation.name, hold.number));
         let holds = pending.chain(self.holds.kept()).map(|(name, number)| SavedHold::of(name, number)).collect();
-        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, agents, holds })));
+        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, last_hold, agents, holds })));
     }
 }
