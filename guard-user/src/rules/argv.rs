@@ -4,14 +4,16 @@
 use std::{
     cell::OnceCell,
     ffi::{OsStr, OsString},
+    path::Path,
 };
 
-use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobMatcher};
 
 use super::{
     command::{Found, Line},
     sql::{self, SqlAct},
     syntax::Arguments,
+    texts::AnyGlob,
     tool::Tool,
     trigger::{self, Condition, Trigger},
 };
@@ -72,7 +74,7 @@ pub struct Matcher {
     subcommands: Vec<Vec<Part>>,
     any_option: Vec<Wanted>,
     not_option: Vec<Wanted>,
-    any_argument: Option<GlobSet>,
+    any_argument: Option<AnyGlob>,
     /// What `any_argument` may match begins so.
     argument: Trigger,
     keywords: Vec<String>,
@@ -119,11 +121,8 @@ impl Matcher {
             }
             subcommands.push(words);
         }
-        let mut globs = GlobSetBuilder::new();
-        for text in arguments.any_argument.iter().flat_map(|many| &many.0) {
-            globs.add(glob(text)?);
-        }
-        let globs = globs.build().map_err(|error| format!("these globs are too large: {}", error.kind()))?;
+        let globs = arguments.any_argument.iter().flat_map(|many| &many.0).map(|text| glob(text));
+        let globs = globs.collect::<Result<Vec<_>, _>>()?;
         let argument =
             trigger::either(arguments.any_argument.iter().flat_map(|many| &many.0).map(|text| trigger::argument(text)));
         let options = |many: &Option<super::many::OneOrMany<super::syntax::OptionName>>| {
@@ -133,7 +132,7 @@ impl Matcher {
             subcommands,
             any_option: options(&arguments.any_option)?,
             not_option: options(&arguments.not_option)?,
-            any_argument: (!globs.is_empty()).then_some(globs),
+            any_argument: (!globs.is_empty()).then(|| AnyGlob::new(globs)).transpose()?,
             argument,
             keywords: arguments.contains_sql.iter().flat_map(|many| &many.0).map(|word| word.0.clone()).collect(),
             sql: arguments.sql.iter().flat_map(|many| many.0.clone()).collect(),
@@ -213,10 +212,13 @@ impl Matcher {
             (false, false) => Answer::Unknown,
         };
         let option = self.any_option.is_empty() || self.any_option.iter().any(|wanted| says(wanted, false));
-        let argument = self.any_argument.as_ref().is_none_or(|globs| given.texts().any(|text| globs.is_match(text)));
+        let argument = match &self.any_argument {
+            None => Answer::Yes,
+            Some(globs) => globs.is_match(given.texts().map(Path::new)).map_or(Answer::Unknown, found),
+        };
         let keyword = self.keywords.is_empty() || given.texts().any(|text| sql::has_keyword(text, &self.keywords));
         let query = self.sql.is_empty() || given.sql().iter().any(|act| self.sql.contains(act));
-        subcommand.min(found(option)).min(found(argument)).min(found(keyword)).min(found(query))
+        subcommand.min(found(option)).min(argument).min(found(keyword)).min(found(query))
     }
 }
 

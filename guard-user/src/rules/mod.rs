@@ -41,6 +41,7 @@ pub mod sql;
 pub mod syntax;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod threshold;
 pub mod tool;
 pub mod touch;
