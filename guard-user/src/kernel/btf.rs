@@ -3,7 +3,7 @@
 //! rustc emits no CO-RE relocations, so guardd resolves the few members guard reads when it starts. The format
 //! is `Documentation/bpf/btf.rst` of the kernel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Where the running kernel describes itself.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -39,8 +39,12 @@ pub struct Btf<'a> {
     offsets: Vec<u32>,
     types: &'a [u8],
     structs: HashMap<&'a [u8], u32>,
-    functions: HashMap<&'a [u8], u32>,
+    /// LSM hooks, without [`HOOK`]. A kernel has sixty thousand functions; nobody asks about the others.
+    hooks: HashSet<&'a [u8]>,
 }
+
+/// How the function begins that stands for an LSM hook.
+const HOOK: &[u8] = b"bpf_lsm_";
 
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -69,7 +73,7 @@ impl<'a> Btf<'a> {
             strings: part(16)?,
             offsets: vec![0],
             structs: HashMap::new(),
-            functions: HashMap::new(),
+            hooks: HashSet::new(),
         };
         let mut at = 0;
         while at < btf.types.len() {
@@ -77,21 +81,21 @@ impl<'a> Btf<'a> {
             btf.offsets.push(u32::try_from(at).map_err(|_| BtfError::Truncated)?);
             let info = word(btf.types, at + 4)?;
             let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
-            let name = btf.string(word(btf.types, at)?);
-            if kind == KIND_STRUCT && !name.is_empty() {
-                btf.structs.entry(name).or_insert(id);
-            } else if kind == KIND_FUNC {
-                btf.functions.entry(name).or_insert(id);
+            let name = word(btf.types, at)?;
+            if kind == KIND_STRUCT && name != 0 {
+                btf.structs.entry(btf.string(name)).or_insert(id);
+            } else if kind == KIND_FUNC && btf.strings_from(name).starts_with(HOOK) {
+                btf.hooks.insert(&btf.string(name)[HOOK.len()..]);
             }
             at += 12 + extra(kind, count)?;
         }
         Ok(btf)
     }
 
-    /// Is there a function of this name in the kernel?
+    /// Has the kernel an LSM hook of this name that BPF programs attach to?
     #[must_use]
-    pub fn has_function(&self, name: &str) -> bool {
-        self.functions.contains_key(name.as_bytes())
+    pub fn has_hook(&self, name: &str) -> bool {
+        self.hooks.contains(name.as_bytes())
     }
 
     /// Byte offset of `path` (`d_name.len`) in `struct name`; members of anonymous structs and unions count as
@@ -143,8 +147,12 @@ impl<'a> Btf<'a> {
         None
     }
 
+    fn strings_from(&self, offset: u32) -> &'a [u8] {
+        self.strings.get(offset as usize..).unwrap_or_default()
+    }
+
     fn string(&self, offset: u32) -> &'a [u8] {
-        let rest = self.strings.get(offset as usize..).unwrap_or_default();
+        let rest = self.strings_from(offset);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
         &rest[..end]
     }
@@ -188,7 +196,9 @@ mod tests {
         assert_eq!(btf.offset("dentry", "d_name.len").unwrap() + 4, btf.offset("dentry", "d_name.name").unwrap());
         assert_eq!(btf.offset("dentry", "no_such_member"), None);
         assert_eq!(btf.offset("no_such_struct", "member"), None);
-        assert!(btf.has_function("do_exit") || btf.has_function("vfs_unlink"));
+        // A kernel without BPF LSM has none of them.
+        assert_eq!(btf.has_hook("path_unlink"), btf.has_hook("file_open"));
+        assert!(!btf.has_hook("no_such_hook") && !btf.has_hook(""));
     }
 
     #[test]

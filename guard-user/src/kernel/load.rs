@@ -93,7 +93,6 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     }
     let blob = std::fs::read(VMLINUX).with_context(|| format!("cannot read {VMLINUX}"))?;
     let btf = Btf::parse(&blob).with_context(|| format!("cannot understand {VMLINUX}"))?;
-    let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
     let offsets = resolve(&btf)?;
     // Without bpffs nothing can be pinned; `support::probe` says what that costs.
     let pins = options.pin.as_deref().filter(|_| support::is_bpffs()).map(Pins::below).transpose()?;
@@ -110,6 +109,8 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     let work = match present.and_then(|pins| go_on(pins, hooks, &btf)) {
         Some(work) => work,
         None => {
+            // Only who loads programs needs it, and reading it is a good part of a start.
+            let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
             let ebpf =
                 load_object(tier, offsets, options.max_holds, &aya_btf, pins.as_ref(), VerifierLogLevel::DISABLE)?;
             let work = begin(ebpf, hooks, &btf, &aya_btf, pins.as_ref())?;
@@ -278,7 +279,7 @@ pub(super) fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf<'_>, aya_btf:
 /// An LSM hook is one of this kernel's.
 fn known(hook: &Hook, btf: &Btf<'_>) -> anyhow::Result<()> {
     match hook.attach {
-        Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}")) => {
+        Attach::Lsm(name) if !btf.has_hook(name) => {
             bail!("this kernel has no LSM hook {name}")
         }
         Attach::Lsm(_) | Attach::RawTracepoint(_) => Ok(()),

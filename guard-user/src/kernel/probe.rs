@@ -45,7 +45,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
         let mut entry = ProgramStats {
             program: hook.program.to_owned(),
             error: String::new(),
-            hook_missing: matches!(hook.attach, Attach::Lsm(name) if !btf.has_function(&format!("bpf_lsm_{name}"))),
+            hook_missing: matches!(hook.attach, Attach::Lsm(name) if !btf.has_hook(name)),
             translated_bytes: 0,
             verified_instructions: 0,
         };
