@@ -70,6 +70,7 @@ offsets! {
     inode_generation = "inode"."i_generation",
     sb_dev = "super_block"."s_dev",
     sb_magic = "super_block"."s_magic",
+    sb_id = "super_block"."s_id",
     file_path = "file"."f_path",
     file_inode = "file"."f_inode",
     file_flags = "file"."f_flags",

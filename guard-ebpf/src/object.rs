@@ -65,6 +65,14 @@ pub(crate) fn name(index: u32, mount: Addr, dentry: Addr, other: bool) -> Option
     apart::option(name_apart(index, u32::from(other)))
 }
 
+/// Notes that nobody says which path this is about, which is a doubt.
+#[inline(always)]
+pub(crate) fn nowhere(index: u32) -> Option<()> {
+    // SAFETY: the record of a claimed slot.
+    unsafe { (*slot(index)?).record.doubt |= doubt::PATH };
+    Some(())
+}
+
 /// See [`crate::apart`].
 #[unsafe(no_mangle)]
 #[inline(never)]

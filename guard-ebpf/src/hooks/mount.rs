@@ -3,14 +3,14 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use guard_common::{op::Op, shield::Shield};
+use guard_common::{op::Op, record::SLOT_DENIED, shield::Shield};
 
 use crate::{
     agent::{Tagged, current_agent},
     gate::{self, ALLOW},
     guards,
     hooks::file::{detail, forget_directories, other_text},
-    kread::{Addr, field, load},
+    kread::{Addr, current, field, load, regs},
     object, offset, prefilter,
 };
 
@@ -36,6 +36,32 @@ pub(crate) fn sb_mount(ctx: LsmContext) -> i32 {
         detail(index, 0, flags)?;
         other_text(index, source)?;
         object::name(index, mount, dentry, false)
+    })
+}
+
+/// `int security_sb_remount(struct super_block *sb, void *mnt_opts)`
+///
+/// mount(2) and umount(2) were asked about before they come here. fsconfig(2) was not, and cannot be done again: the kernel
+/// gives its context up after an error. So it is refused where a rule looks at mounts.
+#[lsm(hook = "sb_remount")]
+pub(crate) fn sb_remount(ctx: LsmContext) -> i32 {
+    /// The same in every table of calls.
+    const FSCONFIG: u64 = 431;
+    const MS_REMOUNT: u64 = 32;
+    let Some(tagged) = current_agent() else {
+        return ALLOW;
+    };
+    if regs(current()).is_some_and(|regs| regs.orig_ax & 0xbfff_ffff != FSCONFIG) {
+        return ALLOW;
+    }
+    if !tagged.entry.ops.contains(Op::Mount) {
+        return ALLOW;
+    }
+    let sb = ctx.arg::<u64>(0);
+    gate::hold_in(&tagged, Op::Mount, SLOT_DENIED, |index| {
+        detail(index, 0, MS_REMOUNT)?;
+        other_text(index, sb.wrapping_add(u64::from(offset!(sb_id))))?;
+        object::nowhere(index)
     })
 }
 

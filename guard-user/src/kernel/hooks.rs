@@ -100,6 +100,7 @@ pub const GATE: &[Hook] = &[
     lsm("mmap_file", &[Op::OpenWrite], "what an agent maps of files it had open when it was tagged is not held"),
     lsm("file_receive", &[Op::OpenWrite, Op::OpenRead], "files that others send to an agent are not refused"),
     lsm("sb_mount", &[Op::Mount], "mounts are not held"),
+    lsm("sb_remount", &[Op::Mount], "remounting by fsconfig(2) is not refused"),
     lsm("move_mount", &[Op::MoveMount], "moving of mounts is not held"),
     lsm("sb_umount", &[Op::Umount], "unmounting is not held"),
     lsm("sb_pivotroot", &[Op::PivotRoot], "pivot_root is not held"),

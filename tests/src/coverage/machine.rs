@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced("mount(2)", &["mount_is_held_and_mounts_after_approval"]),
             enforced("umount(2)", &["umount_is_held_and_fails_cleanly_after_denial"]),
             enforced("remounting by mount(2)", &[MOUNTS]),
-            gap("remounting by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
+            enforced("remounting by fspick(2) and fsconfig(2)", &["remounting_by_fsconfig_is_refused_and_told"]),
             enforced("swapoff(2), swapon(2)", &[MOUNTS]).note("where a rule names the file or disk"),
             gap("quotactl(2)", "no hook `quotactl` or `quota_on`"),
             enforced("losetup (`LOOP_SET_FD`, `LOOP_CLR_FD`, `LOOP_CONFIGURE`)", &[DISKS]),

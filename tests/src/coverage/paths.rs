@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
                 &["exec_of_a_program_mounted_under_a_watched_name_is_held"],
             ),
             enforced("mount(2) with `MS_BIND`, `MS_MOVE`, `MS_REMOUNT`", &["every_way_to_mount_is_held"]),
-            gap("remounting by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
+            enforced("remounting by fspick(2) and fsconfig(2)", &["remounting_by_fsconfig_is_refused_and_told"]),
             gap("mount_setattr(2), which takes `ro` or `noexec` away", "the kernel has no hook there"),
             gap(
                 "one prompt, not two, for a file of an overlay",

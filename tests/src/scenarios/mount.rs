@@ -15,6 +15,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("mount_is_held_and_mounts_after_approval", mounting),
         gate("umount_is_held_and_fails_cleanly_after_denial", unmounting),
+        gate("remounting_by_fsconfig_is_refused_and_told", remounting),
         gate("pivot_root_is_held_and_fails_cleanly_after_denial", pivoting),
         gate("pivot_root_is_held_and_happens_after_approval", pivoted),
         gate("move_mount_is_held_and_mounts_after_approval", |guard| moving(guard, true)),
@@ -63,6 +64,35 @@ fn unmounting(guard: &mut Guard) -> Result<()> {
     let output = agent.ends_with(0)?;
     ensure!(!output.contains("code 0\n") && is_mounted("/srv/mounted")?, "denied, and unmounted: {output:?}");
     rustix::mount::unmount("/srv/mounted", rustix::mount::UnmountFlags::empty()).context("cannot unmount")
+}
+
+/// 433 is `fspick`, 431 `fsconfig`: a flag is set, and the file system configured anew. It says what went wrong.
+const REMOUNT: &str = "$place = \"/srv/remounted\"; $ro = \"ro\"; $context = syscall(433, -100, $place, 0); \
+                       $context < 0 || syscall(431, $context, 0, $ro, 0, 0) < 0 || syscall(431, $context, 7, 0, 0, 0) < 0 \
+                       ? print \"$!\\n\" : print \"done\\n\"";
+
+fn remounting(guard: &mut Guard) -> Result<()> {
+    const PLACE: &str = "/srv/remounted";
+    let is_read_only = || -> Result<bool> { Ok(fs::write(format!("{PLACE}/file"), "").is_err()) };
+    fs::create_dir_all(PLACE).with_context(|| format!("cannot make {PLACE}"))?;
+    rustix::mount::mount("none", PLACE, "tmpfs", rustix::mount::MountFlags::empty(), None).context("cannot mount")?;
+    let before = guard.count("denied_context")?;
+    let mut agent = guard.agent(&format!("perl -e '{REMOUNT}'; echo and on"))?;
+    let output = agent.ends_with(0)?;
+    ensure!(output == "Operation not permitted\nand on\n" && !is_read_only()?, "it printed {output:?}");
+    ensure!(guard.count("denied_context")? > before, "nothing was counted");
+    let line = crate::patience::until("the refusal in the log", || {
+        let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
+        let mut records = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        Ok(records.find(|record| record["kind"] == "hold" && record["agent_name"] == agent.name()))
+    })?;
+    let operation = &line["operation"];
+    ensure!(operation["op"] == "mount" && operation["other_path"] == "tmpfs", "the log says {line}");
+    ensure!(operation["detail"] == "fsconfig(2) remounts the file system tmpfs", "the log says {line}");
+    // The same by nobody's agent.
+    let output = std::process::Command::new("perl").args(["-e", REMOUNT]).output().context("cannot start perl")?;
+    ensure!(output.stdout == b"done\n" && is_read_only()?, "it printed {:?}", String::from_utf8_lossy(&output.stdout));
+    rustix::mount::unmount(PLACE, rustix::mount::UnmountFlags::empty()).context("cannot unmount")
 }
 
 fn pivoting(guard: &mut Guard) -> Result<()> {

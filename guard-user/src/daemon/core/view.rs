@@ -225,6 +225,10 @@ fn detail(operation: &Operation) -> String {
         Op::Signal if second == 0 => format!("signal {first} to {}", group(third)),
         Op::Signal => format!("signal {first} to pid {second}"),
         Op::Ptrace => format!("of pid {second}"),
+        // fsconfig(2) names a file system, and nobody knows by which of its mounts it was found.
+        Op::Mount if operation.path.as_os_str().is_empty() => {
+            format!("fsconfig(2) remounts the file system {}", operation.other_path.display())
+        }
         Op::Mount => format!("mount flags {first:#x}"),
         Op::Unlink
         | Op::Rmdir
@@ -259,7 +263,7 @@ fn owner(id: u64) -> String {
 
 fn doubts(bits: u32) -> String {
     let known = [
-        (doubt::PATH, "the path is longer or deeper than guard reads"),
+        (doubt::PATH, "the path is longer or deeper than guard reads, or is not known"),
         (doubt::READ, "the kernel could not read all of it"),
         (doubt::ARGV, "there are more or longer arguments than guard reads"),
         (doubt::DETACHED, "the object is not connected to a root"),
