@@ -44,7 +44,7 @@ pub struct AdoptedKey {
 /// Room in `ADOPTED`, for all agents together.
 pub const ADOPTED_MAX: u32 = 65_536;
 
-/// Key of `GUARDS`: a file or directory of guard's own, by identity.
+/// Key of `GUARDS`: a file or directory of guard's own or above one, by identity.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuardsKey {
@@ -54,6 +54,12 @@ pub struct GuardsKey {
     /// Always 0.
     pub pad: u32,
 }
+
+/// Value in `GUARDS`: guard's own.
+pub const GUARDS_OWN: u32 = 1;
+
+/// Value in `GUARDS`: a directory that something of guard's own is below. It keeps its name, and is nobody's otherwise.
+pub const GUARDS_ABOVE: u32 = 2;
 
 /// Words of `GUARDS_FILTER` and `ADOPTED_FILTER`, a power of two: what is not marked there is not in `GUARDS` or `ADOPTED`.
 pub const INODE_WORDS: u32 = 64;

@@ -1,7 +1,7 @@
 //! Is this one of guard's own files and directories, or on a file system of kernel controls? By identity: whatever name, link
 //! or mount it is reached by. What is done about it is the hooks' to say.
 
-use guard_common::table::GuardsKey;
+use guard_common::table::{GUARDS_OWN, GuardsKey};
 
 use crate::{
     kread::{Addr, load},
@@ -16,20 +16,33 @@ pub(crate) fn own(dentry: Addr) -> bool {
     is_own(load(dentry, offset!(dentry_inode))) || is_own(load(parent, offset!(dentry_inode)))
 }
 
-/// Is this inode guard's own? Nearly every other one is told by its number alone.
+/// Is it guard's own as in [`own`], or a directory above something that is?
+#[inline(always)]
+pub(crate) fn keeps_its_name(dentry: Addr) -> bool {
+    let parent: Addr = load(dentry, offset!(dentry_parent));
+    known(load(dentry, offset!(dentry_inode))) != 0 || is_own(load(parent, offset!(dentry_inode)))
+}
+
+/// Is this inode guard's own?
 #[inline(always)]
 pub(crate) fn is_own(inode: Addr) -> bool {
+    known(inode) == GUARDS_OWN
+}
+
+/// What `GUARDS` says of an inode; 0 for nothing. Nearly every one is told by its number alone.
+#[inline(always)]
+fn known(inode: Addr) -> u32 {
     if inode == 0 {
-        return false;
+        return 0;
     }
     let ino: u64 = load(inode, offset!(inode_ino));
     if !marks::may_hold(&GUARDS_FILTER, ino) {
-        return false;
+        return 0;
     }
     let sb: Addr = load(inode, offset!(inode_sb));
     let key = GuardsKey { ino, dev: load(sb, offset!(sb_dev)), pad: 0 };
-    // SAFETY: only its presence is used.
-    unsafe { GUARDS.get(&key) }.is_some()
+    // SAFETY: the daemon writes a value whole, and one that is freed meanwhile is still one of the map's.
+    unsafe { GUARDS.get(&key) }.copied().unwrap_or(0)
 }
 
 /// Is what this name stands for, or would stand for, on a file system whose files are controls of the kernel: cgroups of

@@ -100,7 +100,7 @@ pub(crate) static ADOPTED: HashMap<AdoptedKey, OpSet> = HashMap::with_max_entrie
 #[map]
 pub(crate) static ADOPTED_FILTER: Array<u64> = Array::with_max_entries(INODE_WORDS, 0);
 
-/// Files and directories of guard's own; the value says nothing.
+/// Files and directories of guard's own, and directories above them: `GUARDS_OWN` or `GUARDS_ABOVE`.
 #[map]
 pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(1_024, 0);
 

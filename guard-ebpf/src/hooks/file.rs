@@ -75,7 +75,7 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    if guards::own(from) || guards::own(to) {
+    if guards::keeps_its_name(from) || guards::keeps_its_name(to) {
         return gate::shield(&tagged, Shield::OwnFiles);
     }
     let old_mount = field(ctx.arg::<*const c_void>(0), PATH_MNT);

@@ -51,7 +51,7 @@ pub trait Kernel {
     fn remove_policy(&mut self, policy: u32);
     fn tag_task(&mut self, tid: u32, agent: u64) -> io::Result<()>;
     /// Keeps every agent from changing these, and nothing else, as guard's own files.
-    fn guard(&mut self, own: &BTreeSet<table::GuardsKey>) -> io::Result<()>;
+    fn guard(&mut self, own: &BTreeMap<table::GuardsKey, u32>) -> io::Result<()>;
     /// Has the first use of these inodes by this agent judged, for the kinds that are given.
     fn adopt(&mut self, agent: u64, inodes: &BTreeMap<u64, OpSet>) -> io::Result<()>;
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>>;

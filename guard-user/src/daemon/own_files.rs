@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use guard_common::table::GuardsKey;
+use guard_common::table::{GUARDS_ABOVE, GUARDS_OWN, GuardsKey};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::config::Config;
@@ -63,26 +63,51 @@ impl OwnFiles {
         Self { directories, files }
     }
 
-    /// The identities of all that is there now.
+    /// The identities of all that is there now: [`GUARDS_OWN`], and [`GUARDS_ABOVE`] for the directories above, under another
+    /// name of which a guardd that starts would not find its own.
     ///
     /// # Errors
     /// When the mounts cannot be read, or one of the places is there and cannot be looked at.
-    pub(super) fn look(&self) -> io::Result<BTreeSet<GuardsKey>> {
+    pub(super) fn look(&self) -> io::Result<BTreeMap<GuardsKey, u32>> {
         let devices = devices(&fs::read_to_string("/proc/self/mountinfo")?);
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
+        for place in self.directories.iter().chain(&self.files) {
+            above(place, &devices, &mut found)?;
+        }
         for directory in &self.directories {
             below(directory, &devices, &mut found, 0)?;
         }
         for file in &self.files {
-            found.extend(identity(file, &devices)?);
+            found.extend(identity(file, &devices)?.map(|key| (key, GUARDS_OWN)));
         }
         Ok(found)
     }
 }
 
-fn below(place: &Path, devices: &BTreeMap<u64, u32>, found: &mut BTreeSet<GuardsKey>, depth: u32) -> io::Result<()> {
+/// Every directory on the way to `place`, as it is written and as links on it lead: each of them can be renamed.
+fn above(place: &Path, devices: &BTreeMap<u64, u32>, found: &mut BTreeMap<GuardsKey, u32>) -> io::Result<()> {
+    let Some(parent) = place.parent() else { return Ok(()) };
+    let real = match fs::canonicalize(parent) {
+        Ok(real) => Some(real),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+        Err(error) => return Err(error),
+    };
+    for directory in parent.ancestors().chain(real.iter().flat_map(|real| real.ancestors())) {
+        if !directory.as_os_str().is_empty() {
+            found.extend(identity(directory, devices)?.map(|key| (key, GUARDS_ABOVE)));
+        }
+    }
+    Ok(())
+}
+
+fn below(
+    place: &Path,
+    devices: &BTreeMap<u64, u32>,
+    found: &mut BTreeMap<GuardsKey, u32>,
+    depth: u32,
+) -> io::Result<()> {
     let Some(key) = identity(place, devices)? else { return Ok(()) };
-    found.insert(key);
+    found.insert(key, GUARDS_OWN);
     let is_directory = fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir());
     if !is_directory || depth == DEEP {
         return Ok(());
@@ -121,21 +146,34 @@ fn devices(mountinfo: &str) -> BTreeMap<u64, u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn a_directory_is_guards_with_what_is_in_it_and_a_file_alone() {
+    fn a_directory_is_guards_with_what_is_in_it_and_what_is_above_keeps_its_name() {
         let place = tempfile::tempdir().expect("a directory");
         let at = |name: &str| place.path().join(name);
-        fs::create_dir_all(at("own/rules.d")).expect("a directory");
-        for file in ["own/guard.yaml", "own/rules.d/10.yaml", "log", "other"] {
+        for directory in ["own/rules.d", "real/deep/beside"] {
+            fs::create_dir_all(at(directory)).expect("a directory");
+        }
+        for file in ["own/guard.yaml", "own/rules.d/10.yaml", "log", "other", "real/deep/file"] {
             fs::write(at(file), "").expect("a file");
         }
-        let own = OwnFiles { directories: vec![at("own"), at("not-there")], files: vec![at("log"), at("nor-this")] };
-        let found: BTreeSet<u64> = own.look().expect("it can be looked at").iter().map(|key| key.ino).collect();
-        let ino = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(at(name)).expect("it is there"));
-        let wanted = ["own", "own/guard.yaml", "own/rules.d", "own/rules.d/10.yaml", "log"].map(ino);
-        assert_eq!(found, wanted.into());
+        std::os::unix::fs::symlink(at("real"), at("link")).expect("a link");
+        let files = vec![at("log"), at("nor-this"), at("link/deep/file")];
+        let own = OwnFiles { directories: vec![at("own"), at("not-there")], files };
+        let found = own.look().expect("it can be looked at");
+        let inos = |of: u32| -> BTreeSet<u64> {
+            found.iter().filter(|(_, value)| **value == of).map(|(key, _)| key.ino).collect()
+        };
+        let ino =
+            |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::symlink_metadata(at(name)).expect("it is there"));
+        let wanted = ["own", "own/guard.yaml", "own/rules.d", "own/rules.d/10.yaml", "log", "real/deep/file"].map(ino);
+        assert_eq!(inos(GUARDS_OWN), wanted.into());
+        let above = inos(GUARDS_ABOVE);
+        assert!(["", "link", "real", "real/deep"].map(ino).iter().all(|ino| above.contains(ino)), "{above:?}");
+        assert!(["other", "real/deep/beside"].map(ino).iter().all(|ino| !above.contains(ino)), "{above:?}");
     }
 
     #[test]

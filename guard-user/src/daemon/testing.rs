@@ -180,7 +180,7 @@ pub(crate) struct Maps {
     pub(crate) policies: BTreeSet<u32>,
     pub(crate) tags: HashMap<u32, u64>,
     pub(crate) adopted: BTreeMap<(u64, u64), guard_common::op::OpSet>,
-    pub(crate) own: BTreeSet<table::GuardsKey>,
+    pub(crate) own: BTreeMap<table::GuardsKey, u32>,
     pub(crate) notices_lost: u64,
 }
 
@@ -246,7 +246,7 @@ impl Kernel for FakeKernel {
         self.maps().tags.insert(tid, agent);
         Ok(())
     }
-    fn guard(&mut self, own: &BTreeSet<table::GuardsKey>) -> io::Result<()> {
+    fn guard(&mut self, own: &BTreeMap<table::GuardsKey, u32>) -> io::Result<()> {
         self.maps().own.clone_from(own);
         Ok(())
     }

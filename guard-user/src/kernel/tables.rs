@@ -267,7 +267,7 @@ impl Kernel for Maps {
         Ok(())
     }
 
-    fn guard(&mut self, own: &BTreeSet<GuardsKey>) -> io::Result<()> {
+    fn guard(&mut self, own: &BTreeMap<GuardsKey, u32>) -> io::Result<()> {
         self.guards.set(own)
     }
 

@@ -141,10 +141,7 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("files of `/boot` and `/etc/default/grub` are changed", &[PLANTED])
                 .note("by the shipped rule `overwrite-system-files`"),
-            gap(
-                "new files in `/boot` and `/etc/grub.d`",
-                "`overwrite-system-files` is about what is there, and no other shipped rule names them",
-            ),
+            enforced("new files in `/boot` and `/etc/grub.d`", &[PLANTED]).note("by the shipped rule `persistence`"),
             enforced("`/etc/sysctl.d`, `/etc/modprobe.d`", &[PLANTED]).note("by the shipped rule `persistence`"),
             gap("guardd on a kernel without BPF LSM does not say that it protects", "no scenario boots such a kernel"),
         ],
@@ -159,10 +156,8 @@ pub(super) const ROWS: &[Row] = &[
                 "its file system is read-only: nothing is approved",
                 &["nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only"],
             ),
-            gap(
-                "a directory above it is renamed where it is (`/var/log`, `/var`)",
-                "the shipped rules name what is below, and where that is then none of them looks",
-            ),
+            enforced("a directory above it is renamed where it is (`/var/log`, `/var`)", &[OWN_FILES])
+                .note("by identity, whatever the rules say"),
             enforced("an agent freezes its file system (`FIFREEZE`)", &[MOUNTS]),
             gap(
                 "it freezes or shuts it down through a file or directory of its workspace, under the shipped rules",
@@ -170,7 +165,10 @@ pub(super) const ROWS: &[Row] = &[
             ),
             enforced("an agent mounts over it", &[OWN_FILES]).note(BY_OWN_FILES),
             enforced("an agent remounts by mount(2)", &[MOUNTS]),
-            gap("an agent remounts it by fspick(2) and fsconfig(2)", "no hook `sb_remount`"),
+            enforced(
+                "an agent remounts it by fspick(2) and fsconfig(2)",
+                &["remounting_by_fsconfig_is_refused_and_told"],
+            ),
             gap("quotas", "no hook `quotactl` or `quota_on`"),
             enforced("an agent sets the clock", &[TOUCH]),
             enforced("adjtimex(2)", &[MACHINE]),

@@ -82,7 +82,7 @@ impl Sign {
 }
 
 /// An attempt, a part of what it is about, the sign that it worked, and what undoes it.
-const TRIES: [(&str, &str, Sign, &str); 16] = [
+const TRIES: [(&str, &str, Sign, &str); 18] = [
     ("echo x >>/etc/guard/guard.yaml", "/guard.yaml", Sign::Changed(FILES[0]), "echo '# guard' >/etc/guard/guard.yaml"),
     ("chmod 777 /etc/guard/guard.yaml", "/guard.yaml", Sign::Open(FILES[0]), "chmod 644 /etc/guard/guard.yaml"),
     ("ln /etc/guard/guard.yaml /srv/linked", "/guard.yaml", Sign::Made("/srv/linked"), "rm /srv/linked"),
@@ -111,6 +111,14 @@ const TRIES: [(&str, &str, Sign, &str); 16] = [
         "mv /etc/guard/gone /etc/guard/rules.d",
     ),
     ("mv /etc/guard /etc/elsewhere", "/etc/guard", Sign::Gone("/etc/guard"), "mv /etc/elsewhere /etc/guard"),
+    // Directories above them, where they are.
+    (
+        "perl -e 'rename \"/var/log\", \"/var/elsewhere\" or die \"$!\\n\"'",
+        "/var/log",
+        Sign::Gone("/var/log"),
+        "mv /var/elsewhere /var/log",
+    ),
+    ("perl -e 'rename \"/var\", \"/elsewhere\" or die \"$!\\n\"'", "/var", Sign::Gone("/var"), "mv /elsewhere /var"),
     ("rm /var/lib/guard/state", "/state", Sign::Gone(FILES[2]), "echo '# guard' >/var/lib/guard/state"),
     (
         "mv /usr/local/bin/guardctl /usr/local/bin/other",

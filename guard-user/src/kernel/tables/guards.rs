@@ -1,6 +1,6 @@
-//! The map of guard's own files. Which those are is found out elsewhere.
+//! The map of guard's own files and of what is above them. Which those are is found out elsewhere.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeMap, io};
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use guard_common::table::{GuardsKey, INODE_WORDS, inode_mark};
@@ -19,23 +19,23 @@ impl Guards {
         Ok(Self { objects: take(maps, "GUARDS")?, filter: take(maps, "GUARDS_FILTER")? })
     }
 
-    /// Makes these guard's own, and nothing else. What stays is not let go of meanwhile.
+    /// Makes these guard's own or above it, and nothing else. What stays is not let go of meanwhile.
     ///
     /// # Errors
     /// When there is no room, or the kernel refuses.
-    pub(super) fn set(&mut self, own: &BTreeSet<GuardsKey>) -> io::Result<()> {
+    pub(super) fn set(&mut self, own: &BTreeMap<GuardsKey, u32>) -> io::Result<()> {
         let mut marks = [0; INODE_WORDS as usize];
-        for key in own {
+        for (key, value) in own {
             let (word, bit) = inode_mark(key.ino);
             marks[word as usize] |= bit;
-            self.objects.insert(key, &1, 0).map_err(io_error)?;
+            self.objects.insert(key, value, 0).map_err(io_error)?;
         }
         // The objects are there before their marks, and those that are no more go after theirs.
         for (word, marks) in (0..INODE_WORDS).zip(&marks) {
             self.filter.set(word, marks, 0).map_err(io_error)?;
         }
         for key in keys(self.objects.keys())? {
-            if !own.contains(&key) {
+            if !own.contains_key(&key) {
                 absent_is_fine(self.objects.remove(&key))?;
             }
         }
