@@ -241,6 +241,8 @@ fn secrets_are_held_and_what_lies_beside_them_is_not() {
         (on(Op::OpenRead, "/home/u/work/.env.example"), ""),
         (on(Op::OpenWrite, "/home/u/.bashrc"), "persistence"),
         (on(Op::Mknod, "/etc/cron.d/job"), "persistence"),
+        (on(Op::Mknod, "/boot/loader/entries/other.conf"), "persistence"),
+        (on(Op::Mknod, "/etc/grub.d/99_other"), "persistence"),
         (moved("/home/u/work/k", "/home/u/.ssh/authorized_keys", rename::ELSEWHERE), "persistence"),
         (on(Op::OpenRead, "/home/u/.bashrc"), ""),
     ]);

@@ -37,7 +37,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// Where something runs later, or lets somebody in. `HOME` is the agent's.
-const NEW: [&str; 15] = [
+const NEW: [&str; 17] = [
     "/etc/systemd/system/planted.service",
     "/etc/systemd/system/planted.timer",
     "/etc/systemd/system.control/planted.service",
@@ -50,6 +50,8 @@ const NEW: [&str; 15] = [
     "/usr/lib/python3/dist-packages/planted.pth",
     "/etc/sysctl.d/planted.conf",
     "/etc/modprobe.d/planted.conf",
+    "/boot/planted.conf",
+    "/etc/grub.d/99_planted",
     "HOME/.ssh/rc",
     "HOME/.ssh/authorized_keys",
     "/srv/repository/.git/hooks/pre-commit",
