@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced("a fork bomb in a slice with a limit of tasks", &["a_fork_bomb_in_the_slice_is_killed"])
                 .on(&[super::Kernel::V6_12]),
             gap("10,000 held at once", "there is room for 2,048; what finds none is refused, as X2 shows"),
-            gap("guardd has no descriptors left", "no scenario"),
+            enforced("guardd has no descriptors left", &["guardd_without_files_holds_and_goes_on_when_it_has_some"]),
         ],
     },
     Row {

@@ -211,8 +211,13 @@ fn no_files(guard: &mut Guard) -> Result<()> {
     until("all to be stopped", || Ok((crate::agent::stopped("rm")? >= PROCESSES).then_some(())))?;
     let there = || (0..PROCESSES).filter(|number| !gone(&format!("n{number}"))).count();
     // Who asks while there are no files may get no answer; none of it lets anything through.
-    drop(guard.guardctl(&["pending"]));
+    let mut asks = guard.command();
+    let asks = asks.arg("pending").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut asks = asks.context("cannot start guardctl")?;
     never("something went through", || Ok(there() < PROCESSES))?;
+    // It may have ended already.
+    drop(asks.kill());
+    asks.wait().context("cannot wait for guardctl")?;
     prlimit(Some(pid), Resource::Nofile, before).context("cannot give the files back")?;
     let held = until("every hold to be found", || {
         let pending = guard.pending()?;
