@@ -2,6 +2,7 @@
 //! counts instructions (`-icount`), where a nanosecond is an instruction; the rest needs an ordinary one.
 
 mod cost;
+mod host;
 mod latency;
 mod machine;
 mod seccomp;
@@ -27,13 +28,14 @@ pub(crate) struct Measure {
     pub(crate) method: &'static str,
 }
 
-/// `guard-tests bench cost|work|latency|strain`
+/// `guard-tests bench cost|work|latency|strain|host`
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let measures = match words.as_slice() {
         ["cost"] => cost::measure()?,
         ["latency"] => latency::measure()?,
         ["strain"] => strain::measure()?,
+        ["host"] => host::measure()?,
         ["work"] => work::measure(&work::WORK)?,
         // By hand, of one alone.
         ["work", name] => work::measure(&[name])?,
@@ -42,8 +44,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
             return cost::looped(operation, directory, count.parse().context("not a number")?);
         }
         ["unlinks", directory, count] => return latency::unlinks(directory, count.parse().context("not a number")?),
+        ["execs", program, count] => return host::execs(program, count.parse().context("not a number")?),
         ["churn", directory] => return strain::churn(directory),
-        _ => bail!("usage: guard-tests bench cost|work|latency|strain"),
+        _ => bail!("usage: guard-tests bench cost|work|latency|strain|host"),
     };
     println!("measures {}", serde_json::to_string(&measures).context("cannot write JSON")?);
     Ok(ExitCode::SUCCESS)

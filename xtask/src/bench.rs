@@ -1,6 +1,11 @@
 //! `cargo xtask bench`: the limits of the design, measured in machines, as a table, as JSON, and as docs/bench.md.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -23,8 +28,9 @@ pub(crate) struct Arguments {
     /// Which kernel: 6.1, 6.12 or newest.
     #[arg(long, default_value = "6.12")]
     kernel: Series,
-    /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work), `latency` or `strain`.
-    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain"])]
+    /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work), `latency`, `strain` or
+    /// `host` (what needs no gate, on this machine's own processors).
+    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain", "host"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -36,7 +42,7 @@ const HEAD: &str = "# Measures
 
 Written by `cargo xtask bench`; with `--only PART` it measures that part again and leaves the others.
 Instructions understate mechanisms that switch context. Times are those of two emulated processors: they compare with each
-other, not with hardware.
+other, not with hardware. Those of *own processors* are of the machine that measured, where LSM programs may not load.
 
 ";
 
@@ -78,6 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if wanted("strain") {
         measures.extend(measure(arguments, &["guard-tests", "bench", "strain"], &build::for_bench(), false)?);
+    }
+    if wanted("host") {
+        measures.extend(host(&build::for_bench())?);
     }
     measures.extend(size()?);
     let report = Report { measures };
@@ -128,6 +137,25 @@ fn measure(arguments: &Arguments, argv: &[&str], binaries: &[PathBuf], icount: b
     match found {
         Some(measures) if code == 0 => Ok(measures),
         Some(_) | None => bail!("{} ended with {code}", argv.join(" ")),
+    }
+}
+
+/// Runs a part on this machine, as root and with a bpffs of its own: a guard that works here keeps its pins.
+fn host(binaries: &[PathBuf]) -> Result<Vec<Measure>> {
+    // What was built for release is last among them, and first on the path.
+    let directories: Vec<String> =
+        binaries.iter().rev().filter_map(|binary| Some(binary.parent()?.display().to_string())).collect();
+    let path = format!("PATH={}:{}", directories.join(":"), std::env::var("PATH").unwrap_or_default());
+    let script = "mount -t bpf none /sys/fs/bpf && exec guard-tests bench host";
+    let mut command = program::as_root("env");
+    let output = command.arg(path).args(["unshare", "--mount", "sh", "-c", script]).stdin(Stdio::null()).output();
+    let output = output.context("cannot start guard-tests")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    match said.lines().find_map(|line| line.strip_prefix("measures ")) {
+        Some(text) if output.status.success() => serde_json::from_str(text).context("guard-tests printed no measures"),
+        Some(_) | None => {
+            bail!("guard-tests bench host ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr))
+        }
     }
 }
 

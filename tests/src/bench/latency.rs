@@ -21,7 +21,7 @@ use crate::{
     socket::ask,
 };
 
-const TIMES: u32 = 100;
+pub(super) const TIMES: u32 = 100;
 const PLACE: &str = "/srv/latency";
 const RULES: &str = "rules:
   - name: latency
@@ -38,10 +38,10 @@ const TYPED: &str = "two emulated processors, 100 times, includes starting guard
 const SECCOMP: &str = "two emulated processors, 100 times, the supervisor reads the path and lets the call go on";
 
 pub(super) fn measure() -> Result<Vec<Measure>> {
-    let mut measures = vec![machine::start_up()?];
+    let mut measures = vec![machine::start_up("gate")?];
     let guard = Guard::start(Tier::Gate, Some(RULES))?;
     fs::create_dir_all(PLACE).with_context(|| format!("cannot make {PLACE}"))?;
-    let (visible, complete) = running(&guard)?;
+    let (visible, complete) = running(&guard, &format!("exec guard-tests bench unlinks {PLACE}/running {TIMES}"))?;
     measures.extend(figures("match to visible in guardctl pending --watch", visible, Some(10.0), RUNNING));
     measures.extend(figures("approval at the socket to the call's completion", complete, Some(10.0), RUNNING));
     let (visible, complete) = typed(&guard)?;
@@ -52,13 +52,14 @@ pub(super) fn measure() -> Result<Vec<Measure>> {
     Ok(measures)
 }
 
-/// Nanoseconds from the call to the watcher's line, and from the request to the end of the call.
-fn running(guard: &Guard) -> Result<(Vec<u64>, Vec<u64>)> {
+/// Nanoseconds from the call to the watcher's line, and from the request to the end of the call. `agent` prints both ends of
+/// each of its [`TIMES`] calls.
+pub(super) fn running(guard: &Guard, agent: &str) -> Result<(Vec<u64>, Vec<u64>)> {
     let mut watcher = guard.command();
     let watcher = watcher.args(["pending", "--watch", "-o", "json"]).stdout(Stdio::piped()).spawn();
     let mut watcher = Watcher(watcher.context("cannot start guardctl")?);
     let lines = watcher.lines()?;
-    let mut agent = guard.agent(&format!("exec guard-tests bench unlinks {PLACE}/running {TIMES}"))?;
+    let mut agent = guard.agent(agent)?;
     let (mut seen, mut asked) = (Vec::new(), Vec::new());
     while seen.len() < TIMES as usize {
         let (at, line) = lines.recv_timeout(Duration::from_secs(60)).context("nothing was held")?;

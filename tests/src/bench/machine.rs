@@ -17,7 +17,7 @@ use crate::{guard::Guard, patience::until_within};
 const BOMB: usize = 1000;
 
 /// From starting guardd, with the rules that come with it, until it tells systemd that it is ready.
-pub(super) fn start_up() -> Result<Measure> {
+pub(super) fn start_up(tier: &str) -> Result<Measure> {
     const DIRECTORY: &str = "/run/guard-start";
     fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
     let place = format!("{DIRECTORY}/notify");
@@ -26,7 +26,7 @@ pub(super) fn start_up() -> Result<Measure> {
     let started = Instant::now();
     let mut guardd = Command::new("guardd")
         .args(["--run-dir", DIRECTORY, "--socket", "/run/guard-start/guard.sock"])
-        .args(["--audit", "/run/guard-start/audit.jsonl", "--tier", "gate"])
+        .args(["--audit", "/run/guard-start/audit.jsonl", "--tier", tier])
         .env("NOTIFY_SOCKET", &place)
         .stderr(Stdio::null())
         .spawn()
@@ -98,10 +98,14 @@ pub(super) fn measure(guard: &Guard) -> Result<Vec<Measure>> {
     ])
 }
 
-fn kill_switch(guard: &Guard) -> Result<Measure> {
+pub(super) fn kill_switch(guard: &Guard) -> Result<Measure> {
     let mut agent = guard.agent(&format!("exec guard-tests act bomb {BOMB}"))?;
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
+    let mut fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let root = fields.find_map(|fields| (fields.get(2) == Some(&"cgroup2")).then(|| fields.get(1).copied())).flatten();
+    let place = format!("{}/guard-agents", root.context("cgroups of version 2 are mounted nowhere")?);
     let group = || -> Result<usize> {
-        let agents = fs::read_dir("/sys/fs/cgroup/guard-agents").context("no agents' cgroup")?;
+        let agents = fs::read_dir(&place).with_context(|| format!("no agents in {place}"))?;
         let groups = agents.filter_map(Result::ok).map(|entry| entry.path().join("cgroup.procs"));
         Ok(groups.map(|procs| fs::read_to_string(procs).map_or(0, |text| text.lines().count())).sum())
     };

@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// Processes that wait when guardd is killed.
-const HOLDS: usize = 1_000;
+pub(super) const HOLDS: usize = 1_000;
 /// Files that are removed one after the other during the flood, each of them held.
-const TIMES: u32 = 100;
+pub(super) const TIMES: u32 = 100;
 /// Agents that do nothing but make and remove files: some of what guardd clears, the others of what no rule names.
 const CLEARED: u32 = 2;
 const PLAIN: u32 = 2;
@@ -49,23 +49,28 @@ const RULES: &str = "rules:
 
 pub(super) fn measure() -> Result<Vec<Measure>> {
     let mut guard = Guard::start(Tier::Gate, Some(RULES))?;
-    let mut measures = vec![recovery(&mut guard)?];
-    guard.clear()?;
-    measures.extend(flood(&guard)?);
-    Ok(measures)
-}
-
-/// From starting guardd after `kill -9` until every hold is listed again. Ids are kept over an orderly end; after this one
-/// they may be new.
-fn recovery(guard: &mut Guard) -> Result<Measure> {
     let held = format!("{PLACE}/held");
     fs::create_dir_all(&held).with_context(|| format!("cannot make {held}"))?;
     for number in 0..HOLDS {
         fs::write(format!("{held}/n{number}"), "").context("cannot make a file")?;
     }
-    let _agent = guard.agent(&format!("exec guard-tests act unlink-each {held} n {HOLDS}"))?;
+    let mut measures = vec![recovery(&mut guard, &format!("exec guard-tests act unlink-each {held} n {HOLDS}"))?];
+    let there = fs::read_dir(&held).with_context(|| format!("cannot read {held}"))?.count();
+    ensure!(there == HOLDS, "{} files went with guardd", HOLDS - there);
+    guard.clear()?;
+    let flooded = format!("{held}/flooded");
+    measures.extend(flood(&guard, PLACE, &format!("exec guard-tests bench unlinks {flooded} {TIMES}"))?);
+    let left = fs::read_dir(&flooded).with_context(|| format!("cannot read {flooded}"))?.count();
+    ensure!(left == 0, "{left} files are left");
+    Ok(measures)
+}
+
+/// From starting guardd after `kill -9` until every operation of an agent, [`HOLDS`] of them that differ, is listed again. Ids
+/// are kept over an orderly end; after this one they may be new.
+pub(super) fn recovery(guard: &mut Guard, agent: &str) -> Result<Measure> {
+    let _agent = guard.agent(agent)?;
     let listed = |guard: &Guard| -> Result<BTreeSet<String>> {
-        guard.pending()?.iter().map(|hold| Ok(hold["operation"]["path"].to_string())).collect()
+        guard.pending()?.iter().map(|hold| Ok(hold["operation"].to_string())).collect()
     };
     let patience = Duration::from_secs(300);
     until_within(patience, "every process to be held", || Ok((listed(guard)?.len() == HOLDS).then_some(())))?;
@@ -76,8 +81,6 @@ fn recovery(guard: &mut Guard) -> Result<Measure> {
     until_within(patience, "every hold to be found", || Ok((listed(guard)?.len() == HOLDS).then_some(())))?;
     let spent = started.elapsed();
     ensure!(listed(guard)? == before, "other operations wait than before");
-    let there = fs::read_dir(&held).with_context(|| format!("cannot read {held}"))?.count();
-    ensure!(there == HOLDS, "{} files went with guardd", HOLDS - there);
     Ok(Measure {
         name: "guardd killed with 1,000 holds: from its start until all are listed".to_owned(),
         value: (spent.as_secs_f64() * 100.0).round() / 100.0,
@@ -88,12 +91,12 @@ fn recovery(guard: &mut Guard) -> Result<Measure> {
     })
 }
 
-/// Holds are seen and decided while other agents do what they can. Not one may be lost.
-fn flood(guard: &Guard) -> Result<Vec<Measure>> {
+/// [`TIMES`] holds of `agent` are seen and decided while others do below `place` what they can. Not one may be lost.
+pub(super) fn flood(guard: &Guard, place: &str, agent: &str) -> Result<Vec<Measure>> {
     let mut agents = Vec::new();
     for (kind, count) in [("cleared", CLEARED), ("plain", PLAIN)] {
         for number in 0..count {
-            let place = format!("{PLACE}/{kind}/{number}");
+            let place = format!("{place}/{kind}/{number}");
             agents.push((kind, guard.agent(&format!("exec guard-tests bench churn {place}"))?));
         }
     }
@@ -103,8 +106,7 @@ fn flood(guard: &Guard) -> Result<Vec<Measure>> {
     let watcher = watcher.args(["pending", "--watch", "-o", "json"]).stdout(Stdio::piped()).spawn();
     let mut watcher = Watcher(watcher.context("cannot start guardctl")?);
     let lines = watcher.lines()?;
-    let place = format!("{PLACE}/held/flooded");
-    let mut agent = guard.agent(&format!("exec guard-tests bench unlinks {place} {TIMES}"))?;
+    let mut agent = guard.agent(agent)?;
     let mut seen = Vec::new();
     while seen.len() < TIMES as usize {
         let (at, line) = lines.recv_timeout(Duration::from_secs(120)).context("a hold was lost")?;
@@ -131,7 +133,6 @@ fn flood(guard: &Guard) -> Result<Vec<Measure>> {
             plain += made;
         }
     }
-    ensure!(fs::read_dir(&place).with_context(|| format!("cannot read {place}"))?.count() == 0, "something is left");
     let rate = |name: &str, count: u64| Measure {
         name: name.to_owned(),
         value: (count as f64 / spent).round(),
