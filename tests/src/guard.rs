@@ -25,6 +25,19 @@ const DIRECTORY: &str = "/run/guard-test";
 pub(crate) enum Tier {
     Gate,
     Trip,
+    /// Whichever guardd takes by itself.
+    Best,
+}
+
+impl Tier {
+    /// As the command line of guardd has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Trip => "trip",
+            Self::Best => "auto",
+        }
+    }
 }
 
 /// What guardctl ended with.
@@ -228,8 +241,8 @@ impl Guard {
             }
             // It has not begun to listen.
             let Ok(status) = self.status() else { return Ok(None) };
-            let wanted = if self.tier == Tier::Gate { "gate" } else { "trip" };
-            ensure!(status["tier"] == wanted, "guardd chose the tier {}: {}", status["tier"], status["reason"]);
+            let is_wanted = self.tier == Tier::Best || status["tier"] == self.tier.name();
+            ensure!(is_wanted, "guardd chose the tier {}: {}", status["tier"], status["reason"]);
             Ok(Some(()))
         })
     }
@@ -287,7 +300,7 @@ fn spawn(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -
 fn command(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -> Command {
     let mut command = Command::new("guardd");
     command.arg("--socket").arg(directory.join("guard.sock")).arg("--audit").arg(setting.audit(directory));
-    command.arg("--run-dir").arg(directory).args(["--tier", if tier == Tier::Gate { "gate" } else { "trip" }]);
+    command.arg("--run-dir").arg(directory).args(["--tier", tier.name()]);
     if let Some(config) = setting.config(directory) {
         command.arg("--config").arg(config);
     }

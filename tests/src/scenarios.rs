@@ -35,6 +35,7 @@ mod tag;
 mod task;
 mod tries;
 mod trip;
+mod unprotected;
 mod upgrade;
 mod uring;
 mod ways;
@@ -135,22 +136,28 @@ fn all() -> Vec<Scenario> {
 /// The names of all, but for those that only one kernel has.
 #[cfg(test)]
 pub(crate) fn names() -> Vec<String> {
-    all().into_iter().map(|scenario| scenario.name).collect()
+    all().into_iter().chain(unprotected::scenarios()).map(|scenario| scenario.name).collect()
 }
 
-/// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--part K/N] [--after NAME] [--soak] [--list]`: prints a
-/// line for each and a closing line.
+/// `guard-tests scenarios [--only TEXT[,TEXT…]] [--tier gate|trip] [--part K/N] [--after NAME] [--soak|--unprotected] [--list]`:
+/// prints a line for each and a closing line.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let only = value(arguments, "--only");
     let tier = value(arguments, "--tier");
     let soak = arguments.iter().any(|argument| argument == "--soak");
-    let mut wanted: Vec<Scenario> = if soak { fault::soak() } else { all() }
+    let unprotected = arguments.iter().any(|argument| argument == "--unprotected");
+    let known = match (soak, unprotected) {
+        (true, _) => fault::soak(),
+        (false, true) => unprotected::scenarios(),
+        (false, false) => all(),
+    };
+    let mut wanted: Vec<Scenario> = known
         .into_iter()
         .filter(|scenario| only.is_none_or(|only| only.split(',').any(|part| scenario.name.contains(part))))
         .filter(|scenario| match (&scenario.run, tier) {
             (_, None) => true,
             (Run::Guard(Tier::Trip, ..), Some(tier)) => tier == "trip",
-            (Run::Guard(Tier::Gate, ..) | Run::Kernel(_), Some(tier)) => tier == "gate",
+            (Run::Guard(Tier::Gate | Tier::Best, ..) | Run::Kernel(_), Some(tier)) => tier == "gate",
         })
         .collect();
     if let Some(part) = value(arguments, "--part") {

@@ -53,6 +53,8 @@ pub(crate) struct Arguments {
 const DEADLINE: Duration = Duration::from_secs(35 * 60);
 /// The same of a soak.
 const LONG_DEADLINE: Duration = Duration::from_secs(4 * 3_600);
+/// In the name of the scenario that boots in another way.
+const WITHOUT: &str = "without_bpf_lsm";
 
 pub(crate) fn run_all(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
@@ -161,11 +163,22 @@ fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
         for series in Series::TESTED.into_iter().rev().filter(wanted) {
             let kernel = Arc::new(kernel::fetch(series)?);
             // What a single scenario is wanted for is there in one of the parts only.
-            let parts: &[&str] = if arguments.only.is_some() || arguments.soak { &[""] } else { &["1/2", "2/2"] };
+            let only = arguments.only.as_deref();
+            let parts: &[&str] = match only {
+                // It is in none of them.
+                Some(only) if only.split(',').all(|part| part.contains(WITHOUT)) => &[],
+                Some(_) => &[""],
+                None if arguments.soak => &[""],
+                None => &["1/2", "2/2"],
+            };
             for part in parts {
                 let kernel = Arc::clone(&kernel);
                 let job = move || one(arguments, series, &kernel, part, binaries);
                 jobs.push((format!("kernel {series} {part}").trim_end().to_owned(), Box::new(job)));
+            }
+            if series == Series::V6_12 && only.is_none_or(|only| only.contains(WITHOUT)) && !arguments.soak {
+                let job = move || unprotected(series, &kernel, binaries, arguments.verbose);
+                jobs.push((format!("kernel {series} without BPF LSM"), Box::new(job)));
             }
         }
     }
@@ -221,6 +234,31 @@ fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: &str, binar
         }
     }
     bail!("the machine died {ATTEMPTS} times, the last time after {}", sum.last.as_deref().unwrap_or("its start"))
+}
+
+/// What guardd does where the kernel lets no BPF program hold anything.
+fn unprotected(series: Series, kernel: &Kernel, binaries: &[PathBuf], verbose: bool) -> Result<Report> {
+    let root = root::image()?;
+    let argv = ["guard-tests", "scenarios", "--unprotected"].map(str::to_owned).to_vec();
+    let initramfs = initramfs::pack(kernel, &Boot::new(argv, false), binaries)?;
+    let machine = Machine {
+        kernel,
+        root: &root,
+        initramfs: initramfs.path(),
+        icount: false,
+        processors: 2,
+        memory: 2560,
+        timeout: DEADLINE,
+        // The last list is the one that counts.
+        append: "lsm=landlock,yama",
+        verbose,
+    };
+    let mut sum = Report::default();
+    println!("kernel {series} without BPF LSM: starting {}", kernel.release);
+    match suite::boot(&machine, &series.to_string(), &mut sum)? {
+        Some(_) => Ok(sum),
+        None => bail!("the machine died after {}", sum.last.as_deref().unwrap_or("its start")),
+    }
 }
 
 /// Counts a line of `guard-tests scenarios` and shows it.

@@ -3,6 +3,7 @@
 use super::{Kernel, Row, audited, enforced, gap};
 
 const SERVICE: &[Kernel] = &[Kernel::V6_12];
+const UNPROTECTED: &str = "guardd_on_a_kernel_without_bpf_lsm_says_that_it_prevents_nothing";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -114,7 +115,9 @@ pub(super) const ROWS: &[Row] = &[
             enforced("the pins are removed", &["what_was_held_is_held_anew_when_the_pins_are_gone"]).note(
                 "guardd keeps the programs at work; once it ends as well, nothing is held until the next one starts",
             ),
-            gap("a kernel without BPF LSM", "no scenario boots one; guardd then starts the trip tier and says so"),
+            audited("a kernel without BPF LSM", &[UNPROTECTED])
+                .on(&[Kernel::V6_12])
+                .note("guardd starts the trip tier and says so"),
         ],
     },
 ];

@@ -143,7 +143,11 @@ pub(super) const ROWS: &[Row] = &[
                 .note("by the shipped rule `overwrite-system-files`"),
             enforced("new files in `/boot` and `/etc/grub.d`", &[PLANTED]).note("by the shipped rule `persistence`"),
             enforced("`/etc/sysctl.d`, `/etc/modprobe.d`", &[PLANTED]).note("by the shipped rule `persistence`"),
-            gap("guardd on a kernel without BPF LSM does not say that it protects", "no scenario boots such a kernel"),
+            audited(
+                "the host boots without BPF LSM: guardd does not say that it prevents",
+                &["guardd_on_a_kernel_without_bpf_lsm_says_that_it_prevents_nothing"],
+            )
+            .on(&[super::Kernel::V6_12]),
         ],
     },
     Row {
