@@ -23,6 +23,8 @@ const BATCH_BYTES: usize = 1 << 20;
 const KEPT: usize = 8 << 20;
 /// Bytes at the end of the file that are looked through for the last numbers.
 const TAIL: u64 = 256 << 10;
+/// The most that is looked through for the last hold.
+const FAR: u64 = 64 * TAIL;
 
 /// What the thread says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +75,20 @@ pub fn open(path: &Path) -> anyhow::Result<Opened> {
         .custom_flags(nofollow)
         .open(path)
         .with_context(with_path)?;
-    let (mut last_seq, mut last_hold, mut torn) = (0, 0, false);
-    for line in tail(&mut file).with_context(with_path)?.split(|byte| *byte == b'\n') {
-        let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
-        last_seq = last_seq.max(value["seq"].as_u64().unwrap_or(0));
-        let hold = value["hold"].as_str().and_then(|hold| hold.strip_prefix('h')?.parse().ok());
-        last_hold = last_hold.max(hold.unwrap_or(0));
+    let (mut last_seq, mut last_hold, mut torn, mut length) = (0, 0, false, TAIL);
+    loop {
+        let bytes = tail_of(&mut file, length).with_context(with_path)?;
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
+            last_seq = last_seq.max(value["seq"].as_u64().unwrap_or(0));
+            let hold = value["hold"].as_str().and_then(|hold| hold.strip_prefix('h')?.parse().ok());
+            last_hold = last_hold.max(hold.unwrap_or(0));
+        }
+        // Many lines are about no hold: the last one may be far back.
+        if last_hold > 0 || (bytes.len() as u64) < length || length >= FAR {
+            break;
+        }
+        length *= 8;
     }
     if file.metadata().with_context(with_path)?.is_file() && file.seek(SeekFrom::End(0)).with_context(with_path)? > 0 {
         file.seek(SeekFrom::End(-1)).with_context(with_path)?;
@@ -101,10 +111,6 @@ pub fn last_lines(path: &Path, count: usize) -> io::Result<Vec<Value>> {
     let mut lines: Vec<Value> =
         bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     Ok(lines.split_off(lines.len().saturating_sub(count)))
-}
-
-fn tail(file: &mut File) -> io::Result<Vec<u8>> {
-    tail_of(file, TAIL)
 }
 
 fn tail_of(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {

@@ -27,6 +27,18 @@ fn numbers_continue_and_a_torn_line_is_kept() {
 }
 
 #[test]
+fn the_last_hold_is_found_behind_many_lines_about_none() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("audit.jsonl");
+    let mut text = "{\"seq\":1,\"hold\":\"h7\"}\n".to_owned();
+    (2..40_000).for_each(|seq| text += &format!("{{\"seq\":{seq},\"kind\":\"would_hold\"}}\n"));
+    assert!(text.len() as u64 > 2 * TAIL);
+    std::fs::write(&path, text).expect("written");
+    let opened = open(&path).expect("it opens");
+    assert_eq!((opened.last_seq, opened.last_hold), (39_999, 7));
+}
+
+#[test]
 fn a_thousand_lines_that_wait_share_a_few_flushes() {
     let flushes = flushes(1_000, "");
     println!("{flushes} flushes for 1000 lines");
