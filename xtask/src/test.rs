@@ -164,21 +164,20 @@ fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
             let kernel = Arc::new(kernel::fetch(series)?);
             // What a single scenario is wanted for is there in one of the parts only.
             let only = arguments.only.as_deref();
-            let parts: &[&str] = match only {
-                // It is in none of them.
-                Some(only) if only.split(',').all(|part| part.contains(WITHOUT)) => &[],
-                Some(_) => &[""],
-                None if arguments.soak => &[""],
-                None => &["1/2", "2/2"],
+            let mut parts = match only {
+                // It is in none of the others.
+                Some(only) if only.split(',').all(|part| part.contains(WITHOUT)) => vec![],
+                Some(_) => vec![WHOLE],
+                None if arguments.soak => vec![WHOLE],
+                None => HALVES.to_vec(),
             };
+            if series == Series::V6_12 && only.is_none_or(|only| only.contains(WITHOUT)) && !arguments.soak {
+                parts.push(UNPROTECTED);
+            }
             for part in parts {
                 let kernel = Arc::clone(&kernel);
                 let job = move || one(arguments, series, &kernel, part, binaries);
-                jobs.push((format!("kernel {series} {part}").trim_end().to_owned(), Box::new(job)));
-            }
-            if series == Series::V6_12 && only.is_none_or(|only| only.contains(WITHOUT)) && !arguments.soak {
-                let job = move || unprotected(series, &kernel, binaries, arguments.verbose);
-                jobs.push((format!("kernel {series} without BPF LSM"), Box::new(job)));
+                jobs.push((part.on(series), Box::new(job)));
             }
         }
     }
@@ -197,8 +196,32 @@ fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
     Ok(sum)
 }
 
+/// Scenarios that share a machine.
+#[derive(Clone, Copy)]
+struct Part {
+    name: &'static str,
+    /// What `guard-tests scenarios` is told to run.
+    options: &'static [&'static str],
+    /// For the kernel's command line.
+    append: &'static str,
+}
+
+const WHOLE: Part = Part { name: "", options: &[], append: "" };
+const HALVES: [Part; 2] = [
+    Part { name: "1/2", options: &["--part", "1/2"], append: "" },
+    Part { name: "2/2", options: &["--part", "2/2"], append: "" },
+];
+/// What guardd does where the kernel lets no BPF program hold anything. Of two lists the last one counts.
+const UNPROTECTED: Part = Part { name: "without BPF LSM", options: &["--unprotected"], append: "lsm=landlock,yama" };
+
+impl Part {
+    fn on(self, series: Series) -> String {
+        format!("kernel {series} {}", self.name).trim_end().to_owned()
+    }
+}
+
 /// One part of the scenarios on one kernel. After the death of a machine the next goes on where it was.
-fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: &str, binaries: &[PathBuf]) -> Result<Report> {
+fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: Part, binaries: &[PathBuf]) -> Result<Report> {
     let root = root::image()?;
     let mut sum = Report::default();
     for _ in 0..ATTEMPTS {
@@ -207,12 +230,10 @@ fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: &str, binar
         if let Some(only) = &arguments.only {
             option("--only", only);
         }
-        if !part.is_empty() {
-            option("--part", part);
-        }
         if let Some(last) = &sum.last {
             option("--after", last);
         }
+        argv.extend(part.options.iter().map(|option| (*option).to_owned()));
         if arguments.soak {
             argv.push("--soak".to_owned());
         }
@@ -225,40 +246,15 @@ fn one(arguments: &Arguments, series: Series, kernel: &Kernel, part: &str, binar
             processors: 2,
             memory: 2560,
             timeout: if arguments.soak { LONG_DEADLINE } else { DEADLINE },
-            append: "",
+            append: part.append,
             verbose: arguments.verbose,
         };
-        println!("{}: starting {}", format!("kernel {series} {part}").trim_end(), kernel.release);
+        println!("{}: starting {}", part.on(series), kernel.release);
         if suite::boot(&machine, &series.to_string(), &mut sum)?.is_some() {
             return Ok(sum);
         }
     }
     bail!("the machine died {ATTEMPTS} times, the last time after {}", sum.last.as_deref().unwrap_or("its start"))
-}
-
-/// What guardd does where the kernel lets no BPF program hold anything.
-fn unprotected(series: Series, kernel: &Kernel, binaries: &[PathBuf], verbose: bool) -> Result<Report> {
-    let root = root::image()?;
-    let argv = ["guard-tests", "scenarios", "--unprotected"].map(str::to_owned).to_vec();
-    let initramfs = initramfs::pack(kernel, &Boot::new(argv, false), binaries)?;
-    let machine = Machine {
-        kernel,
-        root: &root,
-        initramfs: initramfs.path(),
-        icount: false,
-        processors: 2,
-        memory: 2560,
-        timeout: DEADLINE,
-        // The last list is the one that counts.
-        append: "lsm=landlock,yama",
-        verbose,
-    };
-    let mut sum = Report::default();
-    println!("kernel {series} without BPF LSM: starting {}", kernel.release);
-    match suite::boot(&machine, &series.to_string(), &mut sum)? {
-        Some(_) => Ok(sum),
-        None => bail!("the machine died after {}", sum.last.as_deref().unwrap_or("its start")),
-    }
 }
 
 /// Counts a line of `guard-tests scenarios` and shows it.
