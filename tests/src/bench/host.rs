@@ -14,24 +14,6 @@ use super::{Measure, latency, machine, nanoseconds, strain};
 use crate::guard::{Guard, Tier};
 
 const PLACE: &str = "/var/tmp/guard-bench";
-const RULES: &str = "rules:
-  - name: strain
-    text: Measured.
-    action: hold
-    reversibility: irreversible
-    match:
-      op: exec
-      path: /var/tmp/guard-bench/held
-  - name: watched
-    text: Measured, and never held.
-    action: hold
-    reversibility: irreversible
-    mode: observe
-    match:
-      op: delete
-      path: /var/tmp/guard-bench/cleared/**
-";
-
 /// What every figure of this part has in its name, so that it stands beside that of the machines.
 const WHERE: &str = "own processors";
 const METHOD: &str = "trip tier on the machine that measures, release build, operations are executions of a program";
@@ -39,7 +21,8 @@ const METHOD: &str = "trip tier on the machine that measures, release build, ope
 pub(super) fn measure() -> Result<Vec<Measure>> {
     let place = Place::new()?;
     let mut measures = vec![machine::start_up("trip")?];
-    let mut guard = Guard::start(Tier::Trip, Some(RULES))?;
+    let rules = strain::rules(&format!("{{op: exec, path: {PLACE}/held}}"), PLACE);
+    let mut guard = Guard::start(Tier::Trip, Some(&rules))?;
     let execs = |count: u32| format!("exec guard-tests bench execs {PLACE}/held {count}");
     let (visible, complete) = latency::running(&guard, &execs(latency::TIMES))?;
     measures.extend(latency::figures("match to visible in guardctl pending --watch", visible, Some(10.0), METHOD));

@@ -29,27 +29,30 @@ pub(super) const TIMES: u32 = 100;
 const CLEARED: u32 = 2;
 const PLAIN: u32 = 2;
 const PLACE: &str = "/srv/strain";
-const RULES: &str = "rules:
+
+/// Rules that hold what `held` says, and only observe what is removed below `place`/cleared.
+pub(super) fn rules(held: &str, place: &str) -> String {
+    format!(
+        "rules:
   - name: strain
     text: Measured.
     action: hold
     reversibility: irreversible
-    match:
-      op: delete
-      path: /srv/strain/held/**
+    match: {held}
   - name: watched
     text: Measured, and never held.
     action: hold
     reversibility: irreversible
     mode: observe
-    match:
-      op: delete
-      path: /srv/strain/cleared/**
-";
+    match: {{op: delete, path: {place}/cleared/**}}
+"
+    )
+}
 
 pub(super) fn measure() -> Result<Vec<Measure>> {
-    let mut guard = Guard::start(Tier::Gate, Some(RULES))?;
     let held = format!("{PLACE}/held");
+    let rules = rules(&format!("{{op: delete, path: {held}/**}}"), PLACE);
+    let mut guard = Guard::start(Tier::Gate, Some(&rules))?;
     fs::create_dir_all(&held).with_context(|| format!("cannot make {held}"))?;
     for number in 0..HOLDS {
         fs::write(format!("{held}/n{number}"), "").context("cannot make a file")?;
