@@ -75,14 +75,17 @@ pub(super) fn held(guard: &Guard, tries: impl Fn() -> Result<Vec<Try>>) -> Resul
         agent.ends_with(0)?;
         for (number, each) in tries.iter().enumerate() {
             let (code, said) = ended(&agent, number)?;
-            let happened = (each.happened)(agent.workspace())?;
+            let happened = || (each.happened)(agent.workspace());
             let told = format!("`{}` ended with {code} and said {said:?}", each.command);
             match (verb, each.says) {
                 ("deny", _) => {
-                    ensure!(!happened, "denied, and it happened: {told}");
+                    ensure!(!happened()?, "denied, and it happened: {told}");
                     ensure!(code != 0 && is_refusal(&said), "not a clean error: {told}");
                 }
-                (_, "") => ensure!(code == 0 && happened, "approved, and it did not happen: {told}"),
+                (_, "") => {
+                    ensure!(code == 0, "approved, and it failed: {told}");
+                    comes_true(happened).with_context(|| format!("approved, and it did not happen: {told}"))?;
+                }
                 (_, says) => ensure!(said.contains(says), "approved, and not {says:?}: {told}"),
             }
         }
@@ -203,11 +206,8 @@ impl Refused {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         match self.otherwise {
             Otherwise::Works(undo) => {
-                ensure!(
-                    output.status.success() && (self.happened)(Path::new("/nowhere"))?,
-                    "it should work: {}: {said}",
-                    output.status
-                );
+                ensure!(output.status.success(), "it should work: {}: {said}", output.status);
+                comes_true(|| (self.happened)(Path::new("/nowhere")))?;
                 let undone = run(undo)?;
                 ensure!(undone.status.success(), "cannot undo it: {}", String::from_utf8_lossy(&undone.stderr));
             }
@@ -217,6 +217,11 @@ impl Refused {
         }
         Ok(())
     }
+}
+
+/// What is killed is gone a moment after the call that kills it.
+fn comes_true(happened: impl Fn() -> Result<bool>) -> Result<()> {
+    until("it to happen", || Ok(happened()?.then_some(())))
 }
 
 /// Puts [`CALLS`] where agents, and who prepares the world for them, find it.
