@@ -13,7 +13,17 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// How long something that must not happen is given to happen.
 pub(crate) const QUIET: Duration = Duration::from_millis(400);
 
+/// The shortest time between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
+
+/// The longest.
+const LONG: Duration = Duration::from_millis(500);
+
+/// Lets time pass before the next look. Looking takes the processor from what is waited for, so little of the time goes to
+/// it, and the less the longer it takes.
+fn pause(look: Duration, waited: Duration) {
+    thread::sleep((look * 4).max(waited / 16).clamp(INTERVAL, LONG));
+}
 
 /// Looks until `look` has an answer; `what` completes "waited for …" when it never has.
 pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
@@ -22,15 +32,16 @@ pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Result<Option<T>>) -> R
 
 /// The same with another deadline.
 pub(crate) fn until_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + limit;
+    let started = Instant::now();
     loop {
+        let looked = Instant::now();
         if let Some(answer) = look()? {
             return Ok(answer);
         }
-        if Instant::now() > deadline {
+        if started.elapsed() > limit {
             bail!("waited {} s for {what}", limit.as_secs());
         }
-        thread::sleep(INTERVAL);
+        pause(looked.elapsed(), started.elapsed());
     }
 }
 
@@ -41,12 +52,13 @@ pub(crate) fn never(what: &str, look: impl FnMut() -> Result<bool>) -> Result<()
 
 /// The same, watched for longer.
 pub(crate) fn never_within(limit: Duration, what: &str, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + limit;
-    while Instant::now() < deadline {
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        let looked = Instant::now();
         if look()? {
             bail!("{what}");
         }
-        thread::sleep(INTERVAL);
+        pause(looked.elapsed(), Duration::ZERO);
     }
     Ok(())
 }
