@@ -13,7 +13,7 @@ use super::{SHIPPED, scope};
 use crate::{
     daemon::{scope::root, testing::unlink},
     kernel::source,
-    operation::{ObjectFacts, Operation, Stopped},
+    operation::{Address, ObjectFacts, Operation, Stopped},
     rules::{
         compile::Policy,
         judge::{Judgement, judge, keeps_nothing},
@@ -88,7 +88,10 @@ fn judged(operation: &Operation) {
     let read_later = operation.op == Op::Connect && operation.doubt != 0;
     let has_two = matches!(operation.op, Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot);
     let is_walked = !has_two || operation.other_path.has_root();
-    if judgement != Judgement::Clear && !read_later && is_walked {
+    // A raw or packet socket leads to any address. The kernel asks about it where a rule is on every address; guardd, once it
+    // is asked, takes it for each.
+    let is_anywhere = operation.address.as_ref().is_some_and(Address::is_anywhere);
+    if judgement != Judgement::Clear && !read_later && is_walked && !is_anywhere {
         assert!(tables.candidate(operation), "the kernel lets pass what is held: {operation:?}");
     }
     if !judgement.is_clear() || operation.doubt == 0 {
