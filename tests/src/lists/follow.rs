@@ -34,16 +34,25 @@ struct Line {
     env: BTreeMap<String, String>,
 }
 
-/// `guard-tests act follow`: says `started PGID` and `done` for each line.
+/// `guard-tests act follow`: says for each line `after PID`, the number of the last process there was before it, then
+/// `started PGID` and `done`.
 pub(crate) fn run() -> Result<()> {
     set_child_subreaper(Some(rustix::process::getpid())).context("cannot adopt orphans")?;
     for line in std::io::stdin().lines() {
         let line = line.context("cannot read a line")?;
         let line: Line = serde_json::from_str(&line).context("cannot understand a line")?;
+        say(&format!("after {}", last_process()?))?;
         let ended = one(&line)?;
         say(if ended { "done" } else { "done late" })?;
     }
     Ok(())
+}
+
+/// The process made last, as the kernel says at the end of this line.
+fn last_process() -> Result<u32> {
+    let line = std::fs::read_to_string("/proc/loadavg").context("cannot ask for the last process")?;
+    let number = line.split_whitespace().last().and_then(|number| number.parse().ok());
+    number.with_context(|| format!("no process in {line:?}"))
 }
 
 /// False when it had to be ended.

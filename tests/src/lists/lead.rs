@@ -70,24 +70,26 @@ impl<'a> Lead<'a> {
         writeln!(self.input, "{}", case.line).context("the agent is gone")?;
         let deadline = Instant::now() + LIMIT;
         let (mut stopped, mut group, mut late) = (None, None, false);
-        let mut done = false;
+        let (mut done, mut before) = (false, None);
         while !done {
             ensure!(Instant::now() < deadline, "the agent does not answer, stopped at {stopped:?}");
             for line in self.hear()? {
                 match line.split_once(' ') {
+                    Some(("after", number)) => before = number.parse().ok(),
                     Some(("started", number)) => group = number.parse().ok().and_then(Pid::from_raw),
                     Some(("done", _)) => (done, late) = (true, true),
                     None if line == "done" => done = true,
                     Some(_) | None => bail!("the agent said {line:?}"),
                 }
             }
-            self.deny_what_is_held(&mut stopped)?;
+            let Some(before) = before else { continue };
+            self.deny_what_is_held(before, &mut stopped)?;
             if let (Some(group), Some(_), false) = (group, &stopped, done) {
                 // What comes after the first stop is of no interest.
                 if_any(kill_process_group(group, Signal::KILL))?;
             }
         }
-        self.deny_what_is_held(&mut stopped)?;
+        self.deny_what_is_held(before.context("the agent did not begin")?, &mut stopped)?;
         Ok(Came { stopped, late, by_stub: self.by_stub(case) })
     }
 
@@ -111,7 +113,8 @@ impl<'a> Lead<'a> {
         Ok(lines(&mut self.said))
     }
 
-    fn deny_what_is_held(&mut self, stopped: &mut Option<String>) -> Result<()> {
+    /// The first stop of a process younger than `before` is told. guardd may write of others when their line is over.
+    fn deny_what_is_held(&mut self, before: u32, stopped: &mut Option<String>) -> Result<()> {
         for record in self.log.records()? {
             if record["agent_name"] != NAME {
                 continue;
@@ -125,6 +128,9 @@ impl<'a> Lead<'a> {
                 Some("decision") => {}
                 Some(_) | None => continue,
             }
+            if !record["pid"].as_u64().is_some_and(|pid| is_younger(pid, before)) {
+                continue;
+            }
             let rule = record["rule"].as_str().unwrap_or_default();
             let operation = &record["operation"];
             stopped.get_or_insert_with(|| {
@@ -133,6 +139,13 @@ impl<'a> Lead<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a process was made after another. The kernel counts on, and begins again at 32,768 or far above.
+fn is_younger(pid: u64, before: u32) -> bool {
+    const FEW: u64 = 10_000;
+    let before = u64::from(before);
+    pid > before || before - pid > FEW
 }
 
 impl Drop for Lead<'_> {
