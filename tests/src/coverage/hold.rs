@@ -1,6 +1,6 @@
 //! What waits is woken, killed, traced or exchanged. Killing guardd is `guarding` and `faults`.
 
-use super::{Row, enforced, gap, unproven};
+use super::{Row, enforced, gap};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -42,9 +42,9 @@ pub(super) const ROWS: &[Row] = &[
                 "a tracer from before swallows every stop",
                 &["what_waits_stays_undone_whatever_wakes_or_traces_it"],
             ),
-            unproven(
+            enforced(
                 "a tracer from before changes registers",
-                "the call is done again with what they hold then, and `gate` decides again",
+                &["an_answer_is_for_no_other_object_that_the_same_call_comes_to"],
             ),
         ],
     },
@@ -62,7 +62,10 @@ pub(super) const ROWS: &[Row] = &[
                 &["what_its_agent_kills_or_replaces_while_it_waits_is_undone"],
             ),
             enforced("its parent ends", &["what_waits_stays_undone_whatever_wakes_or_traces_it"]).note("it waits on"),
-            gap("its agent is suspended meanwhile", "tested in the core alone"),
+            enforced(
+                "its agent is suspended meanwhile",
+                &["what_waits_in_a_suspended_agent_is_approved_after_it_was_resumed"],
+            ),
         ],
     },
     Row {
@@ -115,10 +118,8 @@ pub(super) const ROWS: &[Row] = &[
         class: "it waits while it has a lock that others need",
         lines: &[
             gap("flock(2), index.lock, the lock of dpkg", "it stays held until somebody decides, and the lock with it"),
-            gap(
-                "locks inside the kernel",
-                "the call is undone before it stops, which lets go of them; no scenario looks",
-            ),
+            enforced("locks inside the kernel", &["an_answer_is_for_no_other_object_that_the_same_call_comes_to"])
+                .note("files are made in the directory while a removal from it waits"),
         ],
     },
 ];

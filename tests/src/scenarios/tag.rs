@@ -20,6 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("an_agent_may_not_decide", decide),
         gate("an_agent_may_not_switch_the_kernel_hooks_off", ftrace),
         gate("suspend_stops_a_whole_agent_and_resume_lets_it_go_on", suspend),
+        gate("what_waits_in_a_suspended_agent_is_approved_after_it_was_resumed", approve_suspended),
         gate("an_interactive_shell_with_job_control_is_held_and_goes_on", interactive),
     ]
 }
@@ -97,6 +98,24 @@ fn suspend(guard: &mut Guard) -> Result<()> {
     let answer = guard.guardctl(&["resume", &name])?;
     ensure!(answer.code == 0, "resume ended with {}: {}", answer.code, answer.stderr);
     agent.ends_with(0)?;
+    Ok(())
+}
+
+fn approve_suspended(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    let answer = guard.guardctl(&["suspend", &agent.name()])?;
+    ensure!(answer.code == 0, "suspend ended with {}: {}", answer.code, answer.stderr);
+    let answer = guard.guardctl(&["approve", crate::guard::id(&hold)?])?;
+    let refused = answer.code != 0 && answer.stderr.contains("Resume the agent first");
+    ensure!(refused, "approve ended with {}: {}", answer.code, answer.stderr);
+    let answer = guard.guardctl(&["resume", &agent.name()])?;
+    ensure!(answer.code == 0, "resume ended with {}: {}", answer.code, answer.stderr);
+    crate::patience::never("deleted before anybody decided", || Ok(gone("file")))?;
+    guard.decide("approve", &hold)?;
+    let output = agent.ends_with(0)?;
+    ensure!(output.contains("code 0") && gone("file"), "approved, and it printed {output:?}");
     Ok(())
 }
 

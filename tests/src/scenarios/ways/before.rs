@@ -67,6 +67,35 @@ const WAYS: &[Way] = &[
     }),
     // Its signal handler gives the call another path, when it is woken to do the call again.
     way("edited_by_a_handler", "unlink", r#"entry("edit", "$d/file", "$d/other")"#, |d| gone(d, "other")),
+    // Its tracer from before gives the call another path by PTRACE_SETREGS and lets it go on once the answer was given: that is
+    // a SIGCONT which a traced process keeps. The numbers are where `rdi` and `orig_rax` are.
+    way(
+        "edited_by_its_tracer",
+        "unlink",
+        r#"my ($one, $two, $status) = ("$d/file", "$d/other", pack("L", 0)); my $pid = fork;
+           if (!$pid) { call(PTRACE, 0, 0, 0, 0); kill(19, $$); exit(syscall(87, $one) == 0 ? 0 : 200 + $!) }
+           my $answered = sub {
+               open(my $status, "<", "/proc/$pid/status"); grep { /Pnd:\s*(\w+)/ && hex($1) & 1 << 17 } <$status>
+           };
+           my $is_edited = 0;
+           while (syscall(61, $pid, $status, 0, 0) == $pid && (unpack("L", $status) & 0xff) == 0x7f) {
+               my $registers = "\0" x 216; syscall(PTRACE, 12, $pid, 0, $registers);
+               if (!$is_edited && unpack("x120 Q", $registers) == 87) {
+                   select(undef, undef, undef, 0.05) until -e "$d/go";
+                   substr($registers, 112, 8, pack("P", $two));
+                   syscall(PTRACE, 13, $pid, 0, $registers); told($free);
+                   select(undef, undef, undef, 0.05) until $answered->();
+                   $is_edited = 1;
+               }
+               select(undef, undef, undef, 0.1); call(PTRACE, 7, $pid, 0, 0);
+           }
+           $! = (unpack("L", $status) >> 8) - 200; unpack("L", $status) == 0"#,
+        |d| gone(d, "other"),
+    )
+    .meanwhile(|d| {
+        fs::write(d.join("go"), "").context("cannot tell the agent")?;
+        until("the tracer to have edited the call", || Ok(free(d).exists().then_some(())))
+    }),
 ];
 
 /// The process that wrote its number where nothing is held.
