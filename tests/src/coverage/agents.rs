@@ -22,12 +22,15 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "Python, Node and Perl, each in the way of its libraries",
                 &[
-                    "python_os_unlink_is_held_and_deletes_after_approval",
-                    "node_promises_unlink_is_held_and_deletes_after_approval",
-                    "perl_unlink_is_held_and_deletes_after_approval",
+                    "python_os_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "node_promises_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "perl_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
                 ],
             ),
-            enforced("a second thread", &["python_in_a_thread_is_held_and_deletes_after_approval"]),
+            enforced(
+                "a second thread",
+                &["python_in_a_thread_gets_a_clean_error_after_denial_and_deletes_after_approval"],
+            ),
             enforced(
                 "32-bit calls, other users",
                 &["every_entry_into_the_kernel_is_held", "an_agent_is_held_as_whatever_user_and_in_whatever_namespace"],

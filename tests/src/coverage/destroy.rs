@@ -23,10 +23,10 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "unlink(2) by the libraries of languages, also in their threads",
                 &[
-                    "python_os_unlink_is_held_and_deletes_after_approval",
-                    "python_in_a_thread_gets_a_clean_error_after_denial",
-                    "node_promises_unlink_is_held_and_deletes_after_approval",
-                    "perl_unlink_gets_a_clean_error_after_denial",
+                    "python_os_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "python_in_a_thread_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "node_promises_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "perl_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
                 ],
             ),
             enforced(

@@ -12,9 +12,9 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "what it does to files, whatever the program is",
                 &[
-                    "python_os_unlink_gets_a_clean_error_after_denial",
-                    "node_unlink_sync_gets_a_clean_error_after_denial",
-                    "perl_unlink_gets_a_clean_error_after_denial",
+                    "python_os_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "node_unlink_sync_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "perl_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
                 ],
             ),
             gap("a rule on a program, whose copy has another name", "rules know a program by its file's name"),
@@ -60,9 +60,9 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "`python -c`, `node -e`, `perl -e`: what they do to files",
                 &[
-                    "python_os_unlink_is_held_and_deletes_after_approval",
-                    "node_unlink_sync_is_held_and_deletes_after_approval",
-                    "perl_unlink_is_held_and_deletes_after_approval",
+                    "python_os_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "node_unlink_sync_gets_a_clean_error_after_denial_and_deletes_after_approval",
+                    "perl_unlink_gets_a_clean_error_after_denial_and_deletes_after_approval",
                 ],
             ),
             enforced(

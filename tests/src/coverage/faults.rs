@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
                 "at random moments while an answer is under way",
                 &["guardd_killed_at_any_moment_loses_no_hold_and_leaks_no_approval"],
             )
-            .note("twelve times in every run, a thousand times in `cargo xtask test --soak`"),
+            .note("six answers in every run, a thousand in `cargo xtask test --soak`"),
             enforced("while rules are read", &["guardd_killed_while_it_reads_rules_lets_nothing_through"]),
             enforced(
                 "while it takes over from an older version",

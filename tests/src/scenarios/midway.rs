@@ -16,7 +16,7 @@ use super::{
 use crate::{
     agent::Agent,
     guard::{Guard, id},
-    patience::{never, until},
+    patience::{never, until, until_within},
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -79,8 +79,7 @@ fn taking_over(guard: &mut Guard) -> Result<()> {
     let (mut ended, mut wait) = (0, Duration::from_millis(200));
     loop {
         guard.spawn_again()?;
-        thread::sleep(wait);
-        if guard.guardctl(&["status"])?.code == 0 {
+        if until_within(wait, "guardd to answer", || Ok(guard.status().ok())).is_ok() {
             break;
         }
         guard.crash()?;
