@@ -2,7 +2,12 @@
 //! decoded is judged by the shipped rules, and what is in doubt is never let through where, without the doubt, a rule
 //! could stop it.
 
-use std::{ffi::OsString, path::PathBuf, sync::LazyLock};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use guard_common::{
     op::Op,
@@ -87,12 +92,13 @@ fn judged(operation: &Operation) {
     // that it could not: guardd holds any other, and has nothing to compare with.
     let read_later = operation.op == Op::Connect && operation.doubt != 0;
     let has_two = matches!(operation.op, Op::Rename | Op::Link | Op::MoveMount | Op::PivotRoot);
-    let is_walked = !has_two || operation.other_path.has_root();
+    let is_walked =
+        (!has_two || operation.other_path.has_root()) && has_names(&operation.path) && has_names(&operation.other_path);
     // A raw or packet socket leads to any address. The kernel asks about it where a rule is on every address; guardd, once it
     // is asked, takes it for each.
     let is_anywhere = operation.address.as_ref().is_some_and(Address::is_anywhere);
     if judgement != Judgement::Clear && !read_later && is_walked && !is_anywhere {
-        assert!(tables.candidate(operation), "the kernel lets pass what is held: {operation:?}");
+        assert!(tables.candidate(operation), "the kernel lets pass what is held: {judgement:?} {operation:?}");
     }
     if !judgement.is_clear() || operation.doubt == 0 {
         return;
@@ -101,6 +107,14 @@ fn judged(operation: &Operation) {
         let could = judge(policy, &whole);
         assert!(could.is_clear(), "let through in doubt, and could be stopped as {could:?}: {whole:?}\n{operation:?}");
     }
+}
+
+/// Whether a path is made of names alone, as the kernel finds them from a file upwards: none is empty, `.` or `..`, which
+/// `Path` leaves out at the end.
+fn has_names(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let names = bytes.strip_prefix(b"/").unwrap_or(bytes);
+    names.is_empty() || names.split(|byte| *byte == b'/').all(|name| ![&b""[..], b".", b".."].contains(&name))
 }
 
 /// What an operation in doubt may be in truth: with all of the parts known that the doubt is about.
