@@ -75,8 +75,8 @@ pub fn touches(operation: &Operation) -> Vec<Touch<'_>> {
         Op::Mknod => vec![here(Act::Mknod)],
         Op::Chmod => vec![here(Act::Chmod)],
         Op::Chown => vec![here(Act::Chown)],
-        // The kernel refuses to truncate a device before any hook runs.
-        Op::Truncate if operation.is_block_device() => Vec::new(),
+        // The kernel refuses to truncate a device before any hook runs. In doubt it may be no device.
+        Op::Truncate if operation.doubt == 0 && operation.is_block_device() => Vec::new(),
         Op::Truncate => vec![here(Act::Truncate)],
         Op::OpenWrite if operation.detail[0] & O_TRUNC != 0 => vec![here(Act::OpenWrite), here(Act::Truncate)],
         Op::OpenWrite => vec![here(Act::OpenWrite)],
