@@ -1,5 +1,5 @@
-# A Node project: what was installed is removed, a package installed from a file, the tests run. npm keeps its logs and its
-# cache in the home directory and removes old ones there.
+# A Node project: a package installed from a file, its tests run, what was installed removed. npm keeps its logs and its cache
+# in the home directory and removes old ones there.
 set -eu
 mkdir -p "$HOME/.npm/_logs"
 for number in 0 1 2 3 4 5 6 7 8 9; do echo old >"$HOME/.npm/_logs/2026-01-0${number}T00_00_00_000Z-debug-0.log"; done
@@ -20,9 +20,8 @@ const left = require("left");
 require("assert").strictEqual(left("7", 3), "  7");
 console.log("right");
 END
-mkdir -p node_modules/left
-cp ../package/*.js* node_modules/left
-rm -rf node_modules
 npm install --offline --no-audit --no-fund ../left-1.0.0.tgz | sed 's/ in .*//'
 npm test --silent
 find . -type f | sort
+rm -rf node_modules
+ls
