@@ -7,8 +7,8 @@
 //! right, it belongs into `fuzz/corpus`: plain `cargo test` feeds those to the targets too.
 //!
 //! It needs no nightly toolchain: the compiler of `rust-toolchain.toml` takes the flags that are not stable where
-//! `RUSTC_BOOTSTRAP` says so. There is no sanitizer: what the targets reach of guard is safe Rust by `forbid(unsafe_code)`,
-//! so what can be wrong is a panic, a broken promise, a hang or too much memory. Without one a build takes a third of the time.
+//! `RUSTC_BOOTSTRAP` says so. There is no sanitizer: what the targets reach of guard has no `unsafe`, so what can be
+//! wrong is a panic, a broken promise, a hang or too much memory, and a sanitizer makes building and running slow.
 
 use std::{
     collections::VecDeque,
