@@ -25,13 +25,13 @@ use crate::{
     patience::{never, until},
 };
 
-/// Files removed in the suite, and in the soak: guardd is killed once for each, and more often than not a second time.
-const CRASHES: u32 = 6;
+/// Files removed in the suite, and in the soak: guardd is killed at least once for each.
+const ROUNDS: u32 = 6;
 const SOAK: u32 = 1_000;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        gate("guardd_killed_at_any_moment_loses_no_hold_and_leaks_no_approval", |guard| crashes(guard, CRASHES)),
+        gate("guardd_killed_at_any_moment_loses_no_hold_and_leaks_no_approval", |guard| crashes(guard, ROUNDS)),
         gate("guardd_without_memory_is_killed_and_the_next_one_goes_on", no_memory),
         gate("guardd_without_files_holds_and_goes_on_when_it_has_some", no_files),
         gate("a_clock_that_jumps_ten_years_changes_no_hold", clock),
