@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// The systems: a kernel and the release it is of.
-pub(crate) const SYSTEMS: [(Series, &str); 1] = [(Series::V6_12, "trixie")];
+/// The systems: a kernel, and the release it is of or, for the newest, runs on.
+pub(crate) const SYSTEMS: [(Series, &str); 3] =
+    [(Series::V6_1, "bookworm"), (Series::V6_12, "trixie"), (Series::Newest, "trixie")];
 
 /// A machine that is not done after this long has hung.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -56,7 +57,7 @@ pub(crate) fn run((series, release): (Series, &str), files: &[PathBuf; 3], verbo
         append: APPEND,
         verbose,
     };
-    let place = format!("service, {release}");
+    let place = format!("service, {release}, {series}");
     println!("{place}: starting {}", kernel.release);
     // Each chapter stands on the one before: a machine that died begins again.
     for _ in 0..ATTEMPTS {

@@ -186,7 +186,7 @@ fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
         for system in service::SYSTEMS.into_iter().filter(|(series, _)| wanted(series)) {
             let files = files.clone();
             let job = move || service::run(system, &files, arguments.verbose);
-            jobs.insert(jobs.len().min(1), (format!("the package on {}", system.1), Box::new(job)));
+            jobs.insert(jobs.len().min(1), (format!("the package on {}, {}", system.1, system.0), Box::new(job)));
         }
     }
     let mut sum = Report::default();
