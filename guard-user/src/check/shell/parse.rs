@@ -253,7 +253,8 @@ impl Parser {
         let word = self.word()?;
         match self.peek() {
             Some(letter) if self.at == before => Err(format!("`{letter}` stands where a word should")),
-            _ => Ok(word),
+            None if self.at == before => Err("the end stands where a word should".to_owned()),
+            Some(_) | None => Ok(word),
         }
     }
 
@@ -308,9 +309,13 @@ impl Parser {
         let mut all = Word::new();
         loop {
             self.space()?;
-            if self.peek() == Some(')') {
-                self.at += 1;
-                return Ok(all);
+            match self.peek() {
+                None => return Err("`)` is missing".to_owned()),
+                Some(')') => {
+                    self.at += 1;
+                    return Ok(all);
+                }
+                Some(_) => {}
             }
             if !all.is_empty() {
                 all.push(Piece::Text { text: " ".to_owned(), quoted: false });
