@@ -58,7 +58,7 @@ impl Network {
             IpAddr::V6(_) => (0, 128),
         };
         let bits = bits.unwrap_or(widest);
-        (bits <= widest).then_some(Self { address: mapped(address), bits: bits + offset })
+        (bits <= widest).then(|| Self { address: mapped(address), bits: bits + offset })
     }
 }
 
