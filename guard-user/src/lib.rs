@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod audit;
 pub mod check;
 pub mod circumstances;
 pub mod cli;
