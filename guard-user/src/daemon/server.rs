@@ -79,7 +79,7 @@ impl Default for Lookers {
 }
 
 /// Every route, with its method: the OpenAPI file is compared with this.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/status"),
     ("get", "/v1/agents"),
     ("post", "/v1/agents"),
@@ -89,6 +89,7 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("get", "/v1/holds/{id}"),
     ("post", "/v1/holds/{id}/decision"),
     ("get", "/v1/log"),
+    ("post", "/v1/log/checkpoint"),
     ("get", "/v1/metrics"),
     ("get", "/v1/events"),
     ("post", "/v1/reload"),
@@ -126,6 +127,7 @@ fn routes(shared: Shared) -> Router {
         .route("/v1/holds/{id}", get(holds::show))
         .route("/v1/holds/{id}/decision", post(holds::decide))
         .route("/v1/log", get(log))
+        .route("/v1/log/checkpoint", post(checkpoint))
         .route("/v1/metrics", get(metrics))
         .route("/v1/reload", post(reload))
         .route("/v1/events", get(events::stream))
@@ -164,6 +166,10 @@ async fn metrics(State(shared): State<Shared>, Extension(peer): Extension<Arc<Pe
 
 async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
     shared.respond(peer, Request::Reload).await
+}
+
+async fn checkpoint(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    shared.respond(peer, Request::Checkpoint).await
 }
 
 async fn openapi_file() -> &'static str {

@@ -1,0 +1,122 @@
+//! Where the log is, what signs it and how much of it is kept; and what is looked at before it is written to.
+#![forbid(unsafe_code)]
+
+use std::{
+    fs, io,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Options, keep::Keep};
+use crate::audit::{
+    chain,
+    key::{Private, replace},
+};
+
+/// What holds of the log after everything is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The segment that is written; the closed ones are beside it.
+    pub path: PathBuf,
+    /// The private key; what only root may see of the log is beside it.
+    pub key: PathBuf,
+    /// Bytes after which a segment ends.
+    pub segment_size: u64,
+    pub segment_age: Duration,
+    pub keep: Keep,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            path: PathBuf::from("/var/log/guard/audit.jsonl"),
+            key: PathBuf::from("/var/lib/guard/audit.key"),
+            segment_size: 64 << 20,
+            segment_age: Duration::from_secs(DAY),
+            keep: Keep { size: 4 << 30, age: None },
+        }
+    }
+}
+
+impl Settings {
+    /// Where anybody who may read the log finds what verifies it.
+    #[must_use]
+    pub fn public_key(&self) -> PathBuf {
+        self.path.with_extension("pub")
+    }
+
+    /// Where the last checkpoint is kept apart from the log.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { file: self.key.with_extension("checkpoint"), log: self.path.clone() }
+    }
+
+    /// Longest a segment may last, in nanoseconds.
+    #[must_use]
+    pub fn age(&self) -> i128 {
+        i128::try_from(self.segment_age.as_nanos()).unwrap_or(i128::MAX)
+    }
+
+    /// What the log is written with.
+    #[must_use]
+    pub fn options(&self, key: Option<Private>) -> Options {
+        Options { segment_size: self.segment_size, key, checkpoint: Some(self.checkpoint()) }
+    }
+
+    /// The key, and what is not as it should be before the first record is written: the log ends at `last_seq`.
+    #[must_use]
+    pub fn prepare(&self, last_seq: u64) -> (Option<Private>, Vec<String>) {
+        let mut troubles = Vec::new();
+        let key = Private::open(&self.key).and_then(|key| key.public().write(&self.public_key()).map(|()| key));
+        let key = key.map_err(|error| troubles.push(format!("the audit log is not signed: {error:#}"))).ok();
+        match self.checkpoint().read() {
+            Ok(Some(line)) => {
+                let signed = chain::link(&line).and_then(|link| link.seq).unwrap_or(0);
+                if signed > last_seq {
+                    troubles.push(format!(
+                        "the end of the audit log is missing: it ends with record {last_seq}, and record {signed} was signed"
+                    ));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => troubles.push(format!("the last checkpoint of the audit log cannot be read: {error}")),
+        }
+        (key, troubles)
+    }
+}
+
+/// A copy of the last checkpoint, where who can change the log may not reach.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    file: PathBuf,
+    log: PathBuf,
+}
+
+impl Checkpoint {
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line; nothing when there is none of this log.
+    ///
+    /// # Errors
+    /// When there is a file that cannot be read.
+    pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let bytes = match fs::read(&self.file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let line = bytes.strip_prefix(self.log.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
+        Ok(line.map(<[u8]>::to_vec))
+    }
+
+    /// # Errors
+    /// When it cannot be written; the one before stands then.
+    pub fn write(&self, line: &[u8]) -> io::Result<()> {
+        replace(&self.file, &[self.log.as_os_str().as_bytes(), b"\n", line].concat(), 0o600)
+    }
+}
