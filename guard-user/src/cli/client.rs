@@ -82,6 +82,11 @@ impl Client {
         self.get(&format!("/v1/log?n={count}")).await
     }
 
+    /// Has the log signed as it is now.
+    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+        self.call::<()>(Method::POST, "/v1/log/checkpoint", None).await.map(drop)
+    }
+
     pub(crate) async fn reload(&self) -> Result<(), Error> {
         self.call::<()>(Method::POST, "/v1/reload", None).await.map(drop)
     }

@@ -1,8 +1,10 @@
 //! `guardctl log`: the end of the audit log, once or as it grows.
 
+pub(crate) mod verify;
+
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,16 +15,24 @@ use super::{
     render::{Screen, log::record},
 };
 
-/// Show the audit log
+/// Show the audit log, or prove that it is whole
 ///
-/// The last records, oldest first. The whole of it is the file that `guardctl status` names: one JSON object per line.
+/// The last records, oldest first. The whole of it is the file that `guardctl status` names, with the closed segments beside
+/// it: one JSON object per line.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_long_help = "\
 Examples:
   guardctl log -n 20
   guardctl log --follow
-  guardctl log --follow -o json | jq 'select(.kind == \"decision\")'")]
+  guardctl log --follow -o json | jq 'select(.kind == \"decision\")'
+  guardctl log verify"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     /// How many records
     #[arg(short = 'n', value_name = "COUNT", default_value_t = 100)]
     count: u64,
@@ -30,6 +40,11 @@ pub(crate) struct Arguments {
     /// Go on with what is added
     #[arg(short, long)]
     follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Verify(verify::Arguments),
 }
 
 /// Not every record is an event, so the log is also looked at without one.
@@ -42,6 +57,9 @@ const TAIL: u64 = 100;
 const LONGEST_TAIL: u64 = 100_000;
 
 pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
+    if let Some(Verb::Verify(arguments)) = &arguments.verb {
+        return verify::run(arguments, client, screen).await;
+    }
     if !arguments.follow {
         let records = client.log(arguments.count).await?;
         screen.answer(&records, |look| records.iter().map(|value| record(look, value) + "\n").collect())?;
