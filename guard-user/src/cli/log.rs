@@ -1,6 +1,7 @@
 //! `guardctl log`: the end of the audit log, once or as it grows.
 
 pub(crate) mod verify;
+mod wanted;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::{
     events::Events,
     render::{Screen, log::record},
 };
+use crate::audit::query::Query;
 
 /// Show the audit log, or prove that it is whole
 ///
@@ -25,6 +27,9 @@ use super::{
     after_long_help = "\
 Examples:
   guardctl log -n 20
+  guardctl log --agent claude --since '2h ago'
+  guardctl log --kind decision --decision approve --since yesterday
+  guardctl log --path /srv/customers --rule 'delete-*'
   guardctl log --follow
   guardctl log --follow -o json | jq 'select(.kind == \"decision\")'
   guardctl log verify"
@@ -40,6 +45,9 @@ pub(crate) struct Arguments {
     /// Go on with what is added
     #[arg(short, long)]
     follow: bool,
+
+    #[command(flatten)]
+    wanted: wanted::Wanted,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,29 +59,34 @@ enum Verb {
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Asked for first when following; more when that does not reach back to what was shown.
-const TAIL: u64 = 100;
+const TAIL: usize = 100;
 
 /// Beyond this a gap is said instead of filled.
-const LONGEST_TAIL: u64 = 100_000;
+const LONGEST_TAIL: usize = 10_000;
 
 pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen) -> Result<Exit, Error> {
     if let Some(Verb::Verify(arguments)) = &arguments.verb {
         return verify::run(arguments, client, screen).await;
     }
+    let query = arguments.wanted.query(arguments.count)?;
     if !arguments.follow {
-        let records = client.log(arguments.count).await?;
+        let records = client.log(&query).await?;
         screen.answer(&records, |look| records.iter().map(|value| record(look, value) + "\n").collect())?;
         return Ok(Exit::Success);
     }
     let mut events = client.events().await?;
     // Something to go on from, even when nothing is to be shown.
-    let mut records = client.log(arguments.count.max(1)).await?;
+    let mut records = client.log(&Query { n: query.n.max(1), ..query.clone() }).await?;
     let mut last = records.last().and_then(number);
+    if last.is_none() {
+        // None is wanted so far: from here on.
+        last = client.log(&Query::last(1)).await?.last().and_then(number);
+    }
     let surplus = records.len().saturating_sub(usize::try_from(arguments.count).unwrap_or(usize::MAX));
     show(screen, records.drain(surplus..))?;
     loop {
         wait(&mut events).await?;
-        let new = since(client, last).await?;
+        let new = since(client, &query, last).await?;
         last = new.last().and_then(number).or(last);
         show(screen, new.into_iter())?;
     }
@@ -85,15 +98,12 @@ async fn wait(events: &mut Events) -> Result<(), Error> {
 }
 
 /// The records after number `last`, however many they are.
-async fn since(client: &Client, last: Option<u64>) -> Result<Vec<Value>, Error> {
+async fn since(client: &Client, query: &Query, last: Option<u64>) -> Result<Vec<Value>, Error> {
     let mut tail = TAIL;
     loop {
-        let records = client.log(tail).await?;
-        let reaches = (records.len() as u64) < tail
-            || last.is_none()
-            || records.first().and_then(number).is_some_and(|first| Some(first) <= last.map(|last| last + 1));
-        if reaches || tail >= LONGEST_TAIL {
-            return Ok(records.into_iter().filter(|value| number(value) > last).collect());
+        let records = client.log(&Query { n: tail, after: last, ..query.clone() }).await?;
+        if records.len() < tail || tail >= LONGEST_TAIL {
+            return Ok(records);
         }
         tail *= 10;
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod keep;
+mod look;
 mod open;
 mod settings;
 
@@ -15,7 +16,8 @@ use std::{
     thread::JoinHandle,
 };
 
-pub use open::{Opened, last_lines, open};
+pub use look::records;
+pub use open::{Opened, open};
 use rustix::fs::{CWD, RenameFlags};
 pub use settings::{Checkpoint, Settings};
 

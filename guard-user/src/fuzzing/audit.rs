@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use super::place::Place;
 use crate::{
-    audit::verify::{Trust, verify},
+    audit::{
+        query::{Filter, Query},
+        verify::{Trust, verify},
+    },
     daemon::{
-        audit::{Audit, Mark, Options, last_lines, open},
+        audit::{Audit, Mark, Options, open, records},
         state,
     },
 };
@@ -28,7 +31,8 @@ pub fn audit(bytes: &[u8]) {
         assert!(line["seq"].as_u64().is_none_or(|seq| seq <= last_seq), "{line} has a number that is given again");
     }
     for count in [0, 1, 3, usize::MAX] {
-        let shown = last_lines(&path, count).expect("it can be read");
+        let filter = Filter::new(Query::last(count)).expect("it is understood");
+        let shown = records(&path, &filter).expect("it can be read");
         assert_eq!(shown, lines[lines.len().saturating_sub(count)..], "the last {count} lines");
     }
     // What is in it may be anything; a record that is added is not lost on whoever verifies it.

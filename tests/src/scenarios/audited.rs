@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::{
     Scenario,
@@ -117,6 +118,8 @@ fn changed(guard: &mut Guard) -> Result<()> {
     let answer = verified(guard, &guard.audit(), &[])?;
     ensure!(answer.stdout.contains("is whole") && answer.stdout.contains("signed up to record"), "{}", answer.stdout);
 
+    asked(guard)?;
+
     // A denial becomes an approval.
     let log = copy(guard)?;
     let second = closed(&log)?.get(1).context("three are closed")?.clone();
@@ -161,6 +164,30 @@ fn changed(guard: &mut Guard) -> Result<()> {
     finds(guard, &log, &["--checkpoints", &journal.to_string_lossy()], "which was kept elsewhere, is missing")?;
     let answer = verified(guard, &guard.audit(), &["--checkpoints", &journal.to_string_lossy()])?;
     ensure!(answer.code == 0, "the log itself is whole: {}{}", answer.stdout, answer.stderr);
+    Ok(())
+}
+
+/// The log answers from every segment, and with what was asked for alone.
+fn asked(guard: &Guard) -> Result<()> {
+    let ask = |words: &[&str]| -> Result<Vec<Value>> {
+        let answer = guard.guardctl(&[&["log", "-n", "1000", "-o", "json"], words].concat())?;
+        ensure!(answer.code == 0, "{words:?} ended with {}: {}", answer.code, answer.stderr);
+        serde_json::from_str(&answer.stdout).with_context(|| format!("{words:?} printed no list: {}", answer.stdout))
+    };
+    let mut written = 0;
+    for segment in closed(&guard.audit())?.iter().chain([&guard.audit()]) {
+        let zipped = segment.extension() == Some("gz".as_ref());
+        let output = Command::new(if zipped { "zcat" } else { "cat" }).arg(segment).output().context("cannot read")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        written += text.lines().filter(|line| line.contains("\"kind\":\"decision\"")).count();
+    }
+    let denials = ask(&["--kind", "decision", "--decision", "deny", "--path", "/srv/guarded", "--since", "1h ago"])?;
+    ensure!(denials.len() == written && written > 3, "{} of {written} denials are shown", denials.len());
+    ensure!(denials.iter().all(|record| record["verdict"] == "deny"), "{denials:?}");
+    for words in [["--decision", "approve"], ["--path", "/srv/guard"], ["--until", "1h ago"], ["--agent", "nobody"]] {
+        let found = ask(&words)?;
+        ensure!(found.is_empty(), "{words:?} fit {found:?}");
+    }
     Ok(())
 }
 

@@ -180,38 +180,7 @@ fn first(file: &mut File) -> io::Result<Value> {
     Ok(serde_json::from_slice(&line).unwrap_or(Value::Null))
 }
 
-/// The last records of a log as JSON values, oldest first; lines that are not JSON are left out. Closed segments are read
-/// where the one that grows has fewer.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn last_lines(path: &Path, count: usize) -> io::Result<Vec<Value>> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let length = if metadata.is_file() { metadata.len() } else { 0 };
-    let bytes = tail_of(&mut file, length, 16 * TAIL)?;
-    let json = |line: &[u8]| serde_json::from_slice(line).ok();
-    let mut lines: Vec<Value> = bytes.split(|byte| *byte == b'\n').filter_map(json).collect();
-    if length <= 16 * TAIL {
-        for segment in segment::closed(path)?.into_iter().rev() {
-            let wanted = count.saturating_sub(lines.len());
-            if wanted == 0 {
-                break;
-            }
-            let mut before = std::collections::VecDeque::new();
-            for line in segment::read(&segment.path)?.split(b'\n') {
-                before.push_back(line?);
-                if before.len() > wanted {
-                    before.pop_front();
-                }
-            }
-            lines.splice(0..0, before.iter().filter_map(|line| json(line)));
-        }
-    }
-    Ok(lines.split_off(lines.len().saturating_sub(count)))
-}
-
-fn tail_of(file: &mut File, length: u64, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) fn tail_of(file: &mut File, length: u64, limit: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;

@@ -11,7 +11,10 @@ use super::{
     open::{TAIL, options},
     *,
 };
-use crate::audit::verify::{self, Trust, What};
+use crate::audit::{
+    query::{Filter, Query},
+    verify::{self, Trust, What},
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -189,6 +192,10 @@ fn finished(directory: &Path) -> (PathBuf, Trust) {
     (path, trust)
 }
 
+fn last_lines(path: &Path, count: usize) -> io::Result<Vec<serde_json::Value>> {
+    records(path, &Filter::new(Query::last(count)).expect("it is understood"))
+}
+
 fn verified(path: &Path, trust: &Trust) -> verify::Report {
     verify::verify(path, trust, &mut |_| {}).expect("the directory can be read")
 }
@@ -212,6 +219,12 @@ fn segments_are_chained_signed_and_found_whole_compressed_or_not() {
         lines.iter().map(|line| line["seq"].as_u64()).collect::<Vec<_>>(),
         (6..=12).map(Some).collect::<Vec<_>>()
     );
+    let asked = |query: Query| records(&path, &Filter::new(query).expect("it is understood")).expect("records");
+    let numbers = |query: Query| asked(query).iter().filter_map(|record| record["seq"].as_u64()).collect::<Vec<_>>();
+    assert_eq!(numbers(Query { kind: Some("tag".to_owned()), ..Query::default() }), [3, 7, 11]);
+    assert_eq!(numbers(Query { kind: Some("tag".to_owned()), ..Query::last(2) }), [7, 11]);
+    assert_eq!(numbers(Query { after: Some(9), ..Query::default() }), [10, 11, 12]);
+    assert_eq!(numbers(Query { after: Some(6), kind: Some("hold,tag".to_owned()), ..Query::default() }), [7, 10, 11]);
     // A crash between the two renames: the log goes on where the last segment ended.
     fs::remove_file(&path).expect("removed");
     let opened = open(&path).expect("it opens");
