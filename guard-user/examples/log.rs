@@ -20,6 +20,7 @@ use guard_user::{
         audit::{Audit, Options, Report, keep, open},
         record::{Kind, Record},
     },
+    mask::Masks,
 };
 
 /// Records without a flush, in portions that fit into guardd's queue.
@@ -37,7 +38,12 @@ fn main() -> anyhow::Result<()> {
     let key = Private::open(&Path::new(&directory).join("audit.key"))?;
     let public = key.public();
     let (sender, reports) = channel();
-    let options = Options { segment_size: 64 << 20, key: Some(key), checkpoint: None };
+    let options = Options {
+        segment_size: 64 << 20,
+        key: Some(key),
+        checkpoint: None,
+        masks: Masks::new(&[]).map_err(anyhow::Error::msg)?,
+    };
     let audit = Audit::start(open(&path)?, options, move |report| {
         // The measure is over when nobody listens.
         drop(sender.send(report));
@@ -111,7 +117,7 @@ fn main() -> anyhow::Result<()> {
 /// Numbers a record and sends it off, as guardd does.
 fn add(audit: &Audit, seq: &mut u64, kind: Kind, flush: bool) -> anyhow::Result<()> {
     *seq += 1;
-    let mut record = Record::new(kind);
+    let mut record = Box::new(Record::new(kind));
     record.seq = *seq;
     "2026-11-30T12:00:00.000Z".clone_into(&mut record.time);
     "0123456789abcdef0123456789abcdef".clone_into(&mut record.boot);
@@ -139,7 +145,7 @@ fn add(audit: &Audit, seq: &mut u64, kind: Kind, flush: bool) -> anyhow::Result<
             });
         }
     }
-    audit.record(&record, flush).map_err(anyhow::Error::msg)
+    audit.record(record, flush).map_err(anyhow::Error::msg)
 }
 
 /// Waits until this record is on the disk; true when a segment was called full meanwhile.

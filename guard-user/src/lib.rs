@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod fuzzing;
 pub mod holds;
 pub mod kernel;
+pub mod mask;
 pub mod metrics;
 pub mod operation;
 pub mod rules;

@@ -91,11 +91,8 @@ pub fn read(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
 /// # Errors
 /// When it cannot be read or the other not be written; the segment stays as it was.
 pub fn compress(segment: &Closed) -> io::Result<PathBuf> {
-    let mut compressed = segment.path.clone().into_os_string();
-    compressed.push(".gz");
-    let compressed = PathBuf::from(compressed);
-    let mut fresh = compressed.clone().into_os_string();
-    fresh.push(".new");
+    let compressed = segment.path.with_added_extension("gz");
+    let fresh = compressed.with_added_extension("new");
     let mut source = File::open(&segment.path)?;
     let metadata = source.metadata()?;
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;

@@ -22,7 +22,10 @@ use rustix::fs::{CWD, RenameFlags};
 pub use settings::{Checkpoint, Settings};
 
 use super::record::{Kind, Record};
-use crate::audit::{chain::Head, key::Private, segment};
+use crate::{
+    audit::{chain::Head, key::Private, segment},
+    mask::Masks,
+};
 
 /// Lines that may wait for the thread; past it the log counts as failed and nothing is approved.
 const WAITING: usize = 16_384;
@@ -54,6 +57,8 @@ pub struct Options {
     pub key: Option<Private>,
     /// Where a copy of the last checkpoint is kept.
     pub checkpoint: Option<Checkpoint>,
+    /// What is taken out of records.
+    pub masks: Masks,
 }
 
 /// What a line is to the chain.
@@ -87,6 +92,7 @@ enum Command {
 
 /// The sending half; dropping it and joining the thread writes what is left.
 pub struct Audit {
+    masks: Masks,
     sender: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -98,17 +104,19 @@ impl Audit {
     /// When the thread cannot be started.
     pub fn start(opened: Opened, options: Options, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
+        let masks = options.masks.clone();
         let writer = Writer::new(opened, options, report);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { sender: Some(sender), thread: Some(thread) })
+        Ok(Self { masks, sender: Some(sender), thread: Some(thread) })
     }
 
-    /// Adds a record. Never blocks.
+    /// Adds a record, without its secrets. Never blocks.
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn record(&self, record: &Record, flush: bool) -> Result<(), String> {
-        let json = serde_json::to_vec(record).map_err(|error| error.to_string())?;
+    pub fn record(&self, mut record: Box<Record>, flush: bool) -> Result<(), String> {
+        self.masks.mask(&mut record);
+        let json = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
         self.write(record.seq, json, Mark::of(record.kind, record.closes), flush)
     }
 
@@ -368,9 +376,7 @@ impl<R: FnMut(Report)> Writer<R> {
 
     /// The file of the next segment, in the place of this one.
     fn next(&self) -> io::Result<File> {
-        let mut fresh = self.path.clone().into_os_string();
-        fresh.push(".new");
-        let fresh = PathBuf::from(fresh);
+        let fresh = self.path.with_added_extension("new");
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::audit::{self, keep::Keep};
-use crate::{api, rules::amount::Amount};
+use crate::{api, mask::Masks, rules::amount::Amount};
 
 /// Where the file is unless told otherwise; it need not exist there.
 pub const FILE: &str = "/etc/guard/guard.yaml";
@@ -29,6 +29,8 @@ pub(crate) struct File {
     /// Closed segments beyond this are removed.
     pub(crate) audit_keep_size: Option<Amount>,
     pub(crate) audit_keep_age: Option<Age>,
+    /// Regular expressions of what must not come into the log, beside those that come with guard.
+    pub(crate) mask: Option<Vec<String>>,
     pub(crate) rules: Option<PathBuf>,
     /// Operations that may wait at once.
     pub(crate) max_holds: Option<u32>,
@@ -79,6 +81,7 @@ impl File {
                     size: self.audit_keep_size.map_or(default.audit.keep.size, |size| size.0),
                     age: self.audit_keep_age.map(|age| age.0).or(default.audit.keep.age),
                 },
+                mask: self.mask.unwrap_or_default(),
             },
             rules: over.rules.or(self.rules).or(shipped),
             max_holds: self.max_holds.unwrap_or(default.max_holds),
@@ -129,6 +132,7 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
         return Ok(File::default());
     }
     let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    Masks::new(file.mask.as_deref().unwrap_or_default()).map_err(|error| format!("mask: {error}"))?;
     match file.max_holds {
         Some(0) => Err("max_holds must be at least 1".to_owned()),
         Some(more) if more > 65_536 => Err("max_holds must be at most 65536".to_owned()),
@@ -174,6 +178,7 @@ mod tests {
         let file = parse("audit_segment_size: 1MiB\naudit_keep_age: 52w\n").expect("right");
         let log = file.resolve(Over::default()).audit;
         assert_eq!((log.segment_size, log.keep.age), (1 << 20, Some(Duration::from_secs(364 * 86_400))));
+        assert!(parse("mask: ['(']\n").is_err() && parse("mask: ['acme-[0-9]+']\n").is_ok());
         assert!(parse("audit_segment_size: 1\n").is_err() && parse("audit_keep_age: 3 moons\n").is_err());
     }
 }

@@ -170,7 +170,7 @@ impl<K: Kernel> Edge<K> {
                     "the agents cannot be written to {file} and a restart would forget them: {error}"
                 ))
             }),
-            Effect::Audit { record, flush } => self.audit.record(&record, flush).err().map(Input::AuditFailed),
+            Effect::Audit { record, flush } => self.audit.record(record, flush).err().map(Input::AuditFailed),
             Effect::Tidy => {
                 self.segments.tidy(self.inputs.clone());
                 None

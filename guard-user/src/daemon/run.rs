@@ -96,7 +96,7 @@ pub async fn run<K: Kernel, N: Notices>(
     let (events, _) = broadcast::channel(EVENTS);
     let (last_seq, last_hold, torn) = (opened.last_seq, opened.last_hold, opened.torn);
     let begun = Input::AuditOpened { fresh: opened.fresh, since: opened.since, age: settings.age() };
-    let options = settings.options(key);
+    let options = settings.options(key).map_err(anyhow::Error::msg)?;
     let reports = inputs.clone();
     let audit = Audit::start(opened, options, move |report| {
         if reports.blocking_send(report.into()).is_err() {

@@ -15,6 +15,7 @@ use crate::{
         audit::{Audit, Mark, Options, open, records},
         state,
     },
+    mask::Masks,
 };
 
 /// Opens `bytes` as a log, and reads it.
@@ -38,7 +39,12 @@ pub fn audit(bytes: &[u8]) {
     // What is in it may be anything; a record that is added is not lost on whoever verifies it.
     let before = verify(&path, &Trust::default(), &mut |_| {}).expect("there is a log");
     let next = last_seq.saturating_add(1);
-    let options = Options { segment_size: u64::MAX, key: None, checkpoint: None };
+    let options = Options {
+        segment_size: u64::MAX,
+        key: None,
+        checkpoint: None,
+        masks: Masks::new(&[]).expect("they are understood"),
+    };
     let audit = Audit::start(opened, options, |_| {}).expect("a thread");
     audit.write(next, format!("{{\"seq\":{next}}}").into_bytes(), Mark::Plain, true).expect("room");
     drop(audit);

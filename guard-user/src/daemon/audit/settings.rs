@@ -9,9 +9,12 @@ use std::{
 };
 
 use super::{Options, keep::Keep};
-use crate::audit::{
-    chain,
-    key::{Private, replace},
+use crate::{
+    audit::{
+        chain,
+        key::{Private, replace},
+    },
+    mask::Masks,
 };
 
 /// What holds of the log after everything is said.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub segment_size: u64,
     pub segment_age: Duration,
     pub keep: Keep,
+    /// Patterns of secrets, beside those that come with guard.
+    pub mask: Vec<String>,
 }
 
 impl Default for Settings {
@@ -36,6 +41,7 @@ impl Default for Settings {
             segment_size: 64 << 20,
             segment_age: Duration::from_secs(DAY),
             keep: Keep { size: 4 << 30, age: None },
+            mask: Vec::new(),
         }
     }
 }
@@ -60,9 +66,12 @@ impl Settings {
     }
 
     /// What the log is written with.
-    #[must_use]
-    pub fn options(&self, key: Option<Private>) -> Options {
-        Options { segment_size: self.segment_size, key, checkpoint: Some(self.checkpoint()) }
+    ///
+    /// # Errors
+    /// When a pattern of secrets is none.
+    pub fn options(&self, key: Option<Private>) -> Result<Options, String> {
+        let (checkpoint, masks) = (Some(self.checkpoint()), Masks::new(&self.mask)?);
+        Ok(Options { segment_size: self.segment_size, key, checkpoint, masks })
     }
 
     /// The key, and what is not as it should be before the first record is written: the log ends at `last_seq`.

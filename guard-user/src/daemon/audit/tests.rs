@@ -18,9 +18,37 @@ use crate::audit::{
 
 const SOON: Duration = Duration::from_secs(10);
 
+fn masks() -> Masks {
+    Masks::new(&[]).expect("they are understood")
+}
+
+#[test]
+fn no_secret_reaches_the_disk() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("audit.jsonl");
+    let (sender, receiver) = channel();
+    let audit = start(&path, plain(), sender);
+    let mut record = Box::new(Record::new(Kind::Hold));
+    record.seq = 1;
+    record.processes = vec![crate::api::Process {
+        pid: 20,
+        ppid: 1,
+        uid: 1000,
+        user: "dev".to_owned(),
+        comm: "tool".to_owned(),
+        exe: "/usr/bin/tool".to_owned(),
+        argv: ["tool", "--token", "hunter2"].map(str::to_owned).to_vec(),
+        cwd: "/".to_owned(),
+    }];
+    audit.record(record, true).expect("room");
+    assert_eq!(receiver.recv_timeout(SOON), Ok(Report::Flushed(1)));
+    let text = fs::read_to_string(&path).expect("text");
+    assert!(text.contains(r#"["tool","--token","***"]"#) && !text.contains("hunter2"), "{text}");
+}
+
 /// Without a key, and with segments that never end.
 fn plain() -> Options {
-    Options { segment_size: u64::MAX, key: None, checkpoint: None }
+    Options { segment_size: u64::MAX, key: None, checkpoint: None, masks: masks() }
 }
 
 fn start(path: &Path, options: Options, sender: Sender<Report>) -> Audit {
@@ -173,7 +201,7 @@ fn finished(directory: &Path) -> (PathBuf, Trust) {
     let key = Private::open(&directory.join("audit.key")).expect("it is made");
     let trust = Trust { keys: vec![key.public()], kept: Vec::new(), grows: false };
     let (sender, receiver) = channel();
-    let audit = start(&path, Options { segment_size: 1, key: Some(key), checkpoint: None }, sender);
+    let audit = start(&path, Options { segment_size: 1, key: Some(key), checkpoint: None, masks: masks() }, sender);
     let mut seq = 0;
     for segment in 1..=3 {
         for (kind, mark) in
