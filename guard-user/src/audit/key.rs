@@ -125,7 +125,7 @@ impl Public {
 ///
 /// # Errors
 /// When it cannot be written; what was there stands then.
-pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }

@@ -227,7 +227,11 @@ impl<K: Kernel> Daemon<K> {
                 _ => {}
             }
             let effects = self.core.handle(Now::read(), input);
+            let removes = effects.iter().any(|effect| matches!(effect, Effect::RemoveSegment(_)));
             inputs.extend(effects.into_iter().filter_map(|effect: Effect| self.edge.execute(effect)));
+            if removes {
+                inputs.extend(self.guard_own_files());
+            }
         }
     }
 

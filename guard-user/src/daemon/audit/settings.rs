@@ -3,17 +3,17 @@
 
 use std::{
     fs, io,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{Options, keep::Keep};
 use crate::{
-    audit::{
-        chain,
-        key::{Private, replace},
-    },
+    audit::{chain, key::Private},
     mask::Masks,
 };
 
@@ -119,13 +119,48 @@ impl Checkpoint {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let line = bytes.strip_prefix(self.log.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
-        Ok(line.map(<[u8]>::to_vec))
+        let rest = bytes.strip_prefix(self.log.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
+        // What follows is of a longer one before.
+        Ok(rest.and_then(|rest| rest.split_inclusive(|byte| *byte == b'\n').next()).map(<[u8]>::to_vec))
     }
 
+    /// Writes over the one before. It stays the same file: the kernel knows guard's own files by their inodes, and that of a
+    /// file that is replaced is soon somebody else's.
+    ///
     /// # Errors
-    /// When it cannot be written; the one before stands then.
+    /// When it cannot be written.
     pub fn write(&self, line: &[u8]) -> io::Result<()> {
-        replace(&self.file, &[self.log.as_os_str().as_bytes(), b"\n", line].concat(), 0o600)
+        if let Some(directory) = self.file.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow);
+        let file = options.open(&self.file)?;
+        let bytes = [self.log.as_os_str().as_bytes(), b"\n", line].concat();
+        // One write, so that a guardd that is killed leaves the one or the other.
+        file.write_all_at(&bytes, 0)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_of_one_log_and_stays_the_same_file() {
+        let place = tempfile::tempdir().expect("a directory");
+        let of = |log: &str| Checkpoint { file: place.path().join("audit.checkpoint"), log: log.into() };
+        let inode = || fs::metadata(place.path().join("audit.checkpoint")).expect("it is there").ino();
+        assert_eq!(of("/a").read().expect("none"), None);
+        of("/a").write(b"{\"seq\":1000}\n").expect("written");
+        let first = inode();
+        of("/a").write(b"{\"seq\":1}\n").expect("written");
+        assert_eq!(of("/a").read().expect("read"), Some(b"{\"seq\":1}\n".to_vec()));
+        assert_eq!((of("/b").read().expect("of another"), inode()), (None, first));
     }
 }
