@@ -2,7 +2,6 @@
 
 pub mod agents;
 pub mod api;
-pub mod audit;
 pub mod check;
 pub mod circumstances;
 pub mod cli;
@@ -12,7 +11,6 @@ pub mod daemon;
 pub mod fuzzing;
 pub mod holds;
 pub mod kernel;
-pub mod mask;
 pub mod metrics;
 pub mod operation;
 pub mod rules;

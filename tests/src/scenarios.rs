@@ -3,7 +3,6 @@
 
 mod adopted;
 mod assault;
-mod audited;
 mod calls;
 mod canary;
 mod cli;
@@ -115,7 +114,6 @@ fn all() -> Vec<Scenario> {
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
-        audited::scenarios(),
         upgrade::scenarios(),
         fault::scenarios(),
         midway::scenarios(),

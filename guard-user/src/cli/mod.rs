@@ -13,7 +13,7 @@ mod doctor;
 mod error;
 mod events;
 mod kill;
-pub(crate) mod log;
+mod log;
 mod man;
 mod metrics;
 mod pending;

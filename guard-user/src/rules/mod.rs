@@ -8,7 +8,7 @@
 pub mod act;
 mod actor;
 pub mod agent_policy;
-pub(crate) mod amount;
+mod amount;
 pub mod argv;
 pub mod candidate;
 pub mod case;

@@ -4,7 +4,6 @@ mod canary;
 mod ends;
 mod handover;
 mod remembered;
-mod segments;
 mod shielded;
 
 use guard_common::{
