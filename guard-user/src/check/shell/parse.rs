@@ -251,11 +251,15 @@ impl Parser {
     pub(super) fn some_word(&mut self) -> Result<Word, String> {
         let before = self.at;
         let word = self.word()?;
-        match self.peek() {
-            Some(letter) if self.at == before => Err(format!("`{letter}` stands where a word should")),
-            None if self.at == before => Err("the end stands where a word should".to_owned()),
-            Some(_) | None => Ok(word),
+        if self.at == before {
+            return Err(format!("{} stands where a word should", self.found()));
         }
+        Ok(word)
+    }
+
+    /// What is next, in words.
+    fn found(&self) -> String {
+        self.peek().map_or("the end".to_owned(), |letter| format!("`{letter}`"))
     }
 
     fn simple(&mut self) -> Result<Node, String> {
@@ -281,8 +285,7 @@ impl Parser {
             simple.words.push(self.some_word()?);
         }
         if simple == Simple::default() {
-            let found = self.peek().map_or("the end".to_owned(), |letter| format!("`{letter}`"));
-            return Err(format!("{found} stands where a command should"));
+            return Err(format!("{} stands where a command should", self.found()));
         }
         Ok(Node::Simple(simple))
     }
