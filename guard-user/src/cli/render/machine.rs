@@ -89,8 +89,7 @@ fn scalar(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             // YAML calls these two no characters.
-            '\u{fffe}' | '\u{ffff}' => push(&mut out, format_args!("\\u{:04x}", character as u32)),
-            _ if text::is_plain(character) => out.push(character),
+            _ if text::is_plain(character) && !matches!(character, '\u{fffe}' | '\u{ffff}') => out.push(character),
             _ => push(&mut out, format_args!("\\U{:08x}", character as u32)),
         }
     }
