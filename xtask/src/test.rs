@@ -184,6 +184,8 @@ fn machines(arguments: &Arguments, binaries: &[PathBuf]) -> Result<Report> {
     if arguments.only.is_none() && !arguments.soak {
         let files = service::files()?;
         for system in service::SYSTEMS.into_iter().filter(|(series, _)| wanted(series)) {
+            // Two of them run on one, which both would make.
+            root::service_image(system.1)?;
             let files = files.clone();
             let job = move || service::run(system, &files, arguments.verbose);
             jobs.insert(jobs.len().min(1), (format!("the package on {}, {}", system.1, system.0), Box::new(job)));

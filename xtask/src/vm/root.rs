@@ -1,11 +1,7 @@
 //! The Debian systems the machines run on: made once as ext4 images, never written to by a machine (they boot with
 //! QEMU's `snapshot=on`). Nothing of guard is in them; that arrives with each boot.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -57,9 +53,6 @@ pub(crate) fn service_image(suite: &str) -> Result<PathBuf> {
 }
 
 fn made(name: &str, mirror: &Mirror, suite: Option<&str>, packages: &[&str], size: &str) -> Result<PathBuf> {
-    /// Several machines may want the same system at once.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _held_until_made = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = program::target().join("vm");
     let file = |end: &str| directory.join(format!("{name}.{end}"));
     let (image, key_file) = (file("ext4"), file("key"));
