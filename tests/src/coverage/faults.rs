@@ -2,7 +2,6 @@
 
 use super::{Kernel, Row, audited, enforced, gap};
 
-const SERVICE: &[Kernel] = &[Kernel::V6_12];
 const UNPROTECTED: &str = "guardd_on_a_kernel_without_bpf_lsm_says_that_it_prevents_nothing";
 
 pub(super) const ROWS: &[Row] = &[
@@ -21,8 +20,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "as a service",
                 &["a_hold_outlives_a_guardd_that_was_killed", "a_hold_outlives_a_restart_of_the_service_under_its_id"],
-            )
-            .on(SERVICE),
+            ),
             enforced("what an agent made stays its own", &["what_an_agent_made_is_its_own_after_a_crash_of_guardd"]),
             enforced(
                 "at random moments while an answer is under way",
@@ -44,8 +42,7 @@ pub(super) const ROWS: &[Row] = &[
                 "stopped by a signal while operations come",
                 &["holds_made_while_the_ring_buffer_is_full_are_all_found"],
             ),
-            enforced("the service ends it and starts another", &["a_guardd_that_hangs_is_ended_and_started_again"])
-                .on(SERVICE),
+            enforced("the service ends it and starts another", &["a_guardd_that_hangs_is_ended_and_started_again"]),
             enforced("no memory", &["guardd_without_memory_is_killed_and_the_next_one_goes_on"]),
             enforced("too little of the processors", &["holds_are_made_and_decided_while_every_processor_is_busy"]),
         ],
@@ -95,7 +92,6 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("a second one", &["a_second_guardd_refuses_and_names_the_first"]),
             enforced("an upgrade while something is held", &["a_hold_outlives_an_upgrade_of_the_package_under_its_id"])
-                .on(SERVICE)
                 .note("both versions have the same tables"),
             enforced("programs of an older version", &["programs_of_an_older_version_are_replaced_and_hold_anew"]),
             enforced(

@@ -74,8 +74,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "a person removes the package while something is held",
                 &["a_removal_denies_what_is_held_and_leaves_the_log"],
-            )
-            .on(&[super::Kernel::V6_12]),
+            ),
         ],
     },
     Row {
@@ -177,7 +176,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced("an agent sets the clock", &[TOUCH]),
             enforced("adjtimex(2)", &[MACHINE]),
             gap("somebody who is root and no agent changes or removes lines", "lines are numbered, and not chained"),
-            enforced("removing the package leaves it", &["a_purge_leaves_the_log_alone"]).on(&[super::Kernel::V6_12]),
+            enforced("removing the package leaves it", &["a_purge_leaves_the_log_alone"]),
         ],
     },
     Row {

@@ -27,7 +27,6 @@ What to know when reading it:
   programs that would reach elsewhere. One that is run stands here for its rule and kernel, and shows that this line is
   stopped: no more. A copy of the program under another name is not recognised, and whatever does the same without it is
   another line. They stop more than stands here, but which of them run on a kernel changes with the lists.
-- Scenarios of the package as a service run on 6.12 alone.
 - The trip tier prevents nothing but the start of programs, so none of its scenarios stands here.
 - `cargo xtask test --only NAME` runs one of the scenarios on every kernel.
 

@@ -94,8 +94,7 @@ pub(super) const ROWS: &[Row] = &[
             enforced(
                 "a bad file on reload of the service",
                 &["a_reload_waits_for_the_rules_and_fails_when_they_are_wrong"],
-            )
-            .on(&[super::Kernel::V6_12]),
+            ),
             gap(
                 "a file of rules that is a symbolic link, or not root's",
                 "guardd follows it and asks for no owner: its directory must be root's",

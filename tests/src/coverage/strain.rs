@@ -39,8 +39,7 @@ pub(super) const ROWS: &[Row] = &[
         lines: &[
             enforced("a fork bomb of 1,000 is ended by the kill switch", &["the_kill_switch_ends_a_fork_bomb"]),
             enforced("1,000 processes are held at once", &["a_thousand_holds_at_once_are_all_kept_and_all_end"]),
-            enforced("a fork bomb in a slice with a limit of tasks", &["a_fork_bomb_in_the_slice_is_killed"])
-                .on(&[super::Kernel::V6_12]),
+            enforced("a fork bomb in a slice with a limit of tasks", &["a_fork_bomb_in_the_slice_is_killed"]),
             gap("10,000 held at once", "there is room for 2,048; what finds none is refused, as X2 shows"),
             enforced("guardd has no descriptors left", &["guardd_without_files_holds_and_goes_on_when_it_has_some"]),
         ],
