@@ -179,7 +179,8 @@ impl Core {
             Input::Counted(losses) => self.losses = losses,
             Input::Settled { number, waits, lives, losses } => self.settled(number, waits, lives, losses),
             Input::Gone(name) => self.gone(name),
-            Input::ProcessGone { tgid } => self.process_gone(tgid),
+            Input::ProcessGone { tgid } => self.process_gone(tgid, &[]),
+            Input::Succeeded { tgid, own } => self.process_gone(tgid, &own),
             Input::Facts { name, facts } => self.facts(name, facts),
             Input::Blast { name, blast } => self.blast(name, blast),
             Input::Request { token, by, request } => self.request(token, by, request),
@@ -247,6 +248,11 @@ impl Core {
     pub fn waits_under(&self, key: HoldKey) -> bool {
         let hold = self.holds.under(key).and_then(|number| self.holds.get(number));
         hold.is_some_and(|hold| hold.stage == crate::holds::Stage::Pending)
+    }
+
+    /// What is held of the process with this number, or of an earlier one that had it.
+    pub fn held_of(&self, tgid: u32) -> impl Iterator<Item = &Operation> {
+        self.holds.live().map(|hold| &*hold.operation).filter(move |operation| operation.tgid == tgid)
     }
 
     /// It was heard of before, whatever became of it.

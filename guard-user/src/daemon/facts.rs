@@ -63,6 +63,17 @@ pub fn lives(tgid: u32, tid: u32, start_boottime: u64) -> bool {
     start_ticks(&format!("/proc/{tgid}/task/{tid}/stat")) == Some(start_boottime / NANOSECONDS_PER_TICK)
 }
 
+/// The very thread is there and has not ended: one that has is in `/proc` until somebody waits for it.
+#[must_use]
+pub fn runs(tgid: u32, tid: u32, start_boottime: u64) -> bool {
+    let stat = bounded(&format!("/proc/{tgid}/task/{tid}/stat"), 4_096);
+    stat.and_then(|stat| after_name(&stat)).is_some_and(|fields| {
+        let ended = fields.first().is_none_or(|state| ["Z", "X"].contains(&state.as_str()));
+        let start = fields.get(19).and_then(|ticks| ticks.parse().ok());
+        !ended && start == Some(start_boottime / NANOSECONDS_PER_TICK)
+    })
+}
+
 /// The thread is stopped by a signal.
 #[must_use]
 pub fn is_stopped(tgid: u32, tid: u32) -> bool {
@@ -200,6 +211,22 @@ mod tests {
         let stat = b"42 (a) R 1 ) S 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0";
         let fields = after_name(stat).expect("it is a stat line");
         assert_eq!((fields[0].as_str(), fields[1].as_str(), fields[19].as_str()), ("S", "7", "12345"));
+    }
+
+    #[test]
+    fn what_has_ended_and_is_waited_for_is_there_and_does_not_run() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let pid = child.id();
+        let start = start_ticks(&format!("/proc/{pid}/stat")).expect("it has a start") * NANOSECONDS_PER_TICK;
+        assert!(runs(pid, pid, start) && !runs(pid, pid, start + NANOSECONDS_PER_TICK));
+        let process = crate::daemon::process::Process::open(pid).expect("it is there");
+        child.kill().expect("it can be killed");
+        while process.lives() {
+            std::thread::yield_now();
+        }
+        assert!(lives(pid, pid, start) && !runs(pid, pid, start), "nobody waited for it yet");
+        child.wait().expect("it ended");
+        assert!(!lives(pid, pid, start) && !runs(pid, pid, start));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use super::{
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
     effect::{Edge, Kernel, Notices},
     ended::Endings,
+    facts,
     notify::Watchdog,
     own_files::OwnFiles,
     process::Processes,
@@ -211,9 +212,9 @@ impl<K: Kernel> Daemon<K> {
 
     pub(super) fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        while let Some(mut input) = inputs.pop_front() {
             match &input {
-                Input::ProcessGone { tgid } => self.edge.processes.forget(*tgid),
+                Input::ProcessGone { tgid } => input = self.process_gone(*tgid),
                 // Whoever asked for it: files that were replaced are others.
                 Input::Reloaded { .. } => inputs.extend(self.guard_own_files()),
                 _ => {}
@@ -221,6 +222,15 @@ impl<K: Kernel> Daemon<K> {
             let effects = self.core.handle(Now::read(), input);
             inputs.extend(effects.into_iter().filter_map(|effect: Effect| self.edge.execute(effect)));
         }
+    }
+
+    /// That a process ended may be heard after something of the next one with its number was held. Of the one that ended
+    /// no thread runs.
+    fn process_gone(&mut self, tgid: u32) -> Input {
+        self.edge.processes.forget(tgid);
+        let runs = |operation: &&Operation| facts::runs(tgid, operation.tid, operation.start_boottime);
+        let own: Vec<HoldName> = self.core.held_of(tgid).filter(runs).map(|operation| operation.name).collect();
+        if own.is_empty() { Input::ProcessGone { tgid } } else { Input::Succeeded { tgid, own } }
     }
 
     /// What the kernel has said until now, and did not wake for.

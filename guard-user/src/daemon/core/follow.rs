@@ -57,13 +57,18 @@ impl Core {
         }
     }
 
-    pub(super) fn process_gone(&mut self, tgid: u32) {
+    /// Ends what was of a process, but for what its successor has by now.
+    pub(super) fn process_gone(&mut self, tgid: u32, own: &[HoldName]) {
         self.allowances.retain(|allowance| allowance.tgid != tgid);
         self.cleared.retain(|_, cleared| cleared.tgid != tgid);
-        let gone: Vec<u64> =
-            self.holds.live().filter(|hold| hold.operation.tgid == tgid).map(|hold| hold.number).collect();
-        for number in gone {
+        let of_it = self.holds.live().filter(|hold| hold.operation.tgid == tgid);
+        let gone = of_it.filter(|hold| !own.contains(&hold.operation.name)).map(|hold| hold.number);
+        for number in gone.collect::<Vec<_>>() {
             self.died(number);
+        }
+        if !own.is_empty() {
+            // The number was watched for the first one.
+            self.emit(Effect::Watch { tgid });
         }
     }
 

@@ -55,6 +55,11 @@ pub enum Input {
     ProcessGone {
         tgid: u32,
     },
+    /// The same, and another process has its number already: these holds are of that one.
+    Succeeded {
+        tgid: u32,
+        own: Vec<HoldName>,
+    },
     /// Answer to [`Effect::Gather`], always before [`Input::Blast`].
     Facts {
         name: HoldName,

@@ -120,6 +120,24 @@ fn the_log_says_what_was_wanted_before_it_says_that_the_process_died() {
 }
 
 #[test]
+fn what_is_held_of_the_next_process_with_a_number_outlives_the_news_of_the_first_ones_end() {
+    let mut bench = Bench::new();
+    let first = unlink(7, "/hold/a");
+    bench.candidate(&first);
+    bench.input(Input::Gone(first.name));
+    let mut next = unlink(7, "/hold/b");
+    (next.name.hold, next.start_boottime) = (2_000, 900);
+    bench.candidate(&next);
+    bench.input(Input::Succeeded { tgid: 7, own: vec![next.name] });
+    assert!(!bench.has(|effect| matches!(effect, Effect::RemoveHold(_))), "it waits in the kernel");
+    assert!(bench.has(|effect| matches!(effect, Effect::Watch { tgid: 7 })), "its own end is heard of");
+    assert_eq!((bench.outcome(1), bench.outcome(2)), (Some(Outcome::Died), None));
+    bench.decide("h2", Verdict::Approve, Scope::Once);
+    bench.flush();
+    assert_eq!(bench.grants(), [APPROVE]);
+}
+
+#[test]
 fn an_agent_ends_when_nothing_of_it_waits_and_a_full_table_is_said() {
     let mut bench = Bench::new();
     assert!(bench.core.may_end()[0].own);
