@@ -35,19 +35,20 @@ fn only_what_is_asked_for_is_read() {
 
 #[test]
 fn a_process_has_its_environment_and_its_program() {
-    // Until it became the other program, a child is this one.
+    // Until it became the other program, a child is this one, and for a moment it has no environment.
     let (_running, operation) = running(Command::new("sleep").arg("60").env_clear().env("STAGE", "prod=1"));
+    let whole = Found::Is(vec![(b"STAGE".to_vec(), b"prod=1".to_vec())]);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    let lineage = loop {
-        let found = question(Need::Lineage).answer(&operation);
-        let lineage = found.lineage.known().expect("it is readable").clone();
-        if lineage.programs[0].aliases.contains(&b"sleep".to_vec()) || std::time::Instant::now() > deadline {
-            break lineage;
+    let (lineage, environment) = loop {
+        let lineage = question(Need::Lineage).answer(&operation).lineage.known().expect("it is readable").clone();
+        let environment = question(Need::Environment).answer(&operation).environment;
+        let became = lineage.programs[0].aliases.contains(&b"sleep".to_vec()) && environment == whole;
+        if became || std::time::Instant::now() > deadline {
+            break (lineage, environment);
         }
     };
     assert!(lineage.whole && lineage.programs[0].aliases.contains(&b"sleep".to_vec()), "{lineage:?}");
-    let found = question(Need::Environment).answer(&operation);
-    assert_eq!(found.environment, Found::Is(vec![(b"STAGE".to_vec(), b"prod=1".to_vec())]));
+    assert_eq!(environment, whole);
 }
 
 #[test]
