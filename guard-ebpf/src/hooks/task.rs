@@ -50,23 +50,33 @@ pub(crate) fn end(task: Addr) {
     forget(task);
 }
 
-/// Closes what waited for a task that is gone.
+/// Closes what waited for a task that is gone. Its number may be another's by now, which may be held: a task is freed
+/// later than its number. Of a process that ended, guardd closes the rest.
 #[inline(always)]
 fn close(task: Addr) {
-    let (Some(tid), Some(tgid)) = (read::<u32>(task, offset!(task_pid)), read::<u32>(task, offset!(task_tgid))) else {
+    let ids = (|| {
+        let start = read::<u64>(task, offset!(task_start_boottime))?;
+        Some((read::<u32>(task, offset!(task_pid))?, read::<u32>(task, offset!(task_tgid))?, start))
+    })();
+    let Some((tid, tgid, start)) = ids else {
         return;
     };
-    close_one(HoldKey { id: tid, slot: SLOT_HELD }, tgid);
-    close_one(HoldKey { id: tid, slot: SLOT_INTERPRETER }, tgid);
+    close_one(HoldKey { id: tid, slot: SLOT_HELD }, tgid, start);
+    close_one(HoldKey { id: tid, slot: SLOT_INTERPRETER }, tgid, start);
     if tid == tgid {
-        close_one(HoldKey { id: tgid, slot: SLOT_DENIED }, tgid);
+        close_one(HoldKey { id: tgid, slot: SLOT_DENIED }, tgid, start);
     }
 }
 
 #[inline(always)]
-fn close_one(key: HoldKey, tgid: u32) {
-    // SAFETY: the field is copied at once.
-    let hold = unsafe { HOLDS.get(&key) }.map_or(0, |held| held.hold);
+fn close_one(key: HoldKey, tgid: u32, start: u64) {
+    // SAFETY: the fields are copied at once.
+    let Some((hold, of)) = (unsafe { HOLDS.get(&key) }).map(|held| (held.hold, held.start_boottime)) else {
+        return;
+    };
+    if of != start {
+        return;
+    }
     if GRANTS.remove(&key).is_err() {
         // There was no answer yet.
     }

@@ -34,6 +34,37 @@ fn next_is(pid: u32) -> Result<()> {
     fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).context("cannot choose the next number")
 }
 
+/// While it lives, the kernel frees tasks as late as it can: long after their numbers.
+struct LateFrees(Vec<(&'static str, String)>);
+
+impl LateFrees {
+    fn new() -> Result<Self> {
+        const WAITS: [&str; 2] = [
+            "/sys/module/rcutree/parameters/jiffies_till_first_fqs",
+            "/sys/module/rcutree/parameters/jiffies_till_next_fqs",
+        ];
+        let mut before = Vec::new();
+        for file in WAITS {
+            before.push((file, fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?));
+        }
+        let late = Self(before);
+        for (file, _) in &late.0 {
+            fs::write(file, "250").with_context(|| format!("cannot write {file}"))?;
+        }
+        Ok(late)
+    }
+}
+
+impl Drop for LateFrees {
+    fn drop(&mut self) {
+        for (file, before) in &self.0 {
+            if let Err(error) = fs::write(file, before) {
+                eprintln!("{file} stays changed: {error}");
+            }
+        }
+    }
+}
+
 fn process(guard: &mut Guard) -> Result<()> {
     fresh()?;
     let mut first = guard.agent("rm /srv/guarded/file; echo code $?")?;
@@ -42,6 +73,7 @@ fn process(guard: &mut Guard) -> Result<()> {
     let mut second =
         guard.agent("echo ready; until [ -e go ]; do :; done; rm /srv/guarded/other & wait $!; echo code $?")?;
     second.says("ready")?;
+    let late = LateFrees::new()?;
     Command::new("kill").args(["-KILL", &pid.to_string()]).status().context("cannot start kill")?;
     first.end()?;
     until("the number to be free", || Ok(state(pid.into()).is_none().then_some(())))?;
@@ -65,6 +97,7 @@ fn process(guard: &mut Guard) -> Result<()> {
     );
     never("an approval for another process let it through", || Ok(gone("other") || gone("file")))?;
     ensure!(guard.pending()?.len() == 1, "{:?} wait", guard.pending()?);
+    drop(late);
     guard.decide("deny", &other)?;
     let output = second.ends_with(0)?;
     ensure!(output.contains("code 1") && !gone("other"), "denied, and it printed {output:?}");
