@@ -3,7 +3,7 @@
 use guard_common::{
     grant::{CLEAR, Grant},
     op::Op,
-    record::{HoldKey, SLOT_HELD},
+    record::{HoldKey, SLOT_DENIED, SLOT_HELD},
 };
 
 use super::{CONTINUE_EVERY, Cleared, Core, Effect, GRANT_LIFE, Gather, RETRY_LIFE};
@@ -34,14 +34,18 @@ impl Core {
         }
         self.cleared.remove(&name.key);
         if let Some(number) = self.holds.under(name.key) {
-            if let Some(hold) = self.holds.get_mut(number)
-                && hold.operation.name == name
-            {
+            let Some(hold) = self.holds.get_mut(number) else { return };
+            if hold.operation.name == name {
                 hold.stops = hold.stops.max(operation.stops);
                 return;
             }
-            // The restarted call resolved to something else: what was decided was about the old one.
-            self.end_unheard(number, Ending::Became);
+            if name.key.slot != SLOT_DENIED && hold.operation.start_boottime != operation.start_boottime {
+                // Nothing was heard yet of the end of the thread that had the number before.
+                self.died(number);
+            } else {
+                // The restarted call resolved to something else: what was decided was about the old one.
+                self.end_unheard(number, Ending::Became);
+            }
         }
         self.count(&mut operation);
         let (agent, judged) = self.judge(&operation);

@@ -168,7 +168,7 @@ impl Core {
         }
     }
 
-    fn died(&mut self, number: u64) {
+    pub(super) fn died(&mut self, number: u64) {
         let Some(hold) = self.holds.get(number) else { return };
         if hold.stage == Stage::Killing {
             self.emit(Effect::RemoveHold(hold.operation.name));

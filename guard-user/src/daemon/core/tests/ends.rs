@@ -138,6 +138,16 @@ fn what_is_held_of_the_next_process_with_a_number_outlives_the_news_of_the_first
 }
 
 #[test]
+fn what_is_held_of_the_next_process_with_a_number_says_that_the_first_one_died() {
+    let mut bench = Bench::new();
+    bench.candidate(&unlink(7, "/hold/a"));
+    let mut next = unlink(7, "/hold/b");
+    (next.name.hold, next.start_boottime) = (2_000, 900);
+    bench.candidate(&next);
+    assert_eq!((bench.outcome(1), bench.outcome(2)), (Some(Outcome::Died), None));
+}
+
+#[test]
 fn an_agent_ends_when_nothing_of_it_waits_and_a_full_table_is_said() {
     let mut bench = Bench::new();
     assert!(bench.core.may_end()[0].own);
