@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod audit;
 pub mod check;
 pub mod circumstances;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod daemon;
 pub mod fuzzing;
 pub mod holds;
 pub mod kernel;
+pub mod mask;
 pub mod metrics;
 pub mod operation;
 pub mod rules;

@@ -211,9 +211,14 @@ impl Guard {
         Ok(())
     }
 
+    /// Where guardd's own log is: what a journal would have.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.directory.join("guardd.log")
+    }
+
     /// The last lines of guardd's own log, for a failure's report.
     pub(crate) fn log(&self) -> String {
-        let text = fs::read_to_string(self.directory.join("guardd.log")).unwrap_or_default();
+        let text = fs::read_to_string(self.journal()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

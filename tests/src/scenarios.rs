@@ -3,6 +3,7 @@
 
 mod adopted;
 mod assault;
+mod audited;
 mod calls;
 mod canary;
 mod cli;
@@ -114,6 +115,7 @@ fn all() -> Vec<Scenario> {
         remembered::scenarios(),
         many::scenarios(),
         crash::scenarios(),
+        audited::scenarios(),
         upgrade::scenarios(),
         fault::scenarios(),
         midway::scenarios(),

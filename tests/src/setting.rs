@@ -22,6 +22,8 @@ pub(crate) enum Setting {
     SmallLog,
     /// The audit log is alone on a file system that turns read-only after an error.
     FragileLog,
+    /// A segment of the audit log ends after a few records.
+    SmallSegments,
 }
 
 /// Holds that fit with [`Setting::FewHolds`].
@@ -35,12 +37,17 @@ impl Setting {
     pub(crate) fn prepare(self, directory: &Path) -> Result<()> {
         match self {
             Self::Usual | Self::Shipped => Ok(()),
-            Self::FewHolds => {
-                let file = settings(directory);
-                fs::write(&file, format!("max_holds: {FEW}\n"))
-                    .with_context(|| format!("cannot write {}", file.display()))
+            Self::FewHolds => written(directory, &format!("max_holds: {FEW}\n")),
+            Self::SmallSegments => {
+                let log = segments(directory);
+                if log.exists() {
+                    fs::remove_dir_all(&log).with_context(|| format!("cannot remove {}", log.display()))?;
+                }
+                let key = log.join("key/audit.key");
+                written(directory, &format!("audit_segment_size: 16KiB\naudit_key: {}\n", key.display()))
             }
             Self::SmallLog => {
+                other_log()?;
                 let place = small(directory);
                 fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
                 let size = std::ffi::CString::new(format!("size={SMALL}"))?;
@@ -48,6 +55,7 @@ impl Setting {
                     .with_context(|| format!("cannot mount {}", place.display()))
             }
             Self::FragileLog => {
+                other_log()?;
                 let (place, image) = (small(directory), directory.join("log.img"));
                 fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
                 let file = fs::File::create(&image).with_context(|| format!("cannot make {}", image.display()))?;
@@ -61,7 +69,7 @@ impl Setting {
     /// Takes back what [`Self::prepare`] made.
     pub(crate) fn clean(self, directory: &Path) {
         match self {
-            Self::Usual | Self::Shipped | Self::FewHolds => {}
+            Self::Usual | Self::Shipped | Self::FewHolds | Self::SmallSegments => {}
             // It may not have been mounted; then there is nothing to take back.
             Self::SmallLog | Self::FragileLog => drop(unmount(small(directory), UnmountFlags::DETACH)),
         }
@@ -70,7 +78,7 @@ impl Setting {
     /// The rules to start with, where the scenarios usually have `rules`.
     pub(crate) fn rules(self, rules: &str) -> Option<&str> {
         match self {
-            Self::Usual | Self::FewHolds | Self::SmallLog | Self::FragileLog => Some(rules),
+            Self::Usual | Self::FewHolds | Self::SmallLog | Self::FragileLog | Self::SmallSegments => Some(rules),
             Self::Shipped => None,
         }
     }
@@ -84,7 +92,7 @@ impl Setting {
     pub(crate) fn config(self, directory: &Path) -> Option<PathBuf> {
         match self {
             Self::Usual | Self::Shipped | Self::SmallLog | Self::FragileLog => None,
-            Self::FewHolds => Some(settings(directory)),
+            Self::FewHolds | Self::SmallSegments => Some(settings(directory)),
         }
     }
 
@@ -95,6 +103,7 @@ impl Setting {
             // Where the shipped rules protect it.
             Self::Shipped => PathBuf::from("/var/log/guard/audit.jsonl"),
             Self::SmallLog | Self::FragileLog => small(directory).join("audit.jsonl"),
+            Self::SmallSegments => segments(directory).join("audit.jsonl"),
         }
     }
 }
@@ -109,6 +118,26 @@ fn said(command: &mut Command) -> Result<()> {
 
 fn settings(directory: &Path) -> PathBuf {
     directory.join("guard.yaml")
+}
+
+/// Makes the settings file.
+fn written(directory: &Path, text: &str) -> Result<()> {
+    let file = settings(directory);
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Where the log was there is another one: guardd would miss the end of the one before.
+fn other_log() -> Result<()> {
+    match fs::remove_file("/var/lib/guard/audit.checkpoint") {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("cannot remove the checkpoint")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn segments(directory: &Path) -> PathBuf {
+    directory.join("segments")
 }
 
 fn small(directory: &Path) -> PathBuf {

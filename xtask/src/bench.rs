@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{ExitCode, Stdio},
+    process::{ExitCode, Output, Stdio},
     time::Duration,
 };
 
@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "6.12")]
     kernel: Series,
     /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work), `latency`, `strain` or
-    /// `host` (what needs no gate, on this machine's own processors).
-    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain", "host"])]
+    /// `host` (what needs no gate, on this machine's own processors), or `log` (the audit log, there, too).
+    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain", "host", "log"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         measures.extend(measure(arguments, &["guard-tests", "bench", "cost"], &build::for_bench(), true)?);
     }
     if wanted("rules") {
-        measures.extend(measure(arguments, &["judge"], &[build::judge()?, build::guard_tests()?], true)?);
+        measures.extend(measure(arguments, &["judge"], &[build::example("judge")?, build::guard_tests()?], true)?);
     }
     if wanted("work") {
         measures.extend(measure(arguments, &["guard-tests", "bench", "work"], &build::for_bench(), true)?);
@@ -87,6 +87,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if wanted("host") {
         measures.extend(host(&build::for_bench())?);
+    }
+    if wanted("log") {
+        measures.extend(log()?);
     }
     measures.extend(size()?);
     let report = Report { measures };
@@ -149,13 +152,30 @@ fn host(binaries: &[PathBuf]) -> Result<Vec<Measure>> {
     let script = "mount -t bpf none /sys/fs/bpf && exec guard-tests bench host";
     let mut command = program::as_root("env");
     let output = command.arg(path).args(["unshare", "--mount", "sh", "-c", script]).stdin(Stdio::null()).output();
-    let output = output.context("cannot start guard-tests")?;
+    printed("guard-tests bench host", &output.context("cannot start guard-tests")?)
+}
+
+/// Writes and verifies a log, on the disk where this workspace is.
+fn log() -> Result<Vec<Measure>> {
+    let program = build::example("log")?;
+    let directory = program::target().join("bench-log");
+    if directory.exists() {
+        fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+    }
+    let output = program::program(&program).arg(&directory).stdin(Stdio::null()).output();
+    let measures = printed("log", &output.context("cannot start log")?)?;
+    fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+    Ok(measures)
+}
+
+/// What a program measured, by the line it printed.
+fn printed(name: &str, output: &Output) -> Result<Vec<Measure>> {
     let said = String::from_utf8_lossy(&output.stdout);
     match said.lines().find_map(|line| line.strip_prefix("measures ")) {
-        Some(text) if output.status.success() => serde_json::from_str(text).context("guard-tests printed no measures"),
-        Some(_) | None => {
-            bail!("guard-tests bench host ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr))
+        Some(text) if output.status.success() => {
+            serde_json::from_str(text).with_context(|| format!("{name} printed no measures"))
         }
+        Some(_) | None => bail!("{name} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
     }
 }
 

@@ -48,11 +48,11 @@ pub(crate) fn guard_tests() -> Result<PathBuf> {
     Ok(output(false).join("guard-tests"))
 }
 
-/// The program that measures the rules.
-pub(crate) fn judge() -> Result<PathBuf> {
-    let words = ["build", "--quiet", "--release", "--package", "guard-user", "--example", "judge", "--target", TARGET];
+/// A program that measures: `judge` the rules, `log` the audit log.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    let words = ["build", "--quiet", "--release", "--package", "guard-user", "--example", name, "--target", TARGET];
     program::run(program::program("cargo").args(words))?;
-    Ok(output(true).join("examples/judge"))
+    Ok(output(true).join("examples").join(name))
 }
 
 /// What goes into a machine: guard-tests, guardd and guardctl.

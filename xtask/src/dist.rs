@@ -113,6 +113,7 @@ fn fill(release: bool) -> Result<()> {
         (packaging.join("changelog"), "usr/share/doc/guard/changelog"),
         (program::workspace().join("README.md"), "usr/share/doc/guard/README.md"),
         (program::workspace().join("rules/README.md"), "usr/share/doc/guard/rules.md"),
+        (program::workspace().join("docs/audit-log.md"), "usr/share/doc/guard/audit-log.md"),
     ] {
         let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
         write(&stage.join(to), &bytes)?;

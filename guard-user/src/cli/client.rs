@@ -15,7 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 use super::{error::Error, events::Events, select};
-use crate::api::{self, Agent, Command, Decide, Hold, Problem, ProblemKind, SetState, Status, Tag};
+use crate::{
+    api::{self, Agent, Command, Decide, Hold, Problem, ProblemKind, SetState, Status, Tag},
+    audit::query::Query,
+};
 
 /// guardd gives up on a request after 30 s; a little more than that means that it hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
@@ -77,9 +80,15 @@ impl Client {
         self.call::<()>(Method::GET, "/v1/metrics", None).await
     }
 
-    /// The last `count` records of the audit log, oldest first.
-    pub(crate) async fn log(&self, count: u64) -> Result<Vec<serde_json::Value>, Error> {
-        self.get(&format!("/v1/log?n={count}")).await
+    /// The last records of the audit log that are asked for, oldest first.
+    pub(crate) async fn log(&self, query: &Query) -> Result<Vec<serde_json::Value>, Error> {
+        let query = serde_urlencoded::to_string(query).context("this cannot be asked")?;
+        self.get(&format!("/v1/log?{query}")).await
+    }
+
+    /// Has the log signed as it is now.
+    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+        self.call::<()>(Method::POST, "/v1/log/checkpoint", None).await.map(drop)
     }
 
     pub(crate) async fn reload(&self) -> Result<(), Error> {

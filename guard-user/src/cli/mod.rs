@@ -13,7 +13,7 @@ mod doctor;
 mod error;
 mod events;
 mod kill;
-mod log;
+pub(crate) mod log;
 mod man;
 mod metrics;
 mod pending;

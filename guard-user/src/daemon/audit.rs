@@ -1,18 +1,31 @@
-//! The audit log on disk: one thread that appends lines and says which are safe. What a line says is decided
-//! elsewhere ([`super::record`]); a chain over the lines and segments will be made here.
+//! The audit log on disk: one thread that appends lines to the chain and says which are safe. What a line says is decided
+//! elsewhere ([`super::record`]), and when a segment ends, too; what a chain is, is in [`crate::audit`].
 #![forbid(unsafe_code)]
 
+pub mod keep;
+mod look;
+mod open;
+mod settings;
+
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
 };
 
-use anyhow::Context as _;
-use serde_json::Value;
+pub use look::records;
+pub use open::{Opened, open};
+use rustix::fs::{CWD, RenameFlags};
+pub use settings::{Checkpoint, Settings};
+
+use super::record::{Kind, Record};
+use crate::{
+    audit::{chain::Head, key::Private, segment},
+    mask::Masks,
+};
 
 /// Lines that may wait for the thread; past it the log counts as failed and nothing is approved.
 const WAITING: usize = 16_384;
@@ -21,11 +34,6 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes kept while the disk refuses them; lines past it are lost, and the gap in `seq` shows it.
 const KEPT: usize = 8 << 20;
-/// Bytes at the end of the file that are looked through for the last numbers.
-const TAIL: u64 = 256 << 10;
-/// The most that is looked through for the last hold.
-const FAR: u64 = 64 * TAIL;
-
 /// What the thread says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -33,95 +41,60 @@ pub enum Report {
     Flushed(u64),
     Failed(String),
     Recovered,
+    /// The segment is as large as it may be.
+    Full,
+    /// A segment was closed, and another one begun.
+    Rotated,
+    /// It goes on, but not as it should.
+    Trouble(String),
+}
+
+/// What the log is written with.
+pub struct Options {
+    /// Bytes after which a segment is to end.
+    pub segment_size: u64,
+    /// Signs the checkpoints; without one they are not signed.
+    pub key: Option<Private>,
+    /// Where a copy of the last checkpoint is kept.
+    pub checkpoint: Option<Checkpoint>,
+    /// What is taken out of records.
+    pub masks: Masks,
+}
+
+/// What a line is to the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Plain,
+    /// The first of a segment.
+    Opens,
+    /// It is signed.
+    Signed,
+    /// It is signed, and the last of its segment.
+    Closes,
+}
+
+impl Mark {
+    #[must_use]
+    pub fn of(kind: Kind, closes: bool) -> Self {
+        match kind {
+            Kind::Segment => Self::Opens,
+            Kind::Checkpoint if closes => Self::Closes,
+            Kind::Checkpoint => Self::Signed,
+            _ => Self::Plain,
+        }
+    }
 }
 
 enum Command {
-    Line { seq: u64, line: Vec<u8>, flush: bool },
+    Line { seq: u64, record: Vec<u8>, mark: Mark, flush: bool },
     Probe,
-}
-
-/// A log that was opened and looked at, not yet written to.
-#[derive(Debug)]
-pub struct Opened {
-    file: File,
-    pub last_seq: u64,
-    /// Number of the last hold in the tail.
-    pub last_hold: u64,
-    /// The last line had no end: an earlier guardd was cut off while it wrote. It is kept.
-    pub torn: bool,
 }
 
 /// The sending half; dropping it and joining the thread writes what is left.
 pub struct Audit {
+    masks: Masks,
     sender: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Opens or makes the log, and finds the last numbers in it.
-///
-/// # Errors
-/// When it cannot be opened for appending, or is a symbolic link.
-pub fn open(path: &Path) -> anyhow::Result<Opened> {
-    let with_path = || format!("cannot open the audit log {}", path.display());
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory).with_context(with_path)?;
-    }
-    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .custom_flags(nofollow)
-        .open(path)
-        .with_context(with_path)?;
-    let (mut last_seq, mut last_hold, mut torn, mut length) = (0, 0, false, TAIL);
-    loop {
-        let bytes = tail_of(&mut file, length).with_context(with_path)?;
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
-            last_seq = last_seq.max(value["seq"].as_u64().unwrap_or(0));
-            let hold = value["hold"].as_str().and_then(|hold| hold.strip_prefix('h')?.parse().ok());
-            last_hold = last_hold.max(hold.unwrap_or(0));
-        }
-        // Many lines are about no hold: the last one may be far back.
-        if last_hold > 0 || (bytes.len() as u64) < length || length >= FAR {
-            break;
-        }
-        length *= 8;
-    }
-    if file.metadata().with_context(with_path)?.is_file() && file.seek(SeekFrom::End(0)).with_context(with_path)? > 0 {
-        file.seek(SeekFrom::End(-1)).with_context(with_path)?;
-        let mut last = [0];
-        file.read_exact(&mut last).with_context(with_path)?;
-        torn = last != *b"\n";
-        if torn {
-            file.write_all(b"\n").with_context(with_path)?;
-        }
-    }
-    Ok(Opened { file, last_seq, last_hold, torn })
-}
-
-/// The last lines of a log as JSON values, oldest first; lines that are not JSON are left out.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn last_lines(path: &Path, count: usize) -> io::Result<Vec<Value>> {
-    let bytes = tail_of(&mut File::open(path)?, 16 * TAIL)?;
-    let mut lines: Vec<Value> =
-        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-    Ok(lines.split_off(lines.len().saturating_sub(count)))
-}
-
-fn tail_of(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
-        return Ok(Vec::new());
-    }
-    let length = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 impl Audit {
@@ -129,19 +102,30 @@ impl Audit {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(opened: Opened, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
+    pub fn start(opened: Opened, options: Options, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
-        let writer = Writer::new(opened.file, report);
+        let masks = options.masks.clone();
+        let writer = Writer::new(opened, options, report);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { sender: Some(sender), thread: Some(thread) })
+        Ok(Self { masks, sender: Some(sender), thread: Some(thread) })
     }
 
-    /// Never blocks.
+    /// Adds a record, without its secrets. Never blocks.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn record(&self, mut record: Box<Record>, flush: bool) -> Result<(), String> {
+        self.masks.mask(&mut record);
+        let json = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
+        self.write(record.seq, json, Mark::of(record.kind, record.closes), flush)
+    }
+
+    /// Adds a record, a JSON object without a line end. Never blocks.
     ///
     /// # Errors
     /// When the thread is too far behind or gone: the line is lost and its number is a gap.
-    pub fn write(&self, seq: u64, line: Vec<u8>, flush: bool) -> Result<(), String> {
-        self.send(Command::Line { seq, line, flush })
+    pub fn write(&self, seq: u64, record: Vec<u8>, mark: Mark, flush: bool) -> Result<(), String> {
+        self.send(Command::Line { seq, record, mark, flush })
     }
 
     /// Asks for another try.
@@ -174,20 +158,55 @@ impl Drop for Audit {
 
 struct Writer<R> {
     file: File,
+    path: PathBuf,
+    options: Options,
     report: R,
+    head: Head,
+    /// Of the segment that is written.
+    number: u64,
     /// Lines the file did not take yet.
     unwritten: Vec<u8>,
-    /// Lines the file took and the disk did not confirm. After a failed flush they are written again: the kernel
-    /// may have dropped them, and a line twice is better than never.
+    /// Lines the file took and the disk did not confirm. After a failed flush they are written again: the kernel may have
+    /// dropped them.
     unsynced: Vec<u8>,
+    /// Bytes the disk has confirmed.
+    synced: u64,
+    /// What is behind `synced` is not to be trusted and has to go first: a line twice would be no chain.
+    cut: bool,
+    /// Bytes at which the segment is called full.
+    full_at: u64,
+    /// The last checkpoint, until it is safe.
+    checkpoint: Option<Vec<u8>>,
     last: u64,
     lost: u64,
     failed: bool,
 }
 
 impl<R: FnMut(Report)> Writer<R> {
-    fn new(file: File, report: R) -> Self {
-        Self { file, report, unwritten: Vec::new(), unsynced: Vec::new(), last: 0, lost: 0, failed: false }
+    fn new(opened: Opened, options: Options, report: R) -> Self {
+        let Opened { file, path, length, mut head, number, torn, .. } = opened;
+        let mut unwritten = Vec::new();
+        if torn {
+            unwritten.push(b'\n');
+            head.junk(b"\n");
+        }
+        Self {
+            file,
+            path,
+            head,
+            number,
+            unwritten,
+            unsynced: Vec::new(),
+            synced: length,
+            cut: false,
+            full_at: options.segment_size,
+            checkpoint: None,
+            options,
+            report,
+            last: 0,
+            lost: 0,
+            failed: false,
+        }
     }
 
     fn run(mut self, receiver: &Receiver<Command>) {
@@ -209,16 +228,31 @@ impl<R: FnMut(Report)> Writer<R> {
     fn take(&mut self, command: Command) -> bool {
         match command {
             Command::Probe => true,
-            Command::Line { seq, line, flush } => {
-                if self.unwritten.len() + line.len() > KEPT {
+            Command::Line { seq, record, mark, flush } => {
+                if self.unwritten.len() + record.len() > KEPT {
                     self.lost += 1;
                 } else {
-                    self.unwritten.extend_from_slice(&line);
-                    self.last = seq;
+                    self.add(seq, record, mark);
+                }
+                if mark == Mark::Closes && !self.failed {
+                    self.push(true);
+                    self.rotate();
                 }
                 flush && !self.failed
             }
         }
+    }
+
+    fn add(&mut self, seq: u64, mut line: Vec<u8>, mark: Mark) {
+        let number = [("segment", self.number.to_string())];
+        let more: &[(&str, String)] = if mark == Mark::Plain { &[] } else { &number };
+        let signs = matches!(mark, Mark::Signed | Mark::Closes);
+        self.head.add(&mut line, more, self.options.key.as_ref().filter(|_| signs));
+        if signs {
+            self.checkpoint = Some(line.clone());
+        }
+        self.unwritten.append(&mut line);
+        self.last = seq;
     }
 
     fn push(&mut self, flush: bool) {
@@ -241,6 +275,7 @@ impl<R: FnMut(Report)> Writer<R> {
                     (self.report)(Report::Recovered);
                 }
                 (self.report)(Report::Flushed(self.last));
+                self.flushed();
             }
             Ok(()) => {}
             Err(error) => {
@@ -251,7 +286,30 @@ impl<R: FnMut(Report)> Writer<R> {
         }
     }
 
+    /// What is on the disk now may be told to others.
+    fn flushed(&mut self) {
+        if let Some(line) = self.checkpoint.take() {
+            // Under systemd this is in the journal, and wherever that goes.
+            tracing::info!("checkpoint {}", String::from_utf8_lossy(line.trim_ascii_end()));
+            if let Some(copy) = &self.options.checkpoint
+                && let Err(error) = copy.write(&line)
+            {
+                let file = copy.file().display();
+                let trouble = format!("the last checkpoint of the audit log is not in {file}: {error}");
+                (self.report)(Report::Trouble(trouble));
+            }
+        }
+        if self.synced >= self.full_at {
+            self.full_at = self.synced.saturating_add(self.options.segment_size);
+            (self.report)(Report::Full);
+        }
+    }
+
     fn write(&mut self) -> io::Result<()> {
+        if self.cut {
+            self.file.set_len(self.synced)?;
+            self.cut = false;
+        }
         while !self.unwritten.is_empty() {
             match self.file.write(&self.unwritten) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -270,8 +328,9 @@ impl<R: FnMut(Report)> Writer<R> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        match self.file.sync_data() {
+        match self.file.sync_data().and_then(|()| self.is_in_place()) {
             Ok(()) => {
+                self.synced += self.unsynced.len() as u64;
                 self.unsynced.clear();
                 Ok(())
             }
@@ -279,9 +338,60 @@ impl<R: FnMut(Report)> Writer<R> {
                 let mut again = std::mem::take(&mut self.unsynced);
                 again.append(&mut self.unwritten);
                 self.unwritten = again;
+                self.cut = true;
                 Err(error)
             }
         }
+    }
+
+    /// The file is the one that has the log's name: written into another, nobody would find it.
+    fn is_in_place(&self) -> io::Result<()> {
+        let (own, named) = (self.file.metadata()?, fs::metadata(&self.path)?);
+        if (own.dev(), own.ino()) == (named.dev(), named.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other("somebody put another file in its place; `systemctl restart guardd` goes on in that one"))
+    }
+
+    /// Closes the segment. Where that cannot be, the log goes on in it.
+    fn rotate(&mut self) {
+        if self.failed {
+            return;
+        }
+        match self.next() {
+            Ok(file) => {
+                self.file = file;
+                self.number += 1;
+                self.synced = 0;
+                self.full_at = self.options.segment_size;
+                (self.report)(Report::Rotated);
+            }
+            Err(error) => {
+                let trouble =
+                    format!("segment {} of the audit log cannot be closed, so it grows: {error}", self.number);
+                (self.report)(Report::Trouble(trouble));
+            }
+        }
+    }
+
+    /// The file of the next segment, in the place of this one.
+    fn next(&self) -> io::Result<File> {
+        let fresh = self.path.with_added_extension("new");
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let file = open::options().create_new(true).open(&fresh)?;
+        let closed = segment::name(&self.path, self.number);
+        // No segment is ever replaced.
+        rustix::fs::renameat_with(CWD, &self.path, CWD, &closed, RenameFlags::NOREPLACE)?;
+        if let Err(error) = fs::rename(&fresh, &self.path) {
+            fs::rename(&closed, &self.path)?;
+            return Err(error);
+        }
+        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        File::open(directory.unwrap_or(std::path::Path::new(".")))?.sync_all()?;
+        Ok(file)
     }
 }
 

@@ -169,7 +169,9 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         reason: loaded.reason.clone(),
         summary: loaded.summary.clone(),
         features: loaded.features,
-        audit_path: config.audit.display().to_string(),
+        audit_path: config.audit.path.display().to_string(),
+        audit_key: String::new(),
+        boot: boot_id(),
         unprotected: config.unprotected,
     };
     let listener = listen(&config.socket)?;
@@ -234,6 +236,17 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         tracing::debug!("{} stays: {error}", socket.display());
     }
     ended
+}
+
+/// Tells the records of one boot from those of another.
+fn boot_id() -> String {
+    match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        Ok(id) => id.chars().filter(char::is_ascii_hexdigit).collect(),
+        Err(error) => {
+            tracing::warn!("this boot has no id: {error}");
+            String::new()
+        }
+    }
 }
 
 fn config(file: Option<&Path>, over: Over) -> Result<Config, Stop> {

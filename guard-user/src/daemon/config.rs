@@ -1,11 +1,15 @@
 //! The daemon's own settings: the file, the command line over it, and the defaults under both. Rules are not here.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api;
+use super::audit::{self, keep::Keep};
+use crate::{api, mask::Masks, rules::amount::Amount};
 
 /// Where the file is unless told otherwise; it need not exist there.
 pub const FILE: &str = "/etc/guard/guard.yaml";
@@ -15,23 +19,32 @@ pub const RULES: &str = "/etc/guard/rules.d";
 /// The file, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
-    pub socket: Option<PathBuf>,
-    pub audit: Option<PathBuf>,
-    pub rules: Option<PathBuf>,
+pub(crate) struct File {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) audit: Option<PathBuf>,
+    pub(crate) audit_key: Option<PathBuf>,
+    /// A segment of the log ends when it is as large, or as old.
+    pub(crate) audit_segment_size: Option<Amount>,
+    pub(crate) audit_segment_age: Option<Age>,
+    /// Closed segments beyond this are removed.
+    pub(crate) audit_keep_size: Option<Amount>,
+    pub(crate) audit_keep_age: Option<Age>,
+    /// Regular expressions of what must not come into the log, beside those that come with guard.
+    pub(crate) mask: Option<Vec<String>>,
+    pub(crate) rules: Option<PathBuf>,
     /// Operations that may wait at once.
-    pub max_holds: Option<u32>,
+    pub(crate) max_holds: Option<u32>,
     /// Where the programs and maps are pinned.
-    pub pin: Option<PathBuf>,
+    pub(crate) pin: Option<PathBuf>,
     /// What is done to agents when the canary finds that the kernel stops nothing.
-    pub unprotected: Option<api::Unprotected>,
+    pub(crate) unprotected: Option<api::Unprotected>,
 }
 
 /// What holds after everything is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub socket: PathBuf,
-    pub audit: PathBuf,
+    pub audit: audit::Settings,
     /// `None` means the built-in pack.
     pub rules: Option<PathBuf>,
     pub max_holds: u32,
@@ -54,12 +67,22 @@ pub struct Over {
 
 impl File {
     #[must_use]
-    pub fn resolve(self, over: Over) -> Config {
+    pub(crate) fn resolve(self, over: Over) -> Config {
         let default = Config::default();
         let shipped = Path::new(RULES).is_dir().then(|| PathBuf::from(RULES));
         Config {
             socket: over.socket.or(self.socket).unwrap_or(default.socket),
-            audit: over.audit.or(self.audit).unwrap_or(default.audit),
+            audit: audit::Settings {
+                path: over.audit.or(self.audit).unwrap_or(default.audit.path),
+                key: self.audit_key.unwrap_or(default.audit.key),
+                segment_size: self.audit_segment_size.map_or(default.audit.segment_size, |size| size.0),
+                segment_age: self.audit_segment_age.map_or(default.audit.segment_age, |age| age.0),
+                keep: Keep {
+                    size: self.audit_keep_size.map_or(default.audit.keep.size, |size| size.0),
+                    age: self.audit_keep_age.map(|age| age.0).or(default.audit.keep.age),
+                },
+                mask: self.mask.unwrap_or_default(),
+            },
             rules: over.rules.or(self.rules).or(shipped),
             max_holds: self.max_holds.unwrap_or(default.max_holds),
             pin: self.pin.unwrap_or(default.pin),
@@ -74,7 +97,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             socket: PathBuf::from(api::SOCKET),
-            audit: PathBuf::from("/var/log/guard/audit.jsonl"),
+            audit: audit::Settings::default(),
             rules: None,
             max_holds: 4_096,
             pin: PathBuf::from("/sys/fs/bpf/guard"),
@@ -89,7 +112,7 @@ impl Default for Config {
 ///
 /// # Errors
 /// The user's sentence, with the place in the file.
-pub fn read(path: Option<&Path>) -> Result<File, String> {
+pub(crate) fn read(path: Option<&Path>) -> Result<File, String> {
     let place = path.unwrap_or(Path::new(FILE));
     let bytes = match std::fs::read(place) {
         Ok(bytes) => bytes,
@@ -109,10 +132,35 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
         return Ok(File::default());
     }
     let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    Masks::new(file.mask.as_deref().unwrap_or_default()).map_err(|error| format!("mask: {error}"))?;
     match file.max_holds {
         Some(0) => Err("max_holds must be at least 1".to_owned()),
         Some(more) if more > 65_536 => Err("max_holds must be at most 65536".to_owned()),
+        Some(_) | None if file.audit_segment_size.is_some_and(|size| size.0 < SMALLEST_SEGMENT) => {
+            Err("audit_segment_size must be at least 16KiB".to_owned())
+        }
         Some(_) | None => Ok(file),
+    }
+}
+
+/// A record may be as long, and each segment begins and ends with one.
+const SMALLEST_SEGMENT: u64 = 16 << 10;
+
+/// `12h`, `30d`, `52w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Age(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = text.parse::<jiff::Span>().ok();
+        let seconds = span.and_then(|span| {
+            let relative = jiff::SpanRelativeTo::days_are_24_hours();
+            span.to_duration(relative).ok().filter(|duration| duration.as_secs() >= 60)
+        });
+        let age = seconds.and_then(|duration| Duration::try_from(duration).ok());
+        age.map(Self)
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is not an age such as 12h, 30d or 52w, at least 1m")))
     }
 }
 
@@ -127,5 +175,10 @@ mod tests {
         assert!(parse("max_holds: 0\n").is_err());
         assert!(parse("socket: /a\nsocket: /b\n").is_err(), "twice");
         assert_eq!(parse("# nothing\n"), Ok(File::default()));
+        let file = parse("audit_segment_size: 1MiB\naudit_keep_age: 52w\n").expect("right");
+        let log = file.resolve(Over::default()).audit;
+        assert_eq!((log.segment_size, log.keep.age), (1 << 20, Some(Duration::from_secs(364 * 86_400))));
+        assert!(parse("mask: ['(']\n").is_err() && parse("mask: ['acme-[0-9]+']\n").is_ok());
+        assert!(parse("audit_segment_size: 1\n").is_err() && parse("audit_keep_age: 3 moons\n").is_err());
     }
 }

@@ -13,6 +13,7 @@ mod follow;
 mod handover;
 mod log;
 mod seam;
+mod segment;
 mod shielded;
 mod view;
 
@@ -61,6 +62,8 @@ pub struct Core {
     seq: u64,
     /// Why the audit log cannot be written.
     audit_failed: Option<String>,
+    /// `None` until the log was opened.
+    segment: Option<segment::Segment>,
     queue: VecDeque<Queued>,
     counts: Counts,
     losses: Losses,
@@ -110,6 +113,10 @@ enum Then {
     Reply(Token, Answer),
     /// The hold as it is when the line is on the disk.
     ReplyHold(Token, u64),
+    /// A segment of the log is removed.
+    Retire(u64),
+    /// Somebody waits for a checkpoint.
+    Signed(Token),
 }
 
 /// What the core counts itself.
@@ -148,6 +155,7 @@ impl Core {
             allowances: VecDeque::new(),
             seq,
             audit_failed: None,
+            segment: None,
             queue: VecDeque::new(),
             counts: Counts::default(),
             losses: Losses::default(),
@@ -196,6 +204,10 @@ impl Core {
             Input::AuditFlushed(seq) => self.audit_flushed(seq),
             Input::AuditFailed(reason) => self.audit_stopped(reason),
             Input::AuditRecovered => self.audit_recovered(),
+            Input::AuditOpened { fresh, since, age } => self.log_opened(fresh, since, age),
+            Input::SegmentFull => self.segment_full(),
+            Input::SegmentRotated => self.segment_rotated(),
+            Input::SegmentsOld(old) => self.segments_old(&old),
             Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
             Input::TookOver(note) => self.note(crate::daemon::record::Kind::Start, note),
             Input::Stopping => self.stopping(),
@@ -220,7 +232,7 @@ impl Core {
         let expiry = self.next_expiry().map(|wall| {
             self.now.boottime.saturating_add(u64::try_from((wall - self.now.wall).max(0)).unwrap_or(u64::MAX))
         });
-        granted.chain(cleared).chain(probe).chain(expiry).chain(self.save_due).min()
+        granted.chain(cleared).chain(probe).chain(expiry).chain(self.save_due).chain(self.sign_due()).min()
     }
 
     /// Cgroups of all agents, below the cgroup root.

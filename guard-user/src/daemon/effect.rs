@@ -1,6 +1,9 @@
 //! Does what the core asks for: the kernel, cgroups, processes, the log, the answers. Decides nothing.
 #![forbid(unsafe_code)]
 
+mod segments;
+pub use segments::Segments;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
@@ -78,6 +81,7 @@ pub struct Edge<K> {
     pub cgroups: Cgroups,
     pub processes: Processes,
     pub audit: Audit,
+    pub segments: Segments,
     pub state_file: PathBuf,
     pub rules: Option<PathBuf>,
     pub replies: HashMap<Token, oneshot::Sender<Answer>>,
@@ -101,7 +105,6 @@ impl<K: Kernel> Edge<K> {
             Effect::ContinueIfStopped { tgid, tid } if facts::is_stopped(tgid, tid) => {
                 self.signalled(tgid, Processes::wake)
             }
-            Effect::ContinueIfStopped { .. } => None,
             // A hold is there before its stop: one that is not there yet did not stop the thread.
             Effect::ContinueStopped { name, tgid } if facts::is_stopped(tgid, name.key.id) => {
                 match self.kernel.record(name.key) {
@@ -110,7 +113,7 @@ impl<K: Kernel> Edge<K> {
                     Err(error) => Some(Input::Trouble(format!("holds could not be read: {error}"))),
                 }
             }
-            Effect::ContinueStopped { .. } => None,
+            Effect::ContinueIfStopped { .. } | Effect::ContinueStopped { .. } => None,
             Effect::KillProcess { tgid } => self.signalled(tgid, |processes, pid| processes.get(pid)?.kill()),
             Effect::RemoveHold(HoldName { key, hold }) => {
                 let removed = self.kernel.remove_hold(key, hold);
@@ -167,13 +170,12 @@ impl<K: Kernel> Edge<K> {
                     "the agents cannot be written to {file} and a restart would forget them: {error}"
                 ))
             }),
-            Effect::Audit { record, flush } => match serde_json::to_vec(&record) {
-                Ok(mut line) => {
-                    line.push(b'\n');
-                    self.audit.write(record.seq, line, flush).err().map(Input::AuditFailed)
-                }
-                Err(error) => Some(Input::AuditFailed(error.to_string())),
-            },
+            Effect::Audit { record, flush } => self.audit.record(record, flush).err().map(Input::AuditFailed),
+            Effect::Tidy => {
+                self.segments.tidy(self.inputs.clone());
+                None
+            }
+            Effect::RemoveSegment(number) => self.segments.remove(number),
             // A full queue is tried again at the next tick.
             Effect::ProbeAudit => self.audit.probe().err().and(None),
             Effect::Reload { token, by } => {

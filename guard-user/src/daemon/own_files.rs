@@ -12,6 +12,7 @@ use guard_common::table::{GUARDS_ABOVE, GUARDS_OWN, GuardsKey};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::config::Config;
+use crate::audit::segment;
 
 /// Directories that are guard's with whatever is made in them.
 const DIRECTORIES: [&str; 4] = ["/etc/guard", "/var/lib/guard", "/var/log/guard", "/run/guard"];
@@ -36,13 +37,15 @@ const DEEP: u32 = 4;
 pub struct OwnFiles {
     directories: Vec<PathBuf>,
     files: Vec<PathBuf>,
+    /// The log, whose closed segments are beside it.
+    log: PathBuf,
 }
 
 impl OwnFiles {
     /// None, for tests and fuzzing.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn none() -> Self {
-        Self { directories: Vec::new(), files: Vec::new() }
+        Self { directories: Vec::new(), files: Vec::new(), log: PathBuf::new() }
     }
 
     /// Those of a guardd with these settings, and of its program. A settings file, a socket or a log elsewhere is guard's; what
@@ -52,7 +55,7 @@ impl OwnFiles {
         let mut directories: Vec<PathBuf> = DIRECTORIES.iter().map(PathBuf::from).collect();
         directories.extend([config.run_dir.clone(), config.pin.clone()]);
         let mut files: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-        files.extend([config.socket.clone(), config.audit.clone()]);
+        files.extend([config.socket.clone(), config.audit.path.clone(), config.audit.key.clone()]);
         files.extend(settings.map(Path::to_owned));
         files.extend(std::env::current_exe());
         match &config.rules {
@@ -60,7 +63,7 @@ impl OwnFiles {
             Some(rules) => files.push(rules.clone()),
             None => {}
         }
-        Self { directories, files }
+        Self { directories, files, log: config.audit.path.clone() }
     }
 
     /// The identities of all that is there now: [`GUARDS_OWN`], and [`GUARDS_ABOVE`] for the directories above, under another
@@ -77,7 +80,8 @@ impl OwnFiles {
         for directory in &self.directories {
             below(directory, &devices, &mut found, 0)?;
         }
-        for file in &self.files {
+        let segments = segment::closed(&self.log)?;
+        for file in self.files.iter().chain(segments.iter().map(|segment| &segment.path)) {
             found.extend(identity(file, &devices)?.map(|key| (key, GUARDS_OWN)));
         }
         Ok(found)
@@ -157,19 +161,21 @@ mod tests {
         for directory in ["own/rules.d", "real/deep/beside"] {
             fs::create_dir_all(at(directory)).expect("a directory");
         }
-        for file in ["own/guard.yaml", "own/rules.d/10.yaml", "log", "other", "real/deep/file"] {
+        for file in ["own/guard.yaml", "own/rules.d/10.yaml", "log", "log-00000001.gz", "other", "real/deep/file"] {
             fs::write(at(file), "").expect("a file");
         }
         std::os::unix::fs::symlink(at("real"), at("link")).expect("a link");
         let files = vec![at("log"), at("nor-this"), at("link/deep/file")];
-        let own = OwnFiles { directories: vec![at("own"), at("not-there")], files };
+        let own = OwnFiles { directories: vec![at("own"), at("not-there")], files, log: at("log") };
         let found = own.look().expect("it can be looked at");
         let inos = |of: u32| -> BTreeSet<u64> {
             found.iter().filter(|(_, value)| **value == of).map(|(key, _)| key.ino).collect()
         };
         let ino =
             |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::symlink_metadata(at(name)).expect("it is there"));
-        let wanted = ["own", "own/guard.yaml", "own/rules.d", "own/rules.d/10.yaml", "log", "real/deep/file"].map(ino);
+        let wanted =
+            ["own", "own/guard.yaml", "own/rules.d", "own/rules.d/10.yaml", "log", "log-00000001.gz", "real/deep/file"]
+                .map(ino);
         assert_eq!(inos(GUARDS_OWN), wanted.into());
         let above = inos(GUARDS_ABOVE);
         assert!(["", "link", "real", "real/deep"].map(ino).iter().all(|ino| above.contains(ino)), "{above:?}");

@@ -33,15 +33,25 @@ pub enum Kind {
     Shielded,
     /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
     Canary,
+    /// The first record of a segment.
+    Segment,
+    /// Signed, and the last record of a segment.
+    Checkpoint,
+    /// A segment is removed because the log is too large or too old.
+    Retired,
     Error,
 }
 
-/// A line. `seq` has no gaps unless lines were lost, and then the gap shows it.
+/// A record. `seq` has no gaps unless some were lost, and then the gap shows it. What it is to the chain is added when it
+/// is written ([`super::audit`]).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
     pub seq: u64,
     /// RFC 3339, UTC.
     pub time: String,
+    /// The kernel's id of this boot, without dashes.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub boot: String,
     pub boottime_ns: u64,
     pub kind: Kind,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -83,7 +93,28 @@ pub struct Record {
     pub processes: Vec<Process>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blast: Option<Blast>,
+    /// Of a segment: what its records mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u32>,
+    /// Of a segment: SHA-256 of the public key, as DER, whose checkpoints it has.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// Of a segment and a checkpoint: the last hold until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_hold: Option<u64>,
+    /// Of a checkpoint: its segment ends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub closes: bool,
+    /// Of a retired segment: its number. A segment and a checkpoint are given theirs when they are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u64>,
+    /// Of a retired segment: SHA-256 that the first record after it names.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last: String,
 }
+
+/// Version of the shape of the records; it grows when a field gets another meaning.
+pub const SCHEMA: u32 = 1;
 
 impl Record {
     #[must_use]
@@ -91,6 +122,7 @@ impl Record {
         Self {
             seq: 0,
             time: String::new(),
+            boot: String::new(),
             boottime_ns: 0,
             kind,
             agent: String::new(),
@@ -111,6 +143,12 @@ impl Record {
             uid: None,
             processes: Vec::new(),
             blast: None,
+            schema: None,
+            key: String::new(),
+            last_hold: None,
+            closes: false,
+            segment: None,
+            last: String::new(),
         }
     }
 }

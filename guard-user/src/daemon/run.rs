@@ -22,12 +22,12 @@ use tokio::{
 };
 
 use super::{
-    audit::{self, Audit, Report},
+    audit::{self, Audit},
     canary::Canary,
     cgroup::Cgroups,
     clock::Now,
     core::{About, Answer, Core, Effect, Input, Request, problem, within},
-    effect::{Edge, Kernel, Notices},
+    effect::{Edge, Kernel, Notices, Segments},
     ended::Endings,
     facts,
     notify::Watchdog,
@@ -65,7 +65,7 @@ pub struct Setup<K, N> {
     pub cgroups: Cgroups,
     pub rulebook: Box<dyn Rulebook>,
     pub rules: Option<PathBuf>,
-    pub audit: PathBuf,
+    pub audit: audit::Settings,
     pub state_file: PathBuf,
     /// See [`Before`].
     pub fresh: bool,
@@ -85,23 +85,22 @@ pub async fn run<K: Kernel, N: Notices>(
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Setup { about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: audit_path, .. } = setup;
+    let Setup { mut about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: settings, .. } = setup;
     let Setup { state_file, fresh, earlier, own_files, .. } = setup;
     let tier = about.tier;
-    let opened = audit::open(&audit_path)?;
+    let opened = audit::open(&settings.path)?;
+    let (key, troubles) = settings.prepare(opened.last_seq);
+    about.audit_key = key.as_ref().map(|key| key.public().fingerprint()).unwrap_or_default();
     let saved = state::read(&state_file);
     let (inputs, mut inputs_out) = mpsc::channel(WAITING);
     let (asks, mut asks_out) = mpsc::channel(WAITING);
     let (events, _) = broadcast::channel(EVENTS);
     let (last_seq, last_hold, torn) = (opened.last_seq, opened.last_hold, opened.torn);
+    let begun = Input::AuditOpened { fresh: opened.fresh, since: opened.since, age: settings.age() };
+    let options = settings.options(key).map_err(anyhow::Error::msg)?;
     let reports = inputs.clone();
-    let audit = Audit::start(opened, move |report| {
-        let input = match report {
-            Report::Flushed(seq) => Input::AuditFlushed(seq),
-            Report::Failed(reason) => Input::AuditFailed(reason),
-            Report::Recovered => Input::AuditRecovered,
-        };
-        if reports.blocking_send(input).is_err() {
+    let audit = Audit::start(opened, options, move |report| {
+        if reports.blocking_send(report.into()).is_err() {
             tracing::debug!("guardd ends");
         }
     })
@@ -115,6 +114,7 @@ pub async fn run<K: Kernel, N: Notices>(
         cgroups,
         processes: Processes::default(),
         audit,
+        segments: Segments::new(settings.path.clone(), settings.keep),
         state_file,
         rules,
         replies: HashMap::new(),
@@ -124,7 +124,13 @@ pub async fn run<K: Kernel, N: Notices>(
     };
     let mut daemon =
         Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default(), own_files };
+    daemon.handle(begun);
     daemon.start(Before { saved, torn, fresh, earlier }, tier)?;
+    for trouble in troubles {
+        daemon.handle(Input::Trouble(trouble));
+    }
+    // What an earlier guardd did not come to.
+    daemon.handle(Input::SegmentRotated);
     if let Some(trouble) = daemon.guard_own_files() {
         daemon.handle(trouble);
     }
@@ -134,7 +140,7 @@ pub async fn run<K: Kernel, N: Notices>(
         canary.watch(daemon.edge.inputs.clone()).context("cannot watch the canary")?;
     }
     let server =
-        tokio::task::spawn_local(server::serve(listener, asks, events, audit_path, daemon.edge.cgroups.clone()));
+        tokio::task::spawn_local(server::serve(listener, asks, events, settings.path, daemon.edge.cgroups.clone()));
     ready();
     tokio::pin!(shutdown);
     let mut scan = tokio::time::interval(SCAN_EVERY);
@@ -216,11 +222,17 @@ impl<K: Kernel> Daemon<K> {
             match &input {
                 Input::ProcessGone { tgid } => input = self.process_gone(*tgid),
                 // Whoever asked for it: files that were replaced are others.
-                Input::Reloaded { .. } => inputs.extend(self.guard_own_files()),
+                Input::Reloaded { .. } | Input::SegmentRotated | Input::SegmentsOld(_) => {
+                    inputs.extend(self.guard_own_files());
+                }
                 _ => {}
             }
             let effects = self.core.handle(Now::read(), input);
+            let removes = effects.iter().any(|effect| matches!(effect, Effect::RemoveSegment(_)));
             inputs.extend(effects.into_iter().filter_map(|effect: Effect| self.edge.execute(effect)));
+            if removes {
+                inputs.extend(self.guard_own_files());
+            }
         }
     }
 
@@ -376,7 +388,8 @@ impl<K: Kernel> Daemon<K> {
             | Request::Decide { .. }
             | Request::Untag(_)
             | Request::SetState { .. }
-            | Request::Reload => {
+            | Request::Reload
+            | Request::Checkpoint => {
                 if peer.privileged {
                     Ok(())
                 } else {

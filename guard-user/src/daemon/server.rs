@@ -23,7 +23,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
 use tokio::{
     net::UnixListener,
     sync::{Semaphore, broadcast, mpsc, oneshot},
@@ -36,7 +35,10 @@ use super::{
     cgroup::Cgroups,
     core::{Answer, Request, problem},
 };
-use crate::api::{self, ProblemKind};
+use crate::{
+    api::{self, ProblemKind},
+    audit::query,
+};
 
 /// Largest request body.
 const BODY: usize = 256 << 10;
@@ -44,6 +46,8 @@ const BODY: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Most lines `GET /v1/log` gives at once.
 const LINES: usize = 10_000;
+/// How many may read the log at once.
+const READERS: usize = 2;
 
 /// One question to the loop.
 pub struct Ask {
@@ -61,6 +65,8 @@ pub(crate) struct Shared {
     audit: Arc<PathBuf>,
     cgroups: Arc<Cgroups>,
     lookers: Lookers,
+    /// Of the log.
+    readers: Arc<Semaphore>,
 }
 
 /// Look-ups of paths that may be under way at once: a file system of somebody's own may never answer one, and the thread that
@@ -79,7 +85,7 @@ impl Default for Lookers {
 }
 
 /// Every route, with its method: the OpenAPI file is compared with this.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/status"),
     ("get", "/v1/agents"),
     ("post", "/v1/agents"),
@@ -89,6 +95,7 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("get", "/v1/holds/{id}"),
     ("post", "/v1/holds/{id}/decision"),
     ("get", "/v1/log"),
+    ("post", "/v1/log/checkpoint"),
     ("get", "/v1/metrics"),
     ("get", "/v1/events"),
     ("post", "/v1/reload"),
@@ -109,6 +116,7 @@ pub async fn serve(
         audit: Arc::new(audit),
         cgroups: Arc::new(cgroups),
         lookers: Lookers::default(),
+        readers: Arc::new(Semaphore::new(READERS)),
     });
     let service = app.into_make_service_with_connect_info::<listen::Caller>();
     if let Err(error) = axum::serve(listen::Listen::new(listener), service).await {
@@ -126,6 +134,7 @@ fn routes(shared: Shared) -> Router {
         .route("/v1/holds/{id}", get(holds::show))
         .route("/v1/holds/{id}/decision", post(holds::decide))
         .route("/v1/log", get(log))
+        .route("/v1/log/checkpoint", post(checkpoint))
         .route("/v1/metrics", get(metrics))
         .route("/v1/reload", post(reload))
         .route("/v1/events", get(events::stream))
@@ -166,33 +175,41 @@ async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Pee
     shared.respond(peer, Request::Reload).await
 }
 
+async fn checkpoint(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    shared.respond(peer, Request::Checkpoint).await
+}
+
 async fn openapi_file() -> &'static str {
     include_str!("../../openapi.yaml")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Lines {
-    #[serde(default = "hundred")]
-    n: usize,
-}
-
-fn hundred() -> usize {
-    100
 }
 
 async fn log(
     State(shared): State<Shared>,
     Extension(peer): Extension<Arc<Peer>>,
-    lines: Result<Query<Lines>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<query::Query>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     // Asked like everything else: who may see the status may see the log.
     if let Answer::Problem(problem) = shared.ask(peer, Request::Status).await {
         return failure(problem);
     }
-    let Ok(Query(lines)) = lines else { return refusal(ProblemKind::BadRequest, "n must be a number of lines.") };
+    let query = match query {
+        Ok(Query(query)) => query::Query { n: query.n.min(LINES), ..query },
+        Err(error) => return refusal(ProblemKind::BadRequest, error.body_text()),
+    };
+    let filter = match query::Filter::new(query) {
+        Ok(filter) => filter,
+        Err(message) => return refusal(ProblemKind::BadRequest, message),
+    };
+    // One after the other: a month of records is a lot to read.
+    let Ok(turn) = Arc::clone(&shared.readers).acquire_owned().await else {
+        return refusal(ProblemKind::Internal, "guardd is ending.");
+    };
     let path = Arc::clone(&shared.audit);
-    match tokio::task::spawn_blocking(move || audit::last_lines(&path, lines.n.min(LINES))).await {
+    let read = move || {
+        let _held_until_read = turn;
+        audit::records(&path, &filter)
+    };
+    match tokio::task::spawn_blocking(read).await {
         Ok(Ok(lines)) => Json(lines).into_response(),
         Ok(Err(error)) => refusal(ProblemKind::Internal, format!("The audit log cannot be read: {error}.")),
         Err(error) => refusal(ProblemKind::Internal, error.to_string()),

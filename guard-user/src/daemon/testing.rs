@@ -132,6 +132,8 @@ pub(crate) fn about() -> About {
         summary: "everything is stopped before it takes effect".to_owned(),
         features: Vec::new(),
         audit_path: String::new(),
+        audit_key: String::new(),
+        boot: String::new(),
         unprotected: api::Unprotected::Suspend,
     }
 }
@@ -282,7 +284,11 @@ pub(crate) fn setup(
         cgroups: super::cgroup::Cgroups::at(root),
         rulebook: Box::new(Book),
         rules: Some("/nonexistent/rules".into()),
-        audit: directory.join("audit.jsonl"),
+        audit: super::audit::Settings {
+            path: directory.join("audit.jsonl"),
+            key: directory.join("audit.key"),
+            ..super::audit::Settings::default()
+        },
         state_file: directory.join("agents.json"),
         fresh: false,
         earlier: Vec::new(),

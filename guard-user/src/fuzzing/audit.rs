@@ -1,17 +1,21 @@
 //! Any bytes as what an earlier guardd left: the audit log, and the file of its agents. Numbers are never given twice, a
 //! line that was cut off stays where it is, and what is shown of the log is in it.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-};
+use std::fs;
 
 use serde_json::Value;
 
 use super::place::Place;
-use crate::daemon::{
-    audit::{last_lines, open},
-    state,
+use crate::{
+    audit::{
+        query::{Filter, Query},
+        verify::{Trust, verify},
+    },
+    daemon::{
+        audit::{Audit, Mark, Options, open, records},
+        state,
+    },
+    mask::Masks,
 };
 
 /// Opens `bytes` as a log, and reads it.
@@ -22,22 +26,36 @@ pub fn audit(bytes: &[u8]) {
     let opened = open(&path).expect("whatever is in it, it is a file");
     let (last_seq, last_hold, torn) = (opened.last_seq, opened.last_hold, opened.torn);
     assert_eq!(torn, bytes.last().is_some_and(|last| *last != b'\n'));
-    let kept = fs::read(&path).expect("it is there");
-    let end: &[u8] = if torn { b"\n" } else { b"" };
-    assert_eq!(kept, [bytes, end].concat(), "what was there is kept");
     let lines: Vec<Value> =
         bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     for line in &lines {
         assert!(line["seq"].as_u64().is_none_or(|seq| seq <= last_seq), "{line} has a number that is given again");
     }
     for count in [0, 1, 3, usize::MAX] {
-        let shown = last_lines(&path, count).expect("it can be read");
+        let filter = Filter::new(Query::last(count)).expect("it is understood");
+        let shown = records(&path, &filter).expect("it can be read");
         assert_eq!(shown, lines[lines.len().saturating_sub(count)..], "the last {count} lines");
     }
-    // The next guardd finds the same, and a line that this one adds.
+    // What is in it may be anything; a record that is added is not lost on whoever verifies it.
+    let before = verify(&path, &Trust::default(), &mut |_| {}).expect("there is a log");
     let next = last_seq.saturating_add(1);
-    let mut log = OpenOptions::new().append(true).open(&path).expect("it is there");
-    log.write_all(format!("{{\"seq\":{next}}}\n").as_bytes()).expect("it can be written");
+    let options = Options {
+        segment_size: u64::MAX,
+        key: None,
+        checkpoint: None,
+        masks: Masks::new(&[]).expect("they are understood"),
+    };
+    let audit = Audit::start(opened, options, |_| {}).expect("a thread");
+    audit.write(next, format!("{{\"seq\":{next}}}").into_bytes(), Mark::Plain, true).expect("room");
+    drop(audit);
+    let kept = fs::read(&path).expect("it is there");
+    let end = if torn { "\n" } else { "" };
+    let added = [bytes, end.as_bytes(), format!("{{\"seq\":{next},\"prev\":\"").as_bytes()].concat();
+    assert!(kept.starts_with(&added), "what was there is kept");
+    let after = verify(&path, &Trust::default(), &mut |_| {}).expect("there is a log");
+    assert_eq!(after.records, before.records + 1);
+    assert_eq!(after.last_seq, next);
+    // The next guardd finds the same, and the record that this one added.
     let again = open(&path).expect("it is there");
     assert_eq!((again.last_seq, again.last_hold, again.torn), (next, last_hold, false));
     agents(&place, bytes);

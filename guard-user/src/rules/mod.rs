@@ -8,7 +8,7 @@
 pub mod act;
 mod actor;
 pub mod agent_policy;
-mod amount;
+pub(crate) mod amount;
 pub mod argv;
 pub mod candidate;
 pub mod case;

@@ -1,6 +1,6 @@
 //! What programs read: JSON and YAML are the API's answers, and nothing is mixed into them.
 
-use predicates::str::is_empty;
+use predicates::str::{contains, is_empty};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,6 +28,17 @@ fn json_is_what_the_api_says() {
     let log = guardd.guardctl(&["log", "-n", "2", "-o", "json"]).assert().code(0).get_output().stdout.clone();
     let log = String::from_utf8(log).expect("UTF-8");
     assert!(log.find("zebra") < log.find("\"a\""), "the order of a record is kept: {log}");
+}
+
+#[test]
+fn the_log_is_asked_for_what_is_wanted_and_a_time_that_is_none_is_usage() {
+    let question = "GET /v1/log?n=100&agent=claude-*&since=2026-11-30T08%3A30%3A00Z&kind=hold%2Cdecision&path=%2Fsrv\
+                    &decision=deny&grep=a%26b";
+    let guardd = Guardd::answering(&[(question, vec![ok(json!([{ "seq": 7, "kind": "decision" }]))])]);
+    let words = ["log", "--agent", "claude-*", "--since", "2026-11-30T08:30:00Z", "--kind", "hold,decision"];
+    let more = ["--path", "/srv", "--decision", "deny", "--grep", "a&b"];
+    guardd.guardctl(&[&words[..], &more].concat()).assert().code(0).stdout(contains("decision"));
+    guardd.guardctl(&["log", "--since", "soon"]).assert().code(2).stderr(contains("`soon` is no time such as"));
 }
 
 #[test]

@@ -124,10 +124,8 @@ fn log_follow_shows_each_record_once() {
     let guardd = Guardd::answering(&[
         ("GET /v1/events", vec![events(&[json!({ "kind": "ping" })])]),
         ("GET /v1/log?n=2", vec![ok(json!([record(4), record(5)]))]),
-        (
-            "GET /v1/log?n=100",
-            vec![ok(json!([record(4), record(5), record(6)])), ok(json!([record(5), record(6), record(7), record(8)]))],
-        ),
+        ("GET /v1/log?n=100&after=5", vec![ok(json!([record(6)]))]),
+        ("GET /v1/log?n=100&after=6", vec![ok(json!([record(7), record(8)]))]),
     ]);
     let seen: Vec<Value> = lines(&guardd, &["log", "--follow", "-n", "2", "-o", "json"], 5)
         .iter()

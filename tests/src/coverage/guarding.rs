@@ -159,6 +159,11 @@ pub(super) const ROWS: &[Row] = &[
                 "its file system is read-only: nothing is approved",
                 &["nothing_is_approved_once_the_logs_file_system_broke_and_is_read_only"],
             ),
+            audited(
+                "records are changed, moved or removed by somebody else, or a whole segment is",
+                &["a_log_in_segments_is_whole_and_every_change_of_it_is_found"],
+            )
+            .note("`guardctl log verify`; the end of it only by checkpoints that were kept elsewhere"),
             enforced("a directory above it is renamed where it is (`/var/log`, `/var`)", &[OWN_FILES])
                 .note("by identity, whatever the rules say"),
             enforced("an agent freezes its file system (`FIFREEZE`)", &[MOUNTS]),

@@ -1,6 +1,8 @@
 //! One record of the audit log on one line. The record's shape is the daemon's: what is not known here is shown by
 //! its name.
 
+pub(crate) mod verified;
+
 use serde_json::{Map, Value};
 
 use super::{Look, Tone, words};

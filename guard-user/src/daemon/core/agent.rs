@@ -41,6 +41,7 @@ impl Core {
             Request::Untag(agent) => self.untag(token, by, &agent),
             Request::SetState { agent, command } => self.set_state(token, &by, &agent, command),
             Request::Reload => self.emit(Effect::Reload { token, by }),
+            Request::Checkpoint => self.checkpoint_wanted(token),
         }
     }
 

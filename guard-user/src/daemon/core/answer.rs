@@ -30,6 +30,8 @@ pub enum Request {
         command: api::Command,
     },
     Reload,
+    /// Signs the log as it is now.
+    Checkpoint,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -100,6 +100,9 @@ impl Core {
         if self.save_due.is_some_and(|due| due <= now) {
             self.save();
         }
+        if self.sign_due().is_some_and(|due| due <= now) {
+            self.checkpoint(false);
+        }
         let due: Vec<u64> = self
             .holds
             .live()

@@ -59,6 +59,7 @@ impl Core {
 
     pub(super) fn stopping(&mut self) {
         self.note(Kind::Stop, String::new());
+        self.checkpoint(false);
         self.holds.return_reserved();
         self.save();
     }

@@ -12,11 +12,19 @@ use crate::{
 };
 
 impl Core {
-    /// Numbers a line and sends it off; answers its number.
-    pub(super) fn log(&mut self, mut record: Record, flush: bool) -> u64 {
+    /// Numbers a line and sends it off; answers its number. It may be the first of another segment.
+    pub(super) fn log(&mut self, record: Record, flush: bool) -> u64 {
+        self.close_if_due();
+        let seq = self.number(record, flush);
+        self.sign_if_due();
+        seq
+    }
+
+    pub(super) fn number(&mut self, mut record: Record, flush: bool) -> u64 {
         self.seq += 1;
         record.seq = self.seq;
         record.time = self.now.rfc3339();
+        record.boot.clone_from(&self.about.boot);
         record.boottime_ns = self.now.boottime;
         self.emit(Effect::Audit { record: Box::new(record), flush });
         self.seq
@@ -56,6 +64,8 @@ impl Core {
                     let answer = self.hold_answer(number);
                     self.reply(token, answer);
                 }
+                Then::Retire(number) => self.emit(Effect::RemoveSegment(number)),
+                Then::Signed(token) => self.signed(token),
             }
         }
     }
@@ -85,6 +95,9 @@ impl Core {
                     };
                     self.reply(token, answer);
                 }
+                // It is named again when the next segment is closed.
+                Then::Retire(_) => {}
+                Then::Signed(token) => self.not_signed(token, &reason),
             }
         }
         for number in withdrawn {

@@ -5,7 +5,13 @@ use guard_common::{grant::Grant, record::HoldKey};
 use super::{Answer, Request, Target, Token};
 use crate::{
     api,
-    daemon::{canary::Finding, record::Record, rulebook::Rulebook, state::Saved},
+    daemon::{
+        audit::{Report, keep::Old},
+        canary::Finding,
+        record::Record,
+        rulebook::Rulebook,
+        state::Saved,
+    },
     holds::{Facts, Losses},
     operation::{HoldName, Operation},
     rules::lower::Tables,
@@ -117,11 +123,37 @@ pub enum Input {
     AuditFlushed(u64),
     AuditFailed(String),
     AuditRecovered,
+    /// Before anything is written to it.
+    AuditOpened {
+        fresh: bool,
+        /// Time of its first record, since 1970 in nanoseconds.
+        since: Option<i128>,
+        /// Longest a segment may last, in nanoseconds.
+        age: i128,
+    },
+    /// The segment that is written is as large as it may be.
+    SegmentFull,
+    SegmentRotated,
+    /// Answer to [`Effect::Tidy`]: what is to be removed.
+    SegmentsOld(Vec<Old>),
     Started,
     /// What an older guard, or none, left was taken over.
     TookOver(String),
     Stopping,
     Tick,
+}
+
+impl From<Report> for Input {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Flushed(seq) => Self::AuditFlushed(seq),
+            Report::Failed(reason) => Self::AuditFailed(reason),
+            Report::Recovered => Self::AuditRecovered,
+            Report::Full => Self::SegmentFull,
+            Report::Rotated => Self::SegmentRotated,
+            Report::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
 }
 
 /// Everything the core can ask for. The edge executes them in order.
@@ -194,6 +226,9 @@ pub enum Effect {
     },
     /// Try the audit log again.
     ProbeAudit,
+    /// Compress closed segments of the log, and find those that are too many.
+    Tidy,
+    RemoveSegment(u64),
     Reload {
         token: Token,
         by: String,
@@ -254,6 +289,10 @@ pub struct About {
     pub summary: String,
     pub features: Vec<api::Feature>,
     pub audit_path: String,
+    /// SHA-256 of the public key that signs the log; empty when there is none.
+    pub audit_key: String,
+    /// The kernel's id of this boot, without dashes.
+    pub boot: String,
     /// What is done to agents when the kernel stops nothing.
     pub unprotected: api::Unprotected,
 }

@@ -4,6 +4,7 @@ mod canary;
 mod ends;
 mod handover;
 mod remembered;
+mod segments;
 mod shielded;
 
 use guard_common::{

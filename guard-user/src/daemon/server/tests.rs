@@ -182,6 +182,8 @@ fn a_hold_is_shown_decided_logged_and_released() {
         assert_eq!(bench.get("/v1/holds").await, json!([]));
         assert_eq!(bench.get("/v1/holds?state=all").await[0]["id"], "h1");
         let log = bench.until("/v1/log?n=1", |log| log[0]["kind"] == "outcome").await;
+        let asked = bench.until("/v1/log?kind=outcome&path=/hold", |log| log.as_array().is_some()).await;
+        assert_eq!(asked, log, "one of this kind there");
         assert_eq!(log.as_array().map(Vec::len), Some(1));
         child.kill().expect("killed");
         child.wait().expect("waited");
@@ -239,6 +241,9 @@ fn what_makes_no_sense_is_refused_with_a_problem() {
             ("DELETE", "/v1/agents/%C0%80", "", 400),
             ("GET", "/v1/holds?state=some", "", 400),
             ("GET", "/v1/log?n=many", "", 400),
+            ("GET", "/v1/log?grep=(", "", 400),
+            ("GET", "/v1/log?since=soon", "", 400),
+            ("GET", "/v1/log?colour=red", "", 400),
             ("GET", "/nothing", "", 404),
             ("PUT", "/v1/status", "", 400),
             ("POST", "/v1/agents", r#"{"cgroup":"/../etc"}"#, 400),

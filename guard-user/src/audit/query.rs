@@ -1,0 +1,213 @@
+//! Which records of the log are wanted: as it is asked on the socket, and whether a record is one. Reading them is not done
+//! here.
+#![forbid(unsafe_code)]
+
+use globset::{Glob, GlobMatcher};
+use jiff::Timestamp;
+use regex_automata::meta::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A question to the log; every field that is given must fit. The query string of `GET /v1/log`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    /// The last so many that fit.
+    pub n: usize,
+    /// Only records after this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Id, or name as a glob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// One, or several separated by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Name, as a glob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// A path and what is below it, or a glob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `approve`, `deny` or `kill`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// Regular expression over the record as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grep: Option<String>,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            n: 100,
+            after: None,
+            agent: None,
+            hold: None,
+            since: None,
+            until: None,
+            kind: None,
+            rule: None,
+            path: None,
+            decision: None,
+            grep: None,
+        }
+    }
+}
+
+impl Query {
+    /// The last `n` records, whatever they are.
+    #[must_use]
+    pub fn last(n: usize) -> Self {
+        Self { n, ..Self::default() }
+    }
+}
+
+/// A question that was understood.
+#[derive(Debug)]
+pub struct Filter {
+    query: Query,
+    agent: Option<GlobMatcher>,
+    rule: Option<GlobMatcher>,
+    path: Option<GlobMatcher>,
+    grep: Option<Regex>,
+}
+
+impl Filter {
+    /// # Errors
+    /// The user's sentence, when a pattern is wrong.
+    pub fn new(query: Query) -> Result<Self, String> {
+        let glob = |text: &Option<String>| -> Result<Option<GlobMatcher>, String> {
+            let glob = |text: &String| Glob::new(text).map(|glob| glob.compile_matcher());
+            text.as_ref().map(glob).transpose().map_err(|error| format!("This is no pattern: {error}."))
+        };
+        let grep = query.grep.as_deref().map(Regex::new).transpose();
+        Ok(Self {
+            agent: glob(&query.agent)?,
+            rule: glob(&query.rule)?,
+            path: glob(&query.path)?,
+            grep: grep.map_err(|error| format!("This is no regular expression: {error}."))?,
+            query,
+        })
+    }
+
+    #[must_use]
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Whether every record fits.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.query == Query { n: self.query.n, after: self.query.after, ..Query::default() }
+    }
+
+    /// The record on this line, if it is wanted.
+    #[must_use]
+    pub fn wanted(&self, line: &[u8]) -> Option<Value> {
+        if self.grep.as_ref().is_some_and(|grep| !grep.is_match(line)) {
+            return None;
+        }
+        serde_json::from_slice(line).ok().filter(|record| self.fits(record))
+    }
+
+    fn fits(&self, record: &Value) -> bool {
+        let Query { after, hold, since, until, kind, decision, .. } = &self.query;
+        let text = |name: &str| record[name].as_str().unwrap_or_default();
+        let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == text(name));
+        let globs = |glob: &Option<GlobMatcher>, name: &str| {
+            glob.as_ref().is_none_or(|glob| !text(name).is_empty() && glob.is_match(text(name)))
+        };
+        let by_id = self.query.agent.as_deref().is_some_and(|agent| agent == text("agent"));
+        let in_time = |limit: &Option<Timestamp>, right: fn(&Timestamp, &Timestamp) -> bool| {
+            limit.as_ref().is_none_or(|limit| time(record).is_some_and(|time| right(&time, limit)))
+        };
+        after.is_none_or(|after| record["seq"].as_u64().is_some_and(|seq| seq > after))
+            && (by_id || globs(&self.agent, "agent_name"))
+            && is(hold, "hold")
+            && is(decision, "verdict")
+            && kind.as_ref().is_none_or(|kinds| kinds.split(',').any(|kind| kind.trim() == text("kind")))
+            && globs(&self.rule, "rule")
+            && in_time(since, Timestamp::ge)
+            && in_time(until, Timestamp::le)
+            && self.fits_path(record)
+    }
+
+    fn fits_path(&self, record: &Value) -> bool {
+        let (Some(wanted), Some(glob)) = (&self.query.path, &self.path) else { return true };
+        let below = |path: &str| {
+            let rest = path.strip_prefix(wanted.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        ["path", "other_path"].iter().any(|name| {
+            let path = record["operation"][name].as_str().unwrap_or_default();
+            !path.is_empty() && (below(path) || glob.is_match(path))
+        })
+    }
+}
+
+/// When a record was written, by the clock on the wall.
+#[must_use]
+pub fn time(record: &Value) -> Option<Timestamp> {
+    record["time"].as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fits(query: Query) -> bool {
+        let record = json!({
+            "seq": 7, "time": "2026-11-30T12:00:00.000Z", "kind": "decision", "agent": "a3", "agent_name": "claude-7",
+            "hold": "h12", "rule": "git-force-push", "verdict": "deny",
+            "operation": { "op": "unlink", "path": "/srv/data/x", "other_path": "" },
+        });
+        let filter = Filter::new(query).expect("it is understood");
+        filter.wanted(record.to_string().as_bytes()).is_some()
+    }
+
+    #[test]
+    fn a_record_is_wanted_when_everything_fits() {
+        let text = |text: &str| Some(text.to_owned());
+        let time = |text: &str| Some(text.parse().expect("a moment"));
+        let all = Query::default();
+        let right = [
+            all.clone(),
+            Query { after: Some(6), ..all.clone() },
+            Query { agent: text("a3"), ..all.clone() },
+            Query { agent: text("claude-*"), ..all.clone() },
+            Query { kind: text("hold,decision"), ..all.clone() },
+            Query { rule: text("git-*"), ..all.clone() },
+            Query { path: text("/srv/data"), ..all.clone() },
+            Query { path: text("/srv/**/x"), ..all.clone() },
+            Query { decision: text("deny"), hold: text("h12"), ..all.clone() },
+            Query { grep: text("force-.ush"), ..all.clone() },
+            Query { since: time("2026-11-30T12:00:00Z"), until: time("2026-11-30T13:00:00+01:00"), ..all.clone() },
+        ];
+        let wrong = [
+            Query { after: Some(7), ..all.clone() },
+            Query { agent: text("a30"), ..all.clone() },
+            Query { kind: text("hold"), ..all.clone() },
+            Query { rule: text("git"), ..all.clone() },
+            Query { path: text("/srv/da"), ..all.clone() },
+            Query { decision: text("approve"), ..all.clone() },
+            Query { hold: text("h1"), ..all.clone() },
+            Query { grep: text("^force"), ..all.clone() },
+            Query { since: time("2026-11-30T12:00:01Z"), ..all.clone() },
+            Query { until: time("2026-11-30T11:59:59Z"), ..all.clone() },
+        ];
+        right.into_iter().for_each(|query| assert!(fits(query.clone()), "{query:?}"));
+        wrong.into_iter().for_each(|query| assert!(!fits(query.clone()), "{query:?}"));
+        assert!(Filter::new(Query { grep: text("("), ..all.clone() }).is_err());
+        assert!(Filter::new(Query { path: text("["), ..all }).is_err());
+    }
+}
