@@ -43,6 +43,8 @@ pub struct AdoptedKey {
 
 /// Room in `ADOPTED`, for all agents together.
 pub const ADOPTED_MAX: u32 = 65_536;
+/// Files and directories that may be guard's own or above it: closed segments of the log may be many.
+pub const GUARDS_MAX: u32 = 65_536;
 
 /// Key of `GUARDS`: a file or directory of guard's own or above one, by identity.
 #[repr(C)]

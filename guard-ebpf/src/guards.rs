@@ -29,20 +29,36 @@ pub(crate) fn is_own(inode: Addr) -> bool {
     known(inode) == GUARDS_OWN
 }
 
-/// What `GUARDS` says of an inode; 0 for nothing. Nearly every one is told by its number alone.
+/// What `GUARDS` says of an inode; 0 for nothing.
 #[inline(always)]
 fn known(inode: Addr) -> u32 {
+    // SAFETY: the daemon writes a value whole, and one that is freed meanwhile is still one of the map's.
+    key(inode).and_then(|key| unsafe { GUARDS.get(&key) }.copied()).unwrap_or(0)
+}
+
+/// An inode leaves memory. Where nothing is left of it on the disk either, the next one may have its number.
+#[inline(always)]
+pub(crate) fn forget(inode: Addr) {
+    if let Some(key) = key(inode)
+        && load::<u32>(inode, offset!(inode_nlink)) == 0
+        && GUARDS.remove(&key).is_err()
+    {
+        // It was not guard's.
+    }
+}
+
+/// The key of an inode that may be in `GUARDS`. Nearly every one is told by its number alone.
+#[inline(always)]
+fn key(inode: Addr) -> Option<GuardsKey> {
     if inode == 0 {
-        return 0;
+        return None;
     }
     let ino: u64 = load(inode, offset!(inode_ino));
     if !marks::may_hold(&GUARDS_FILTER, ino) {
-        return 0;
+        return None;
     }
     let sb: Addr = load(inode, offset!(inode_sb));
-    let key = GuardsKey { ino, dev: load(sb, offset!(sb_dev)), pad: 0 };
-    // SAFETY: the daemon writes a value whole, and one that is freed meanwhile is still one of the map's.
-    unsafe { GUARDS.get(&key) }.copied().unwrap_or(0)
+    Some(GuardsKey { ino, dev: load(sb, offset!(sb_dev)), pad: 0 })
 }
 
 /// Is what this name stands for, or would stand for, on a file system whose files are controls of the kernel: cgroups of

@@ -15,8 +15,8 @@ use guard_common::{
     quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
     table::{
-        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GuardsKey, INODE_WORDS, NAME_WORDS, NameKey, NameValue,
-        PathKey, PathValue, PortKey,
+        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GUARDS_MAX, GuardsKey, INODE_WORDS, NAME_WORDS,
+        NameKey, NameValue, PathKey, PathValue, PortKey,
     },
     task::{State, Task},
 };
@@ -102,7 +102,7 @@ pub(crate) static ADOPTED_FILTER: Array<u64> = Array::with_max_entries(INODE_WOR
 
 /// Files and directories of guard's own, and directories above them: `GUARDS_OWN` or `GUARDS_ABOVE`.
 #[map]
-pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(1_024, 0);
+pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(GUARDS_MAX, NO_PREALLOC);
 
 /// Which inode numbers may be in `GUARDS`; see [`guard_common::table::inode_mark`].
 #[map]

@@ -1,5 +1,6 @@
 //! What would go round the gate or harm guard: io_uring, whose operations cannot be held; bpf(2) and code for the kernel,
-//! which could take the gate down; what starves guardd; the clock, by which the log is read. Signals are in `task`.
+//! which could take the gate down; what starves guardd; the clock, by which the log is read; files that are guard's no
+//! more. Signals are in `task`.
 
 use core::ffi::c_void;
 
@@ -9,6 +10,7 @@ use guard_common::{op::Op, record::SLOT_DENIED, shield::Shield};
 use crate::{
     agent::{current_agent, state},
     gate::{self, ALLOW},
+    guards,
     kread::{pointer, read},
     offset,
 };
@@ -116,6 +118,13 @@ fn kernel_code(id: u32) -> i32 {
         Some(tagged) if id != FIRMWARE => gate::shield(&tagged, Shield::KernelCode),
         Some(_) | None => ALLOW,
     }
+}
+
+/// `void security_inode_free(struct inode *inode)`, the hook `inode_free_security`
+#[lsm(hook = "inode_free_security")]
+pub(crate) fn inode_free_security(ctx: LsmContext) -> i32 {
+    guards::forget(ctx.arg(0));
+    ALLOW
 }
 
 /// `int security_settime64(const struct timespec64 *ts, const struct timezone *tz)`, the hook `settime`

@@ -129,6 +129,7 @@ pub const GATE: &[Hook] = &[
     lsm("kernel_read_file", &[], "an agent that is root could load kernel modules"),
     lsm("kernel_load_data", &[], "an agent that is root could load kernel modules from memory, or another kernel"),
     lsm("capable", &[], "an agent that is root could restart the machine or reach its registers and memory"),
+    lsm("inode_free_security", &[], "what gets the number of a removed file of guard's is refused to agents"),
     lsm("settime", &[], "an agent that is root could set the clock by which the log is read"),
 ];
 

@@ -1,7 +1,10 @@
 //! guard's own files, its log and its pins, which the shipped rules refuse every agent. Somebody else changes them, but for what
 //! would end guard. Switches of the kernel are `switches`.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -12,10 +15,13 @@ use super::{
     switches::read,
     tries::{Asked, Logged, Otherwise, Refused, place_calls, refused},
 };
-use crate::{guard::Guard, setting::Setting};
+use crate::{guard::Guard, patience::until, setting::Setting};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![short(Setting::Shipped, "an_agent_that_is_root_may_not_change_guards_files_its_log_or_its_pins", own_files)]
+    vec![
+        short(Setting::Shipped, "an_agent_that_is_root_may_not_change_guards_files_its_log_or_its_pins", own_files),
+        short(Setting::Shipped, "what_gets_the_number_of_a_removed_file_of_guards_is_anybodys", removed),
+    ]
 }
 
 /// Files that guard has where it is installed, removed when dropped: a guardd that starts later would read them.
@@ -202,4 +208,44 @@ fn own_files(guard: &mut Guard) -> Result<()> {
     last(format!("rm {log}"), log, Box::new(move |_| Sign::Gone(log).shows()));
     last(format!("ln {log} /var/log/linked"), log, Box::new(|_| Sign::Made("/var/log/linked").shows()));
     refused(guard, &tries)
+}
+
+/// Guard's own files are known by their numbers, and those are used again.
+fn removed(guard: &mut Guard) -> Result<()> {
+    const NAMES: [&str; 2] = ["/var/lib/guard/removed", "/srv/linked"];
+    fs::create_dir_all("/var/lib/guard").context("cannot make a directory")?;
+    fs::write(NAMES[0], TEXT).context("cannot write a file")?;
+    fs::hard_link(NAMES[0], NAMES[1]).context("cannot link it")?;
+    let answer = guard.guardctl(&["reload"])?;
+    ensure!(answer.code == 0, "reload ended with {}: {}", answer.code, answer.stderr);
+    let mut agent = guard.agent(&format!("echo more >>{}; echo code $?", NAMES[1]))?;
+    let said = agent.ends_with(0)?;
+    ensure!(said.contains("not permitted") && read(NAMES[1])? == TEXT.trim(), "it is guard's own, and {said:?}");
+    let mut agent = guard.agent("echo ready; until [ -e go ]; do sleep 0.1; done; echo more >>found; echo code $?")?;
+    let found = agent.workspace().join("found");
+    agent.says("ready")?;
+    let number = fs::metadata(NAMES[0])?.ino();
+    for name in NAMES {
+        fs::remove_file(name).context("cannot remove it")?;
+    }
+    // A file system gives numbers by directories.
+    let mut others = Vec::new();
+    until("the number to be used again", || {
+        let name = format!("/var/lib/guard/new-{}", others.len());
+        fs::write(&name, TEXT).context("cannot make a file")?;
+        if fs::metadata(&name)?.ino() == number {
+            fs::rename(&name, &found).context("cannot rename it")?;
+            return Ok(Some(()));
+        }
+        ensure!(others.len() < 1_000, "{number} is not used again: this proves nothing");
+        others.push(name);
+        Ok(None)
+    })?;
+    fs::write(agent.workspace().join("go"), "").context("cannot tell the agent")?;
+    let said = agent.ends_with(0)?;
+    ensure!(said.contains("code 0") && fs::read_to_string(&found)? != TEXT, "it is nobody's, and {said:?}");
+    for name in others {
+        fs::remove_file(name).context("cannot remove it")?;
+    }
+    Ok(())
 }
