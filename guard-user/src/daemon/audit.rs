@@ -86,13 +86,13 @@ impl Mark {
 }
 
 enum Command {
+    Record { record: Box<Record>, flush: bool },
     Line { seq: u64, record: Vec<u8>, mark: Mark, flush: bool },
     Probe,
 }
 
 /// The sending half; dropping it and joining the thread writes what is left.
 pub struct Audit {
-    masks: Masks,
     sender: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -104,26 +104,24 @@ impl Audit {
     /// When the thread cannot be started.
     pub fn start(opened: Opened, options: Options, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
-        let masks = options.masks.clone();
         let writer = Writer::new(opened, options, report);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { masks, sender: Some(sender), thread: Some(thread) })
+        Ok(Self { sender: Some(sender), thread: Some(thread) })
     }
 
     /// Adds a record, without its secrets. Never blocks.
     ///
     /// # Errors
-    /// As [`Self::write`].
-    pub fn record(&self, mut record: Box<Record>, flush: bool) -> Result<(), String> {
-        self.masks.mask(&mut record);
-        let json = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
-        self.write(record.seq, json, Mark::of(record.kind, record.closes), flush)
+    /// When the thread is too far behind or gone: the record is lost and its number is a gap.
+    pub fn record(&self, record: Box<Record>, flush: bool) -> Result<(), String> {
+        self.send(Command::Record { record, flush })
     }
 
-    /// Adds a record, a JSON object without a line end. Never blocks.
+    /// Adds a record as it is, a JSON object without a line end. Never blocks.
     ///
     /// # Errors
-    /// When the thread is too far behind or gone: the line is lost and its number is a gap.
+    /// As [`Self::record`].
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn write(&self, seq: u64, record: Vec<u8>, mark: Mark, flush: bool) -> Result<(), String> {
         self.send(Command::Line { seq, record, mark, flush })
     }
@@ -131,7 +129,7 @@ impl Audit {
     /// Asks for another try.
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// As [`Self::record`].
     pub fn probe(&self) -> Result<(), String> {
         self.send(Command::Probe)
     }
@@ -228,6 +226,18 @@ impl<R: FnMut(Report)> Writer<R> {
     fn take(&mut self, command: Command) -> bool {
         match command {
             Command::Probe => true,
+            Command::Record { mut record, flush } => {
+                self.options.masks.mask(&mut record);
+                let mark = Mark::of(record.kind, record.closes);
+                match serde_json::to_vec(&record) {
+                    Ok(line) => self.take(Command::Line { seq: record.seq, record: line, mark, flush }),
+                    Err(error) => {
+                        tracing::error!("a record that is no JSON: {error}");
+                        self.lost += 1;
+                        flush
+                    }
+                }
+            }
             Command::Line { seq, record, mark, flush } => {
                 if self.unwritten.len() + record.len() > KEPT {
                     self.lost += 1;
