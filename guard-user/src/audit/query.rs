@@ -8,6 +8,8 @@ use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::index::Part;
+
 /// A question to the log; every field that is given must fit. The query string of `GET /v1/log`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -109,6 +111,24 @@ impl Filter {
         self.query == Query { n: self.query.n, after: self.query.after, ..Query::default() }
     }
 
+    /// Whether a record in this part of a segment may be wanted.
+    #[must_use]
+    pub fn may_be_in(&self, part: &Part) -> bool {
+        let Query { agent, hold, rule, path, decision, kind, .. } = &self.query;
+        let says = |field: &str, text: &Option<String>| text.as_ref().is_none_or(|text| part.may_say(field, text));
+        let named = |field: &str, text: &str| is_glob(text) || part.may_say(field, text);
+        let directory = path.as_deref().map(literal).filter(|path| !path.is_empty());
+        self.query.after.is_none_or(|after| part.last > after)
+            && self.query.since.is_none_or(|since| part.until >= since.as_millisecond())
+            && self.query.until.is_none_or(|until| part.since <= until.as_millisecond())
+            && agent.as_ref().is_none_or(|agent| part.may_say("agent", agent) || named("agent_name", agent))
+            && says("hold", hold)
+            && says("verdict", decision)
+            && kind.as_ref().is_none_or(|kinds| kinds.split(',').any(|kind| part.may_say("kind", kind.trim())))
+            && rule.as_ref().is_none_or(|rule| named("rule", rule))
+            && directory.is_none_or(|directory| part.may_say("path", directory))
+    }
+
     /// The record on this line, if it is wanted.
     #[must_use]
     pub fn wanted(&self, line: &[u8]) -> Option<Value> {
@@ -153,6 +173,19 @@ impl Filter {
     }
 }
 
+/// Does it stand for more than itself?
+fn is_glob(text: &str) -> bool {
+    text.contains(GLOB)
+}
+
+const GLOB: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
+
+/// The directory below which everything is that fits, as far as the text says; empty where that may be anywhere.
+fn literal(wanted: &str) -> &str {
+    let directory = wanted.find(GLOB).map_or(wanted, |at| wanted[..at].rsplit_once('/').map_or("", |(above, _)| above));
+    directory.trim_end_matches('/')
+}
+
 /// When a record was written, by the clock on the wall.
 #[must_use]
 pub fn time(record: &Value) -> Option<Timestamp> {
@@ -172,7 +205,37 @@ mod tests {
             "operation": { "op": "unlink", "path": "/srv/data/x", "other_path": "" },
         });
         let filter = Filter::new(query).expect("it is understood");
-        filter.wanted(record.to_string().as_bytes()).is_some()
+        let line = record.to_string().into_bytes();
+        let fits = filter.wanted(&line).is_some();
+        assert!(!fits || filter.may_be_in(&Part::of(&line, 0, 0)), "the index hides it from {filter:?}");
+        fits
+    }
+
+    #[test]
+    fn a_part_is_passed_over_where_no_record_can_fit() {
+        let record = json!({
+            "seq": 7, "time": "2026-11-30T12:00:00.000Z", "kind": "hold", "agent": "a3", "agent_name": "claude-7",
+            "operation": { "op": "rename", "path": "/srv/data/x", "other_path": "/home/dev/y" },
+        });
+        let part = Part::of(record.to_string().as_bytes(), 0, 0);
+        let may = |query: Query| Filter::new(query).expect("it is understood").may_be_in(&part);
+        let text = |text: &str| Some(text.to_owned());
+        let all = Query::default();
+        assert!(may(Query { path: text("/home/dev"), ..all.clone() }));
+        for query in [
+            Query { after: Some(7), ..all.clone() },
+            Query { agent: text("a4"), ..all.clone() },
+            Query { kind: text("decision,outcome"), ..all.clone() },
+            Query { rule: text("git-force-push"), ..all.clone() },
+            Query { path: text("/srv/dat"), ..all.clone() },
+            Query { path: text("/opt/*/x"), ..all.clone() },
+            Query { decision: text("approve"), ..all.clone() },
+            Query { hold: text("h1"), ..all.clone() },
+            Query { since: Some("2026-11-30T12:00:01Z".parse().expect("a moment")), ..all.clone() },
+            Query { until: Some("2026-11-30T11:59:59Z".parse().expect("a moment")), ..all },
+        ] {
+            assert!(!may(query.clone()), "{query:?}");
+        }
     }
 
     #[test]
@@ -188,7 +251,12 @@ mod tests {
             Query { kind: text("hold,decision"), ..all.clone() },
             Query { rule: text("git-*"), ..all.clone() },
             Query { path: text("/srv/data"), ..all.clone() },
+            Query { path: text("/srv/data/"), ..all.clone() },
+            Query { path: text("/srv/data/x"), ..all.clone() },
+            Query { path: text("/"), ..all.clone() },
             Query { path: text("/srv/**/x"), ..all.clone() },
+            Query { path: text("/srv/da*"), ..all.clone() },
+            Query { path: text("*/x"), ..all.clone() },
             Query { decision: text("deny"), hold: text("h12"), ..all.clone() },
             Query { grep: text("force-.ush"), ..all.clone() },
             Query { since: time("2026-11-30T12:00:00Z"), until: time("2026-11-30T13:00:00+01:00"), ..all.clone() },

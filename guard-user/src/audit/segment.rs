@@ -10,10 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::index::{Index, Part};
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
-/// Bytes of a log that become one member of a compressed segment: what is read to see one record of it.
-const MEMBER: u64 = 1 << 20;
+/// About as many bytes of a log become one member of a compressed segment: what is read to see one record of it.
+const MEMBER: usize = 1 << 20;
+/// A longer line is no record, and is cut.
+const LONGEST: u64 = 4 << 20;
 const BUFFER: usize = 256 << 10;
 
 /// A closed segment.
@@ -86,24 +89,30 @@ pub fn read(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     })
 }
 
-/// Replaces a closed segment by a compressed one, which is as old. It is there whole, or not at all.
+/// Replaces a closed segment by a compressed one, which is as old, and its index. It is there whole, or not at all.
 ///
 /// # Errors
 /// When it cannot be read or the other not be written; the segment stays as it was.
 pub fn compress(segment: &Closed) -> io::Result<PathBuf> {
     let compressed = segment.path.with_added_extension("gz");
     let fresh = compressed.with_added_extension("new");
-    let mut source = File::open(&segment.path)?;
+    let source = File::open(&segment.path)?;
     let metadata = source.metadata()?;
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;
-    let done = members(&mut source, &file).and_then(|()| {
+    let done = members(BufReader::with_capacity(BUFFER, source), &file).and_then(|index| {
         file.set_modified(metadata.modified()?)?;
         file.sync_all()?;
         fs::rename(&fresh, &compressed)?;
-        fs::remove_file(&segment.path)
+        fs::remove_file(&segment.path)?;
+        Ok(index)
     });
     match done {
-        Ok(()) => Ok(compressed),
+        Ok(index) => {
+            if let Err(error) = index.write(&compressed) {
+                tracing::warn!("{} has no index: {error}", compressed.display());
+            }
+            Ok(compressed)
+        }
         Err(error) => {
             // What is left of it takes room that the log may need.
             drop(fs::remove_file(&fresh));
@@ -112,16 +121,24 @@ pub fn compress(segment: &Closed) -> io::Result<PathBuf> {
     }
 }
 
-fn members(source: &mut File, mut target: &File) -> io::Result<()> {
+fn members(mut source: impl BufRead, mut target: &File) -> io::Result<Index> {
+    let (mut at, mut parts) = (0, Vec::new());
     loop {
+        let mut lines = Vec::new();
+        while lines.len() < MEMBER {
+            if (&mut source).take(LONGEST).read_until(b'\n', &mut lines)? == 0 {
+                break;
+            }
+        }
+        if lines.is_empty() {
+            return Ok(Index::new(at, parts));
+        }
         let mut member = GzEncoder::new(Vec::new(), Compression::default());
-        let read = io::copy(&mut source.take(MEMBER), &mut member)?;
-        if read > 0 {
-            target.write_all(&member.finish()?)?;
-        }
-        if read < MEMBER {
-            return Ok(());
-        }
+        member.write_all(&lines)?;
+        let member = member.finish()?;
+        target.write_all(&member)?;
+        parts.push(Part::of(&lines, at, member.len() as u64));
+        at += member.len() as u64;
     }
 }
 
@@ -134,7 +151,6 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let live = place.path().join("audit.jsonl");
         let text = (0..60_000).map(|line| format!("{{\"seq\":{line}}}\n")).collect::<String>();
-        assert!(text.len() as u64 <= 2 * MEMBER && text.len() < 2 << 20);
         let long = text.repeat(3);
         for number in [2, 10] {
             fs::write(name(&live, number), &long).expect("written");
@@ -148,6 +164,9 @@ mod tests {
         assert_eq!(found.iter().map(|segment| segment.number).collect::<Vec<_>>(), [2, 10]);
         let compressed = compress(&found[0]).expect("compressed");
         assert!(compressed.ends_with("audit-00000002.jsonl.gz"));
+        let made = Index::make(&compressed).expect("read");
+        assert!(made.parts.len() > 2);
+        assert_eq!(format!("{made:?}"), format!("{:?}", Index::of(&compressed).expect("it is there")));
         let mut again = String::new();
         read(&compressed).expect("opened").read_to_string(&mut again).expect("read");
         assert!(again == long);

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::place::Place;
 use crate::{
     audit::{
-        query::{Filter, Query},
+        query::{self, Filter, Query},
+        segment,
         verify::{Trust, verify},
     },
     daemon::{
@@ -59,6 +60,32 @@ pub fn audit(bytes: &[u8]) {
     let again = open(&path).expect("it is there");
     assert_eq!((again.last_seq, again.last_hold, again.torn), (next, last_hold, false));
     agents(&place, bytes);
+    closed(&place, bytes, &lines);
+}
+
+/// What is asked of a compressed segment is answered as if every record of it was looked at.
+fn closed(place: &Place, bytes: &[u8], lines: &[Value]) {
+    let live = place.path().join("closed.jsonl");
+    let plain = segment::name(&live, 1);
+    fs::write(&live, "").and_then(|()| fs::write(&plain, bytes)).expect("they are ours");
+    segment::compress(&segment::Closed { number: 1, path: plain }).expect("it is a file");
+    for record in lines.iter().take(3) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let moment = query::time(record);
+        for query in [
+            Query { agent: text(&record["agent"]), kind: text(&record["kind"]), ..Query::default() },
+            Query { agent: text(&record["agent_name"]), rule: text(&record["rule"]), ..Query::default() },
+            Query { hold: text(&record["hold"]), decision: text(&record["verdict"]), ..Query::default() },
+            Query { path: text(&record["operation"]["path"]), since: moment, ..Query::default() },
+            Query { path: text(&record["operation"]["other_path"]), until: moment, ..Query::default() },
+        ] {
+            let query = Query { n: usize::MAX, ..query };
+            // A name that is no pattern is nobody's.
+            let Ok(filter) = Filter::new(query) else { continue };
+            let fit: Vec<Value> = bytes.split(|byte| *byte == b'\n').filter_map(|line| filter.wanted(line)).collect();
+            assert_eq!(records(&live, &filter).expect("it can be read"), fit, "{filter:?}");
+        }
+    }
 }
 
 /// The file of the agents is understood as a whole, or an error.

@@ -54,7 +54,8 @@ fn closed(log: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
         let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("audit-")) {
+        let is_segment = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("audit-"));
+        if is_segment && path.extension() != Some("index".as_ref()) {
             found.push(path);
         }
     }

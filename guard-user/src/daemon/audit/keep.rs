@@ -11,6 +11,7 @@ use std::{
 
 use crate::audit::{
     chain::{self, Digest},
+    index::{self, Index},
     segment::{self, Closed},
 };
 
@@ -31,7 +32,7 @@ pub struct Old {
     pub last: Digest,
 }
 
-/// Compresses what is not, and answers what is to be removed, oldest first.
+/// Compresses what is not, makes the indexes that are missing, and answers what is to be removed, oldest first.
 ///
 /// # Errors
 /// When a segment cannot be compressed or looked at. The others were.
@@ -45,6 +46,12 @@ pub fn tidy(live: &Path, keep: Keep) -> io::Result<Vec<Old>> {
     }
     if let Some(error) = failed {
         return Err(error);
+    }
+    for segment in segment::closed(live)?.iter().filter(|segment| Index::of(&segment.path).is_none()) {
+        // Without one it is read whole.
+        if let Err(error) = Index::make(&segment.path).and_then(|index| index.write(&segment.path)) {
+            tracing::warn!("{} has no index: {error}", segment.path.display());
+        }
     }
     old(live, keep, SystemTime::now())
 }
@@ -83,6 +90,10 @@ fn first_prev(path: &Path) -> io::Result<Digest> {
 /// When it cannot be removed.
 pub fn remove(live: &Path, number: u64) -> io::Result<()> {
     for Closed { path, .. } in segment::closed(live)?.into_iter().filter(|segment| segment.number == number) {
+        match fs::remove_file(index::path(&path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         fs::remove_file(path)?;
     }
     Ok(())

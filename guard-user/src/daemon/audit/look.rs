@@ -8,11 +8,12 @@ use std::{
     path::Path,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::open::{TAIL, tail_of};
 use crate::audit::{
+    index::{self, Index},
     query::{Filter, time},
     segment,
 };
@@ -48,8 +49,11 @@ pub fn records(path: &Path, filter: &Filter) -> io::Result<Vec<Value>> {
         if found.records.len() >= count || found.is_past(filter) {
             break;
         }
-        let mut before = Found::default();
-        before.segment(segment::read(&segment.path)?, filter, count - found.records.len())?;
+        let (mut before, count) = (Found::default(), count - found.records.len());
+        match Index::of(&segment.path) {
+            Some(index) => before.indexed(&segment.path, &index, filter, count)?,
+            None => before.segment(segment::read(&segment.path)?, filter, count)?,
+        }
         before.records.append(&mut found.records);
         found = before;
     }
@@ -60,22 +64,24 @@ pub fn records(path: &Path, filter: &Filter) -> io::Result<Vec<Value>> {
 #[derive(Default)]
 struct Found {
     records: VecDeque<Value>,
-    /// The first record of the segment, wanted or not, and the last one.
-    first: Value,
-    last: Vec<u8>,
+    /// `seq` of the first record of the segment, wanted or not.
+    first: Option<u64>,
+    /// Time of the last one.
+    last: Option<Timestamp>,
 }
 
 impl Found {
     /// Keeps the last `count` that are wanted.
     fn segment(&mut self, mut text: impl BufRead, filter: &Filter, count: usize) -> io::Result<()> {
-        let mut line = Vec::new();
+        let (mut line, mut last) = (Vec::new(), Vec::new());
         loop {
             line.clear();
             if (&mut text).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+                self.last = serde_json::from_slice(&last).ok().as_ref().and_then(time);
                 return Ok(());
             }
-            if self.first.is_null() {
-                self.first = serde_json::from_slice(&line).unwrap_or_default();
+            if self.first.is_none() {
+                self.first = serde_json::from_slice::<Value>(&line).ok().and_then(|record| record["seq"].as_u64());
             }
             if let Some(record) = filter.wanted(&line) {
                 self.records.push_back(record);
@@ -83,17 +89,34 @@ impl Found {
                     self.records.pop_front();
                 }
             }
-            std::mem::swap(&mut self.last, &mut line);
+            std::mem::swap(&mut last, &mut line);
         }
+    }
+
+    /// The same, from the parts that may have one, the last one first.
+    fn indexed(&mut self, path: &Path, index: &Index, filter: &Filter, count: usize) -> io::Result<()> {
+        self.first = index.parts.iter().map(|part| part.first).min();
+        let latest = index.parts.iter().map(|part| part.until).max();
+        self.last = latest.and_then(|latest| Timestamp::from_millisecond(latest).ok());
+        let mut file = File::open(path)?;
+        for part in index.parts.iter().rev().filter(|part| filter.may_be_in(part)) {
+            let mut before = Self::default();
+            before.segment(&index::lines(&mut file, part)?[..], filter, count - self.records.len())?;
+            before.records.append(&mut self.records);
+            self.records = before.records;
+            if self.records.len() >= count {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing in an earlier segment can be wanted.
     fn is_past(&self, filter: &Filter) -> bool {
         let query = filter.query();
-        let by_number = query.after.is_some_and(|after| self.first["seq"].as_u64().is_some_and(|seq| seq <= after + 1));
-        let last: Value = serde_json::from_slice(&self.last).unwrap_or_default();
+        let by_number = query.after.is_some_and(|after| self.first.is_some_and(|seq| seq <= after.saturating_add(1)));
         let by_time = query.since.is_some_and(|since| {
-            time(&last).is_some_and(|time| time.checked_add(SET_BACK).is_ok_and(|latest| latest < since))
+            self.last.is_some_and(|time| time.checked_add(SET_BACK).is_ok_and(|latest| latest < since))
         });
         by_number || by_time
     }
