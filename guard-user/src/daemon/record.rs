@@ -152,3 +152,117 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What users are told.
+    const PAGE: &str = include_str!("../../../docs/audit-log.md");
+
+    /// The words in backticks of a text.
+    fn quoted(text: &str) -> BTreeSet<&str> {
+        text.split('`').skip(1).step_by(2).collect()
+    }
+
+    fn section<'a>(from: &str, to: &str) -> &'a str {
+        let (_, text) = PAGE.split_once(from).expect("it begins so");
+        text.split_once(to).expect("it ends so").0
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let text = || "x".to_owned();
+        let process =
+            Process { pid: 1, ppid: 1, uid: 1, user: text(), comm: text(), exe: text(), argv: vec![], cwd: text() };
+        let operation = OperationView {
+            op: text(),
+            path: text(),
+            other_path: text(),
+            argv: vec![],
+            address: text(),
+            object_type: text(),
+            size: 1,
+            own: None,
+            detail: text(),
+            doubt: text(),
+        };
+        let whole = Record {
+            seq: 1,
+            time: text(),
+            boot: text(),
+            boottime_ns: 1,
+            kind: Kind::Hold,
+            agent: text(),
+            agent_name: text(),
+            cgroup: text(),
+            hold: text(),
+            by: text(),
+            note: text(),
+            verdict: Some(Verdict::Deny),
+            scope: Some(Scope::Once),
+            outcome: Some(Outcome::Refused),
+            rule: text(),
+            reversibility: Some(Reversibility::Irreversible),
+            operation: Some(operation),
+            object: Some([1, 2, 3]),
+            pid: Some(1),
+            tid: Some(1),
+            uid: Some(1),
+            processes: vec![process],
+            blast: Some(Blast { root: text(), files: 1, directories: 0, bytes: 1, more: false }),
+            schema: Some(SCHEMA),
+            key: text(),
+            last_hold: Some(1),
+            closes: true,
+            segment: Some(1),
+            last: text(),
+        };
+        let value = serde_json::to_value(whole).expect("JSON");
+        let mut fields: BTreeSet<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+        // The chain's.
+        fields.extend(["prev", "signature"]);
+        let rows = section("| field | in | what |\n| --- | --- | --- |\n", "\n\n");
+        let documented: BTreeSet<&str> =
+            rows.lines().flat_map(|row| quoted(row.split('|').nth(1).expect("a first column"))).collect();
+        assert_eq!(documented, fields);
+    }
+
+    #[test]
+    fn every_kind_is_documented() {
+        let kinds: BTreeSet<String> = std::iter::successors(Some(Kind::Start), |kind| following(*kind))
+            .map(|kind| serde_json::to_value(kind).expect("JSON").as_str().expect("a word").to_owned())
+            .collect();
+        assert_eq!(quoted(section("\nKinds: ", "\n\n")), kinds.iter().map(String::as_str).collect());
+    }
+
+    /// Each once. One that is missing here does not compile.
+    fn following(kind: Kind) -> Option<Kind> {
+        Some(match kind {
+            Kind::Start => Kind::Stop,
+            Kind::Stop => Kind::Tag,
+            Kind::Tag => Kind::Untag,
+            Kind::Untag => Kind::AgentEnded,
+            Kind::AgentEnded => Kind::Hold,
+            Kind::Hold => Kind::WouldHold,
+            Kind::WouldHold => Kind::Decision,
+            Kind::Decision => Kind::Withdrawn,
+            Kind::Withdrawn => Kind::Outcome,
+            Kind::Outcome => Kind::Expired,
+            Kind::Expired => Kind::Suspend,
+            Kind::Suspend => Kind::Resume,
+            Kind::Resume => Kind::Kill,
+            Kind::Kill => Kind::Reload,
+            Kind::Reload => Kind::RefusedPeer,
+            Kind::RefusedPeer => Kind::Shielded,
+            Kind::Shielded => Kind::Canary,
+            Kind::Canary => Kind::Segment,
+            Kind::Segment => Kind::Checkpoint,
+            Kind::Checkpoint => Kind::Retired,
+            Kind::Retired => Kind::Error,
+            Kind::Error => return None,
+        })
+    }
+}
