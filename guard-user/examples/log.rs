@@ -43,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         key: Some(key),
         checkpoint: None,
         masks: Masks::new(&[]).map_err(anyhow::Error::msg)?,
+        command: Vec::new(),
     };
     let audit = Audit::start(open(&path)?, options, move |report| {
         // The measure is over when nobody listens.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     agent::Agent,
     patience::{until, until_within},
-    setting::Setting,
+    setting::{Setting, told},
     socket::ask,
 };
 
@@ -214,6 +214,11 @@ impl Guard {
     /// Where guardd's own log is: what a journal would have.
     pub(crate) fn journal(&self) -> PathBuf {
         self.directory.join("guardd.log")
+    }
+
+    /// Where a command of the settings puts checkpoints, with small segments.
+    pub(crate) fn told(&self) -> PathBuf {
+        told(&self.directory)
     }
 
     /// The last lines of guardd's own log, for a failure's report.

@@ -44,7 +44,15 @@ impl Setting {
                     fs::remove_dir_all(&log).with_context(|| format!("cannot remove {}", log.display()))?;
                 }
                 let key = log.join("key/audit.key");
-                written(directory, &format!("audit_segment_size: 16KiB\naudit_key: {}\n", key.display()))
+                let told = told(directory);
+                let command = format!("[/bin/sh, -c, 'cat >>{}']", told.display());
+                written(
+                    directory,
+                    &format!(
+                        "audit_segment_size: 16KiB\naudit_key: {}\naudit_checkpoint_command: {command}\n",
+                        key.display()
+                    ),
+                )
             }
             Self::SmallLog => {
                 other_log()?;
@@ -138,6 +146,11 @@ fn other_log() -> Result<()> {
 
 fn segments(directory: &Path) -> PathBuf {
     directory.join("segments")
+}
+
+/// Where checkpoints are told with [`Setting::SmallSegments`].
+pub(crate) fn told(directory: &Path) -> PathBuf {
+    directory.join("told")
 }
 
 fn small(directory: &Path) -> PathBuf {

@@ -6,6 +6,7 @@ pub mod keep;
 mod look;
 mod open;
 mod settings;
+mod tell;
 
 use std::{
     fs::{self, File},
@@ -20,6 +21,8 @@ pub use look::records;
 pub use open::{Opened, open};
 use rustix::fs::{CWD, RenameFlags};
 pub use settings::{Checkpoint, Settings};
+
+use tell::Teller;
 
 use super::record::{Kind, Record};
 use crate::{
@@ -59,6 +62,8 @@ pub struct Options {
     pub checkpoint: Option<Checkpoint>,
     /// What is taken out of records.
     pub masks: Masks,
+    /// Gets each checkpoint on its standard input: a program with its arguments; empty for none.
+    pub command: Vec<String>,
 }
 
 /// What a line is to the chain.
@@ -104,7 +109,7 @@ impl Audit {
     /// When the thread cannot be started.
     pub fn start(opened: Opened, options: Options, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
-        let writer = Writer::new(opened, options, report);
+        let writer = Writer::new(opened, options, report)?;
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
         Ok(Self { sender: Some(sender), thread: Some(thread) })
     }
@@ -175,20 +180,22 @@ struct Writer<R> {
     full_at: u64,
     /// The last checkpoint, until it is safe.
     checkpoint: Option<Vec<u8>>,
+    teller: Option<Teller>,
     last: u64,
     lost: u64,
     failed: bool,
 }
 
 impl<R: FnMut(Report)> Writer<R> {
-    fn new(opened: Opened, options: Options, report: R) -> Self {
+    fn new(opened: Opened, options: Options, report: R) -> io::Result<Self> {
         let Opened { file, path, length, mut head, number, torn, .. } = opened;
         let mut unwritten = Vec::new();
         if torn {
             unwritten.push(b'\n');
             head.junk(b"\n");
         }
-        Self {
+        let command = options.command.clone();
+        Ok(Self {
             file,
             path,
             head,
@@ -199,12 +206,13 @@ impl<R: FnMut(Report)> Writer<R> {
             cut: false,
             full_at: options.segment_size,
             checkpoint: None,
+            teller: (!command.is_empty()).then(|| Teller::start(command)).transpose()?,
             options,
             report,
             last: 0,
             lost: 0,
             failed: false,
-        }
+        })
     }
 
     fn run(mut self, receiver: &Receiver<Command>) {
@@ -308,6 +316,12 @@ impl<R: FnMut(Report)> Writer<R> {
                 let trouble = format!("the last checkpoint of the audit log is not in {file}: {error}");
                 (self.report)(Report::Trouble(trouble));
             }
+            if let Some(trouble) = self.teller.as_ref().and_then(|teller| teller.tell(&line).err()) {
+                (self.report)(Report::Trouble(trouble));
+            }
+        }
+        for trouble in self.teller.iter().flat_map(Teller::troubles) {
+            (self.report)(Report::Trouble(trouble));
         }
         if self.synced >= self.full_at {
             self.full_at = self.synced.saturating_add(self.options.segment_size);

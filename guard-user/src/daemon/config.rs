@@ -29,6 +29,8 @@ pub(crate) struct File {
     /// Closed segments beyond this are removed.
     pub(crate) audit_keep_size: Option<Amount>,
     pub(crate) audit_keep_age: Option<Age>,
+    /// Gets each checkpoint on its standard input: a program with its arguments.
+    pub(crate) audit_checkpoint_command: Option<Vec<String>>,
     /// Regular expressions of what must not come into the log, beside those that come with guard.
     pub(crate) mask: Option<Vec<String>>,
     pub(crate) rules: Option<PathBuf>,
@@ -82,6 +84,7 @@ impl File {
                     age: self.audit_keep_age.map(|age| age.0).or(default.audit.keep.age),
                 },
                 mask: self.mask.unwrap_or_default(),
+                command: self.audit_checkpoint_command.unwrap_or_default(),
             },
             rules: over.rules.or(self.rules).or(shipped),
             max_holds: self.max_holds.unwrap_or(default.max_holds),
@@ -139,8 +142,17 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
         Some(_) | None if file.audit_segment_size.is_some_and(|size| size.0 < SMALLEST_SEGMENT) => {
             Err("audit_segment_size must be at least 16KiB".to_owned())
         }
+        Some(_) | None if file.audit_checkpoint_command.as_ref().is_some_and(|command| !is_program(command)) => {
+            Err("audit_checkpoint_command must begin with the absolute path of a program, as in \
+                 [/usr/bin/logger, --tag, guard-checkpoint]"
+                .to_owned())
+        }
         Some(_) | None => Ok(file),
     }
+}
+
+fn is_program(command: &[String]) -> bool {
+    command.first().is_some_and(|program| program.starts_with('/'))
 }
 
 /// A record may be as long, and each segment begins and ends with one.
@@ -179,6 +191,10 @@ mod tests {
         let log = file.resolve(Over::default()).audit;
         assert_eq!((log.segment_size, log.keep.age), (1 << 20, Some(Duration::from_secs(364 * 86_400))));
         assert!(parse("mask: ['(']\n").is_err() && parse("mask: ['acme-[0-9]+']\n").is_ok());
+        let command = |text: &str| parse(&format!("audit_checkpoint_command: {text}\n"));
+        assert!(command("[logger]").is_err() && command("[]").is_err() && command("logger").is_err());
+        let file = command("[/usr/bin/logger, --tag, guard-checkpoint]").expect("right");
+        assert_eq!(file.resolve(Over::default()).audit.command.len(), 3);
         assert!(parse("audit_segment_size: 1\n").is_err() && parse("audit_keep_age: 3 moons\n").is_err());
     }
 }

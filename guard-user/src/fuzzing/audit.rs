@@ -45,6 +45,7 @@ pub fn audit(bytes: &[u8]) {
         key: None,
         checkpoint: None,
         masks: Masks::new(&[]).expect("they are understood"),
+        command: Vec::new(),
     };
     let audit = Audit::start(opened, options, |_| {}).expect("a thread");
     audit.write(next, format!("{{\"seq\":{next}}}").into_bytes(), Mark::Plain, true).expect("room");

@@ -163,8 +163,12 @@ fn changed(guard: &mut Guard) -> Result<()> {
     ensure!(answer.code == 0, "alone, it looks whole: {}{}", answer.stdout, answer.stderr);
     let journal = guard.journal();
     finds(guard, &log, &["--checkpoints", &journal.to_string_lossy()], "which was kept elsewhere, is missing")?;
-    let answer = verified(guard, &guard.audit(), &["--checkpoints", &journal.to_string_lossy()])?;
-    ensure!(answer.code == 0, "the log itself is whole: {}{}", answer.stdout, answer.stderr);
+    let told = guard.told();
+    finds(guard, &log, &["--checkpoints", &told.to_string_lossy()], "which was kept elsewhere, is missing")?;
+    for elsewhere in [journal, told] {
+        let answer = verified(guard, &guard.audit(), &["--checkpoints", &elsewhere.to_string_lossy()])?;
+        ensure!(answer.code == 0, "the log itself is whole: {}{}", answer.stdout, answer.stderr);
+    }
     Ok(())
 }
 

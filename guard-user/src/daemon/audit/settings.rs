@@ -30,6 +30,8 @@ pub struct Settings {
     pub keep: Keep,
     /// Patterns of secrets, beside those that come with guard.
     pub mask: Vec<String>,
+    /// Gets each checkpoint on its standard input: a program with its arguments; empty for none.
+    pub command: Vec<String>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             segment_age: Duration::from_secs(DAY),
             keep: Keep { size: 4 << 30, age: None },
             mask: Vec::new(),
+            command: Vec::new(),
         }
     }
 }
@@ -71,7 +74,7 @@ impl Settings {
     /// When a pattern of secrets is none.
     pub fn options(&self, key: Option<Private>) -> Result<Options, String> {
         let (checkpoint, masks) = (Some(self.checkpoint()), Masks::new(&self.mask)?);
-        Ok(Options { segment_size: self.segment_size, key, checkpoint, masks })
+        Ok(Options { segment_size: self.segment_size, key, checkpoint, masks, command: self.command.clone() })
     }
 
     /// The key, and what is not as it should be before the first record is written: the log ends at `last_seq`.

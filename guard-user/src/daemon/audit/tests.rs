@@ -49,7 +49,7 @@ fn no_secret_reaches_the_disk() {
 
 /// Without a key, and with segments that never end.
 fn plain() -> Options {
-    Options { segment_size: u64::MAX, key: None, checkpoint: None, masks: masks() }
+    Options { segment_size: u64::MAX, key: None, checkpoint: None, masks: masks(), command: Vec::new() }
 }
 
 fn start(path: &Path, options: Options, sender: Sender<Report>) -> Audit {
@@ -202,7 +202,11 @@ fn finished(directory: &Path) -> (PathBuf, Trust) {
     let key = Private::open(&directory.join("audit.key")).expect("it is made");
     let trust = Trust { keys: vec![key.public()], kept: Vec::new(), grows: false };
     let (sender, receiver) = channel();
-    let audit = start(&path, Options { segment_size: 1, key: Some(key), checkpoint: None, masks: masks() }, sender);
+    let audit = start(
+        &path,
+        Options { segment_size: 1, key: Some(key), checkpoint: None, masks: masks(), command: Vec::new() },
+        sender,
+    );
     let mut seq = 0;
     for segment in 1..=3 {
         for (kind, mark) in
@@ -382,7 +386,7 @@ fn a_log_cut_off_at_any_byte_of_its_last_record_can_be_read_and_goes_on() {
 fn a_failed_flush_leaves_no_line_twice() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("audit.jsonl");
-    let mut writer = Writer::new(open(&path).expect("it opens"), plain(), |_| {});
+    let mut writer = Writer::new(open(&path).expect("it opens"), plain(), |_| {}).expect("a thread");
     writer.add(1, record(1), Mark::Plain);
     writer.push(true);
     writer.add(2, record(2), Mark::Plain);
