@@ -11,24 +11,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64ct::{Base64, Encoding as _};
 use flate2::bufread::GzDecoder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{chain::Digest, query};
+use super::query;
 
 /// Version of what is written here.
 const SCHEMA: u32 = 1;
+/// Bytes of a SHA-256.
+const DIGEST: usize = 32;
 /// A larger file is no index of guard's.
 const LARGEST: u64 = 64 << 20;
+/// About as many bytes are in a part.
+pub const PART: usize = 1 << 20;
 /// Bits a word takes: of a hundred words that are not there, one is looked for all the same.
 const BITS: usize = 10;
 /// Bits that are set for a word.
 const MARKS: u64 = 7;
 
-/// The index of one segment.
+/// The index of one segment: in its file JSON on a line, then the words of all parts, then the SHA-256 of both.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Index {
     schema: u32,
@@ -49,6 +52,9 @@ pub struct Part {
     /// Earliest and latest time in it, in milliseconds since 1970.
     pub since: i64,
     pub until: i64,
+    /// Bytes of `words`, which are not in the JSON.
+    size: usize,
+    #[serde(skip)]
     words: Words,
 }
 
@@ -56,8 +62,8 @@ impl Part {
     /// Of these lines, in a segment where they are.
     #[must_use]
     pub fn of(lines: &[u8], at: u64, length: u64) -> Self {
-        let mut part =
-            Self { at, length, first: u64::MAX, last: 0, since: i64::MAX, until: i64::MIN, words: Words::default() };
+        let (since, until) = (i64::MAX, i64::MIN);
+        let mut part = Self { at, length, first: u64::MAX, last: 0, since, until, size: 0, words: Words::default() };
         let mut words = BTreeSet::new();
         for line in lines.split(|byte| *byte == b'\n') {
             let Ok(record) = serde_json::from_slice::<Value>(line) else { continue };
@@ -67,26 +73,53 @@ impl Part {
             if let Some(time) = query::time(&record).map(jiff::Timestamp::as_millisecond) {
                 (part.since, part.until) = (part.since.min(time), part.until.max(time));
             }
-            words_of(&record, |field, text| {
-                words.insert(mark(field, text));
+            words_of(&record, |said| {
+                words.insert(mark(said));
             });
         }
         part.words = Words::of(&words);
+        part.size = part.words.0.len();
         part
     }
 
     /// Whether a record in it may say this.
     #[must_use]
-    pub fn may_say(&self, field: &str, text: &str) -> bool {
-        self.words.may_have(mark(field, text))
+    pub fn may_say(&self, word: Word<'_>) -> bool {
+        self.words.may_have(mark(&[word]))
+    }
+
+    /// Whether one may say both.
+    #[must_use]
+    pub fn may_say_both(&self, one: Word<'_>, other: Word<'_>) -> bool {
+        let both = if place(one.0) < place(other.0) { [one, other] } else { [other, one] };
+        self.may_say(one) && self.may_say(other) && (!is_pair(one.0, other.0) || self.words.may_have(mark(&both)))
     }
 }
 
+/// A field and what it says.
+pub type Word<'a> = (&'a str, &'a str);
+
+/// Fields that a record can be found by, and by two of them together: each may be in every part, and both in hardly any
+/// record.
+const FIELDS: [&str; 6] = ["agent", "agent_name", "kind", "rule", "verdict", "hold"];
+
+fn place(field: &str) -> Option<usize> {
+    FIELDS.iter().position(|known| *known == field)
+}
+
+/// The number of a hold says more than any pair, and paths are too many.
+fn is_pair(one: &str, other: &str) -> bool {
+    let pairs = |field: &str| FIELDS[..5].contains(&field);
+    pairs(one) && pairs(other) && !(one.starts_with("agent") && other.starts_with("agent"))
+}
+
 /// What a record can be found by.
-fn words_of(record: &Value, mut say: impl FnMut(&str, &str)) {
-    for field in ["agent", "agent_name", "hold", "kind", "rule", "verdict"] {
-        if let Some(text) = record[field].as_str() {
-            say(field, text);
+fn words_of(record: &Value, mut say: impl FnMut(&[Word<'_>])) {
+    let said: Vec<Word<'_>> = FIELDS.iter().filter_map(|field| Some((*field, record[*field].as_str()?))).collect();
+    for (at, word) in said.iter().enumerate() {
+        say(&[*word]);
+        for other in said[at + 1..].iter().filter(|other| is_pair(word.0, other.0)) {
+            say(&[*word, *other]);
         }
     }
     for field in ["path", "other_path"] {
@@ -94,22 +127,26 @@ fn words_of(record: &Value, mut say: impl FnMut(&str, &str)) {
         // Everything it is below.
         let ends = path.char_indices().filter(|(at, letter)| *letter == '/' && *at > 0).map(|(at, _)| at);
         for end in ends.chain((!path.is_empty()).then_some(path.len())) {
-            say("path", &path[..end]);
+            say(&[("path", &path[..end])]);
         }
     }
 }
 
 type Mark = (u64, u64);
 
-fn mark(field: &str, text: &str) -> Mark {
-    let digest = Sha256::new().chain_update(field).chain_update([0]).chain_update(text).finalize();
+fn mark(words: &[Word<'_>]) -> Mark {
+    let mut digest = Sha256::new();
+    for part in words.iter().flat_map(|(field, text)| [field, text]) {
+        digest.update(part);
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
     let number = |at: usize| digest[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     (number(0), number(8) | 1)
 }
 
 /// A Bloom filter: it knows every word that was put in, and says of a few others that they may be in it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Default)]
 struct Words(Vec<u8>);
 
 impl Words {
@@ -137,20 +174,6 @@ fn places((start, step): Mark, bytes: usize) -> impl Iterator<Item = (usize, u8)
     })
 }
 
-impl TryFrom<String> for Words {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Base64::decode_vec(&text).map(Self).map_err(|error| error.to_string())
-    }
-}
-
-impl From<Words> for String {
-    fn from(words: Words) -> Self {
-        Base64::encode_string(&words.0)
-    }
-}
-
 /// Where the index of a segment is.
 #[must_use]
 pub fn path(segment: &Path) -> PathBuf {
@@ -169,12 +192,18 @@ impl Index {
     pub fn of(segment: &Path) -> Option<Self> {
         let mut text = Vec::new();
         File::open(path(segment)).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
-        let text = text.strip_suffix(b"\n")?;
-        let (json, digest) = text.split_at(text.iter().rposition(|byte| *byte == b'\n')?);
-        if Digest::of(json).to_string().as_bytes() != &digest[1..] {
+        let (text, digest) = text.split_last_chunk::<DIGEST>()?;
+        if Sha256::digest(text)[..] != digest[..] {
             return None;
         }
-        let index: Self = serde_json::from_slice(json).ok()?;
+        let (json, words) = text.split_at(text.iter().position(|byte| *byte == b'\n')?);
+        let mut index: Self = serde_json::from_slice(json).ok()?;
+        let mut words = &words[1..];
+        for part in &mut index.parts {
+            let (own, rest) = words.split_at_checked(part.size)?;
+            part.words = Words(own.to_vec());
+            words = rest;
+        }
         (index.schema == SCHEMA && index.bytes == fs::metadata(segment).ok()?.len()).then_some(index)
     }
 
@@ -184,8 +213,12 @@ impl Index {
     /// When it cannot be written.
     pub fn write(&self, segment: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
-        let digest = Digest::of(&text);
-        writeln!(text, "\n{digest}")?;
+        text.push(b'\n');
+        for part in &self.parts {
+            text.extend_from_slice(&part.words.0);
+        }
+        let digest = Sha256::digest(&text);
+        text.extend_from_slice(&digest);
         let fresh = path(segment).with_added_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;
         let done = file.write_all(&text).and_then(|()| fs::rename(&fresh, path(segment)));
@@ -224,7 +257,7 @@ impl Index {
 /// When they cannot be read.
 pub fn lines(segment: &mut File, part: &Part) -> io::Result<Vec<u8>> {
     segment.seek(SeekFrom::Start(part.at))?;
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(PART);
     flate2::bufread::MultiGzDecoder::new(BufReader::new(segment.take(part.length))).read_to_end(&mut lines)?;
     Ok(lines)
 }

@@ -4,11 +4,12 @@
 
 use globset::{Glob, GlobMatcher};
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::index::Part;
+use super::index::{Part, Word};
 
 /// A question to the log; every field that is given must fit. The query string of `GET /v1/log`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ pub struct Filter {
     rule: Option<GlobMatcher>,
     path: Option<GlobMatcher>,
     grep: Option<Regex>,
+    /// A line that fits has one of each of these.
+    texts: Vec<Vec<Finder<'static>>>,
 }
 
 impl Filter {
@@ -91,7 +94,9 @@ impl Filter {
             text.as_ref().map(glob).transpose().map_err(|error| format!("This is no pattern: {error}."))
         };
         let grep = query.grep.as_deref().map(Regex::new).transpose();
+        let texts = words(&query).iter().map(|any| any.iter().map(written).collect()).collect();
         Ok(Self {
+            texts,
             agent: glob(&query.agent)?,
             rule: glob(&query.rule)?,
             path: glob(&query.path)?,
@@ -114,25 +119,25 @@ impl Filter {
     /// Whether a record in this part of a segment may be wanted.
     #[must_use]
     pub fn may_be_in(&self, part: &Part) -> bool {
-        let Query { agent, hold, rule, path, decision, kind, .. } = &self.query;
-        let says = |field: &str, text: &Option<String>| text.as_ref().is_none_or(|text| part.may_say(field, text));
-        let named = |field: &str, text: &str| is_glob(text) || part.may_say(field, text);
-        let directory = path.as_deref().map(literal).filter(|path| !path.is_empty());
-        self.query.after.is_none_or(|after| part.last > after)
-            && self.query.since.is_none_or(|since| part.until >= since.as_millisecond())
-            && self.query.until.is_none_or(|until| part.since <= until.as_millisecond())
-            && agent.as_ref().is_none_or(|agent| part.may_say("agent", agent) || named("agent_name", agent))
-            && says("hold", hold)
-            && says("verdict", decision)
-            && kind.as_ref().is_none_or(|kinds| kinds.split(',').any(|kind| part.may_say("kind", kind.trim())))
-            && rule.as_ref().is_none_or(|rule| named("rule", rule))
-            && directory.is_none_or(|directory| part.may_say("path", directory))
+        let Query { after, since, until, .. } = &self.query;
+        let words = words(&self.query);
+        after.is_none_or(|after| part.last > after)
+            && since.is_none_or(|since| part.until >= since.as_millisecond())
+            && until.is_none_or(|until| part.since <= until.as_millisecond())
+            && words.iter().all(|any| any.iter().any(|word| part.may_say(*word)))
+            && words.iter().enumerate().all(|(at, any)| {
+                let mut pairs = words[at + 1..].iter();
+                pairs.all(|others| any.iter().any(|one| others.iter().any(|other| part.may_say_both(*one, *other))))
+            })
     }
 
-    /// The record on this line, if it is wanted.
+    /// The record on this line, as guardd writes them, if it is wanted.
     #[must_use]
     pub fn wanted(&self, line: &[u8]) -> Option<Value> {
-        if self.grep.as_ref().is_some_and(|grep| !grep.is_match(line)) {
+        // Far cheaper than to understand the line.
+        if !self.texts.iter().all(|any| any.iter().any(|text| text.find(line).is_some()))
+            || self.grep.as_ref().is_some_and(|grep| !grep.is_match(line))
+        {
             return None;
         }
         serde_json::from_slice(line).ok().filter(|record| self.fits(record))
@@ -173,11 +178,33 @@ impl Filter {
     }
 }
 
-/// Does it stand for more than itself?
-fn is_glob(text: &str) -> bool {
-    text.contains(GLOB)
+/// Of each of these, a record that fits says one.
+fn words(query: &Query) -> Vec<Vec<Word<'_>>> {
+    let Query { agent, hold, kind, rule, path, decision, .. } = query;
+    let is_name = |text: &&str| !text.contains(GLOB);
+    let directory = path.as_deref().map(literal).filter(|path| !path.is_empty());
+    let words = [
+        agent.as_deref().filter(is_name).map(|agent| vec![("agent", agent), ("agent_name", agent)]),
+        hold.as_deref().map(|hold| vec![("hold", hold)]),
+        kind.as_ref().map(|kinds| kinds.split(',').map(|kind| ("kind", kind.trim())).collect()),
+        rule.as_deref().filter(is_name).map(|rule| vec![("rule", rule)]),
+        directory.map(|directory| vec![("path", directory)]),
+        decision.as_deref().map(|verdict| vec![("verdict", verdict)]),
+    ];
+    words.into_iter().flatten().collect()
 }
 
+/// How a word is written in a line. A path may go on, and be the other one.
+fn written((field, text): &Word<'_>) -> Finder<'static> {
+    let text = Value::from(*text).to_string();
+    let text = match *field {
+        "path" => format!("path\":{}", text.trim_end_matches('"')),
+        field => format!("\"{field}\":{text}"),
+    };
+    Finder::new(text.as_bytes()).into_owned()
+}
+
+/// What makes a text stand for more than itself.
 const GLOB: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 /// The directory below which everything is that fits, as far as the text says; empty where that may be anywhere.
@@ -217,20 +244,24 @@ mod tests {
             "seq": 7, "time": "2026-11-30T12:00:00.000Z", "kind": "hold", "agent": "a3", "agent_name": "claude-7",
             "operation": { "op": "rename", "path": "/srv/data/x", "other_path": "/home/dev/y" },
         });
-        let part = Part::of(record.to_string().as_bytes(), 0, 0);
+        let others = [json!({ "seq": 5, "agent": "b1" }), json!({ "seq": 6, "kind": "decision", "agent": "b2" })];
+        let lines: Vec<String> = others.iter().chain([&record]).map(ToString::to_string).collect();
+        let part = Part::of(lines.join("\n").as_bytes(), 0, 0);
         let may = |query: Query| Filter::new(query).expect("it is understood").may_be_in(&part);
         let text = |text: &str| Some(text.to_owned());
         let all = Query::default();
         assert!(may(Query { path: text("/home/dev"), ..all.clone() }));
+        assert!(may(Query { agent: text("b2"), kind: text("hold,decision"), ..all.clone() }));
         for query in [
             Query { after: Some(7), ..all.clone() },
             Query { agent: text("a4"), ..all.clone() },
-            Query { kind: text("decision,outcome"), ..all.clone() },
+            Query { kind: text("shielded,outcome"), ..all.clone() },
             Query { rule: text("git-force-push"), ..all.clone() },
             Query { path: text("/srv/dat"), ..all.clone() },
             Query { path: text("/opt/*/x"), ..all.clone() },
             Query { decision: text("approve"), ..all.clone() },
             Query { hold: text("h1"), ..all.clone() },
+            Query { agent: text("b1"), kind: text("decision"), ..all.clone() },
             Query { since: Some("2026-11-30T12:00:01Z".parse().expect("a moment")), ..all.clone() },
             Query { until: Some("2026-11-30T11:59:59Z".parse().expect("a moment")), ..all },
         ] {

@@ -10,11 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::index::{Index, Part};
+use super::index::{Index, PART, Part};
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
-/// About as many bytes of a log become one member of a compressed segment: what is read to see one record of it.
-const MEMBER: usize = 1 << 20;
 /// A longer line is no record, and is cut.
 const LONGEST: u64 = 4 << 20;
 const BUFFER: usize = 256 << 10;
@@ -121,11 +119,12 @@ pub fn compress(segment: &Closed) -> io::Result<PathBuf> {
     }
 }
 
+/// Each part is a member of its own: that is what is read to see one record.
 fn members(mut source: impl BufRead, mut target: &File) -> io::Result<Index> {
     let (mut at, mut parts) = (0, Vec::new());
     loop {
         let mut lines = Vec::new();
-        while lines.len() < MEMBER {
+        while lines.len() < PART {
             if (&mut source).take(LONGEST).read_until(b'\n', &mut lines)? == 0 {
                 break;
             }

@@ -121,3 +121,59 @@ impl Found {
         by_number || by_time
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        audit::query::Query,
+        daemon::audit::keep::{self, Keep},
+    };
+
+    #[test]
+    fn an_answer_is_the_same_whatever_became_of_the_index() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("audit.jsonl");
+        let kinds = ["hold", "decision", "tag", "outcome"];
+        // Three parts to a segment.
+        let line =
+            |seq: usize| format!("{{\"seq\":{seq},\"kind\":\"{}\",\"hold\":\"h{}\"}}\n", kinds[seq % 4], seq / 4);
+        for number in [1, 2] {
+            let lines: String = (60_000 * (number - 1)..60_000 * number).map(line).collect();
+            fs::write(segment::name(&path, number as u64), lines).expect("written");
+        }
+        fs::write(&path, line(120_000)).expect("written");
+        let keep = Keep { size: u64::MAX, age: None };
+        keep::tidy(&path, keep).expect("compressed");
+        let numbers = |query: Query| -> Vec<u64> {
+            let found = records(&path, &Filter::new(query).expect("it is understood")).expect("it can be read");
+            found.iter().filter_map(|record| record["seq"].as_u64()).collect()
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let ask = || {
+            assert_eq!(numbers(Query { hold: text("h7"), ..Query::default() }), [28, 29, 30, 31]);
+            assert_eq!(numbers(Query { kind: text("tag"), ..Query::last(2) }), [119_994, 119_998]);
+            assert_eq!(
+                numbers(Query { hold: text("h15000"), kind: text("tag,hold"), ..Query::default() }),
+                [60_000, 60_002]
+            );
+            assert_eq!(numbers(Query { after: Some(119_998), ..Query::default() }), [119_999, 120_000]);
+        };
+        ask();
+        let [index, other] =
+            ["audit-00000001.jsonl.gz", "audit-00000002.jsonl.gz"].map(|name| index::path(&path.with_file_name(name)));
+        let (text, other) = (fs::read(&index).expect("there is one"), fs::read(other).expect("there is another"));
+        let mut changed = text.clone();
+        changed[text.len() / 2] ^= 1;
+        for wrong in [&text[..text.len() / 2], &other, &changed, b"{}\n"] {
+            fs::write(&index, wrong).expect("written");
+            ask();
+        }
+        fs::remove_file(&index).expect("removed");
+        ask();
+        keep::tidy(&path, keep).expect("looked at");
+        assert!(fs::read(&index).expect("it is there again") == text);
+    }
+}
