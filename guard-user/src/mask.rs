@@ -108,8 +108,9 @@ impl Masks {
                 argument.replace_range(from.., MASKED);
                 continue;
             }
-            let lower = argument.to_ascii_lowercase();
-            if FLAGS.contains(&lower.as_str()) || own.contains(&argument.as_str()) && !attached_only {
+            if FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(argument))
+                || own.contains(&argument.as_str()) && !attached_only
+            {
                 is_secret = true;
             } else if let Some(flag) =
                 own.iter().find(|flag| flag.len() == 2 && argument.starts_with(**flag) && argument.len() > 2)
@@ -124,6 +125,10 @@ impl Masks {
 
     /// Takes out what looks like a secret. Each turn leaves less to look at, so it ends.
     fn text(&self, text: &mut String) {
+        // Nearly always all there is to do.
+        if !self.0.is_match(text.as_str()) {
+            return;
+        }
         let mut at = 0;
         let mut captures = self.0.create_captures();
         while at < text.len() {
