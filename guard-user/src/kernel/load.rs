@@ -1,6 +1,6 @@
 //! Loads and attaches the kernel programs, and says which tier that makes.
 
-use std::path::PathBuf;
+use std::{io::Read as _, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use aya::{
@@ -8,6 +8,7 @@ use aya::{
     maps::{Map, RingBuf},
     programs::{Lsm, RawTracePoint, links::FdLink},
 };
+use flate2::read::GzDecoder;
 use guard_common::config::Offsets;
 use sha2::{Digest as _, Sha256};
 
@@ -23,11 +24,11 @@ use crate::{
     },
 };
 
-/// The kernel programs, embedded; empty in a build without the BPF toolchain.
-static GATE_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-gate.o"));
+/// The kernel programs, embedded and compressed; empty in a build without the BPF toolchain.
+static GATE_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guard-gate.o.gz"));
 
 /// The same without what needs a kernel with BPF LSM.
-static TRIP_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-trip.o"));
+static TRIP_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guard-trip.o.gz"));
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -97,9 +98,9 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     // Without bpffs nothing can be pinned; `support::probe` says what that costs.
     let pins = options.pin.as_deref().filter(|_| support::is_bpffs()).map(Pins::below).transpose()?;
     let fresh = pins.as_ref().is_none_or(Pins::is_fresh);
-    let object = digest(tier, offsets);
+    let object = digest(tier, offsets)?;
     if let Some(pins) = &pins {
-        pins.check(bytes(tier), options.max_holds)?;
+        pins.check(&bytes(tier)?, options.max_holds)?;
     }
     let hooks = match tier {
         Tier::Gate => GATE,
@@ -204,20 +205,24 @@ fn begin(
 }
 
 /// Which programs these are: all that goes into them.
-fn digest(tier: Tier, offsets: Offsets) -> u64 {
+fn digest(tier: Tier, offsets: Offsets) -> anyhow::Result<u64> {
     let mut hash = Sha256::new();
-    hash.update(bytes(tier));
+    hash.update(bytes(tier)?);
     hash.update(format!("{offsets:?}"));
     let hash = hash.finalize();
     // 0 stands for none.
-    hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)).max(1)
+    Ok(hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)).max(1))
 }
 
-fn bytes(tier: Tier) -> &'static [u8] {
-    match tier {
+/// The object of a tier. It is needed a few times at the start, and then no more.
+fn bytes(tier: Tier) -> anyhow::Result<Vec<u8>> {
+    let compressed = match tier {
         Tier::Gate => GATE_OBJECT,
         Tier::Trip => TRIP_OBJECT,
-    }
+    };
+    let mut bytes = Vec::new();
+    GzDecoder::new(compressed).read_to_end(&mut bytes).context("the embedded eBPF object is damaged")?;
+    Ok(bytes)
 }
 
 /// Resolves the members guard reads. A kernel that lacks one is one guard does not understand.
@@ -256,7 +261,7 @@ pub(super) fn load_object(
             loader.map_pin_path(name, pins.path(name));
         }
     }
-    loader.load(bytes(tier)).context("cannot load the eBPF object")
+    loader.load(&bytes(tier)?).context("cannot load the eBPF object")
 }
 
 /// Has the kernel verify one program.
