@@ -2,6 +2,7 @@
 //! elsewhere ([`super::record`]), and when a segment ends, too; what a chain is, is in [`crate::audit`].
 #![forbid(unsafe_code)]
 
+mod file;
 pub mod keep;
 mod look;
 mod open;
@@ -9,9 +10,8 @@ mod settings;
 mod tell;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
@@ -19,14 +19,12 @@ use std::{
 
 pub use look::records;
 pub use open::{Opened, open};
-use rustix::fs::{CWD, RenameFlags};
 pub use settings::{Checkpoint, Settings};
-
 use tell::Teller;
 
 use super::record::{Kind, Record};
 use crate::{
-    audit::{chain::Head, key::Private, segment},
+    audit::{chain::Head, key::Private},
     mask::Masks,
 };
 
@@ -352,7 +350,7 @@ impl<R: FnMut(Report)> Writer<R> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        match self.file.sync_data().and_then(|()| self.is_in_place()) {
+        match self.file.sync_data().and_then(|()| file::is_in_place(&self.file, &self.path)) {
             Ok(()) => {
                 self.synced += self.unsynced.len() as u64;
                 self.unsynced.clear();
@@ -368,21 +366,12 @@ impl<R: FnMut(Report)> Writer<R> {
         }
     }
 
-    /// The file is the one that has the log's name: written into another, nobody would find it.
-    fn is_in_place(&self) -> io::Result<()> {
-        let (own, named) = (self.file.metadata()?, fs::metadata(&self.path)?);
-        if (own.dev(), own.ino()) == (named.dev(), named.ino()) {
-            return Ok(());
-        }
-        Err(io::Error::other("somebody put another file in its place; `systemctl restart guardd` goes on in that one"))
-    }
-
     /// Closes the segment. Where that cannot be, the log goes on in it.
     fn rotate(&mut self) {
         if self.failed {
             return;
         }
-        match self.next() {
+        match file::next(&self.path, self.number) {
             Ok(file) => {
                 self.file = file;
                 self.number += 1;
@@ -396,26 +385,6 @@ impl<R: FnMut(Report)> Writer<R> {
                 (self.report)(Report::Trouble(trouble));
             }
         }
-    }
-
-    /// The file of the next segment, in the place of this one.
-    fn next(&self) -> io::Result<File> {
-        let fresh = self.path.with_added_extension("new");
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let file = open::options().create_new(true).open(&fresh)?;
-        let closed = segment::name(&self.path, self.number);
-        // No segment is ever replaced.
-        rustix::fs::renameat_with(CWD, &self.path, CWD, &closed, RenameFlags::NOREPLACE)?;
-        if let Err(error) = fs::rename(&fresh, &self.path) {
-            fs::rename(&closed, &self.path)?;
-            return Err(error);
-        }
-        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        File::open(directory.unwrap_or(std::path::Path::new(".")))?.sync_all()?;
-        Ok(file)
     }
 }
 

@@ -208,8 +208,8 @@ impl Core {
             Input::SegmentFull => self.segment_full(),
             Input::SegmentRotated => self.segment_rotated(),
             Input::SegmentsOld(old) => self.segments_old(&old),
-            Input::Started => self.note(crate::daemon::record::Kind::Start, self.about.summary.clone()),
-            Input::TookOver(note) => self.note(crate::daemon::record::Kind::Start, note),
+            Input::Started => self.started(self.about.summary.clone()),
+            Input::TookOver(note) => self.started(note),
             Input::Stopping => self.stopping(),
             Input::Tick => self.tick(),
         }

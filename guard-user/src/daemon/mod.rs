@@ -15,6 +15,7 @@ pub mod facts;
 pub mod lock;
 pub mod notify;
 pub mod own_files;
+mod permit;
 pub mod process;
 pub mod record;
 pub mod rights;

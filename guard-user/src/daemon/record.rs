@@ -93,6 +93,12 @@ pub struct Record {
     pub processes: Vec<Process>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blast: Option<Blast>,
+    /// Of rules that come into force: SHA-256 of the files they are in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rules: String,
+    /// How those differ from the ones before.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub diff: String,
     /// Of a segment: what its records mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<u32>,
@@ -143,6 +149,8 @@ impl Record {
             uid: None,
             processes: Vec::new(),
             blast: None,
+            rules: String::new(),
+            diff: String::new(),
             schema: None,
             key: String::new(),
             last_hold: None,
@@ -213,6 +221,8 @@ mod tests {
             uid: Some(1),
             processes: vec![process],
             blast: Some(Blast { root: text(), files: 1, directories: 0, bytes: 1, more: false }),
+            rules: text(),
+            diff: text(),
             schema: Some(SCHEMA),
             key: text(),
             last_hold: Some(1),

@@ -13,6 +13,7 @@ use crate::{
         compile::{RuleInfo, Rules, Scope},
         judge::{Judgement, judge},
         lower::Tables,
+        source::Source,
     },
     tally::Counter,
 };
@@ -86,6 +87,10 @@ pub trait Rulebook: Send + Sync {
     fn terms(&self, _policy: &str) -> Option<&Terms> {
         None
     }
+    /// The files they were read from.
+    fn sources(&self) -> &[Source] {
+        &[]
+    }
     fn len(&self) -> usize;
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -122,6 +127,10 @@ impl Rulebook for Rules {
 
     fn terms(&self, policy: &str) -> Option<&Terms> {
         Self::terms(self, policy)
+    }
+
+    fn sources(&self) -> &[Source] {
+        Self::sources(self)
     }
 
     fn len(&self) -> usize {

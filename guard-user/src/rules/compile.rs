@@ -18,6 +18,7 @@ use super::{
     clause::{Clause, Rule},
     error::{Mistake, RulesError, unknown},
     place::{Globs, Places},
+    source::Source,
     syntax::{File, Mode},
     tool::Tools,
 };
@@ -101,6 +102,7 @@ pub struct Rules {
     tools: Arc<Tools>,
     labels: Arc<Labels>,
     policies: Vec<Arc<AgentPolicy>>,
+    pub(super) sources: Arc<[Source]>,
 }
 
 /// The directories of one agent, absolute and without symbolic links; an empty one is not known, and what names
@@ -160,7 +162,8 @@ impl Rules {
     /// # Errors
     /// When the built-in descriptions of tools cannot be read.
     pub fn none() -> Result<Self, RulesError> {
-        Ok(Self { rules: Vec::new(), tools: Tools::built_in()?, labels: Arc::default(), policies: Vec::new() })
+        let tools = Tools::built_in()?;
+        Ok(Self { rules: Vec::new(), tools, labels: Arc::default(), policies: Vec::new(), sources: Arc::default() })
     }
 
     /// Rules that are read from now on may use these labels.

@@ -14,6 +14,7 @@ use super::{
     compile::Rules,
     error::{Mistake, RulesError},
     overrides::{self, Change, Overrides},
+    source::Source,
 };
 
 /// The packs that are there without any file: where each comes from, and its text.
@@ -75,14 +76,17 @@ pub fn load(path: Option<&Path>) -> Result<Rules, RulesError> {
         rules.check_exceptions(text, origin)?;
     }
     if let Some(file) = path.map(|path| path.join(overrides::FILE)).filter(|file| file.exists()) {
-        let overrides = Overrides::read(&read(&file)?, &file.display().to_string(), &rules)?;
+        let (text, origin) = (read(&file)?, file.display().to_string());
+        let overrides = Overrides::read(&text, &origin, &rules)?;
         rules = rules.changed(&overrides);
+        texts.push((origin, text));
     }
     if let Some((file, text, origin)) = policies {
         let policies = file.policies(&text, &origin, &rules)?;
         rules = rules.with_policies(policies);
+        texts.push((origin, text));
     }
-    Ok(rules)
+    Ok(rules.with_sources(texts.into_iter().map(|(file, text)| Source { file, text }).collect()))
 }
 
 /// Changes what is changed about a rule of this directory, and writes it whole or not at all. Answers the change and the

@@ -37,6 +37,7 @@ pub mod schema;
 
 #[cfg(test)]
 mod soundness;
+pub mod source;
 pub mod sql;
 pub mod syntax;
 #[cfg(test)]

@@ -50,9 +50,18 @@ fn reload(guard: &mut Guard) -> Result<()> {
     let good = fs::read_to_string(file).context("cannot read the rules")?;
     fs::write(file, "rules:\n  - name: broken\n    acton: hold\n").context("cannot write the rules")?;
     let answer = guard.guardctl(&["reload"])?;
-    fs::write(file, good).context("cannot write the rules")?;
     ensure!(answer.code != 0, "a bad file was taken");
     ensure!(answer.stderr.contains("acton"), "the message should show the place: {}", answer.stderr);
+    for (text, changed) in [(format!("{good}# reviewed\n"), "\n+# reviewed\n"), (good, "\n-# reviewed\n")] {
+        fs::write(file, text).context("cannot write the rules")?;
+        let answer = guard.guardctl(&["reload"])?;
+        ensure!(answer.code == 0, "reload ended with {}: {}", answer.code, answer.stderr);
+        let log = fs::read_to_string(guard.audit()).context("cannot read the audit log")?;
+        let line = log.lines().rfind(|line| line.contains("\"kind\":\"reload\"")).context("no line about it")?;
+        let record: serde_json::Value = serde_json::from_str(line).context("the line is not JSON")?;
+        let diff = record["diff"].as_str().unwrap_or_default();
+        ensure!(diff.starts_with(&format!("--- {file}\n+++ {file}\n")) && diff.contains(changed), "it says {record}");
+    }
     let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     guard.decide("deny", &hold)?;

@@ -11,6 +11,7 @@ use crate::{
         record::{Kind, Record},
         rulebook::{Judge, Places, Rulebook},
     },
+    rules::source,
 };
 
 impl Core {
@@ -243,11 +244,17 @@ impl Core {
                 problem(ProblemKind::BadRequest, error)
             }
             Ok((rulebook, policies)) => {
-                self.rulebook = rulebook;
+                let old = std::mem::replace(&mut self.rulebook, rulebook);
+                let found = source::difference(old.sources(), self.rulebook.sources());
                 for (number, places, judge) in policies {
                     self.refit(number, places, judge);
                 }
-                record.note = format!("{} rules", self.rulebook.len());
+                let lines = match found.text.is_empty() {
+                    true => "nothing changed".to_owned(),
+                    false => format!("{} lines added, {} removed", found.added, found.removed),
+                };
+                record.note = format!("{} rules, {lines}", self.rulebook.len());
+                (record.diff, record.rules) = (found.text, source::digest(self.rulebook.sources()));
                 self.save();
                 Answer::Done
             }

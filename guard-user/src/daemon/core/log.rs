@@ -9,6 +9,7 @@ use crate::{
     },
     holds::Stage,
     operation::Operation,
+    rules::source,
 };
 
 impl Core {
@@ -34,6 +35,13 @@ impl Core {
         let mut record = Record::new(kind);
         record.note = note;
         record.by = "guardd".to_owned();
+        self.log(record, true);
+    }
+
+    pub(super) fn started(&mut self, note: String) {
+        let mut record = Record::new(Kind::Start);
+        (record.note, record.by) = (note, "guardd".to_owned());
+        record.rules = source::digest(self.rulebook.sources());
         self.log(record, true);
     }
 
