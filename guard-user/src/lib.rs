@@ -11,6 +11,7 @@ pub mod daemon;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod holds;
+pub mod incident;
 pub mod kernel;
 pub mod mask;
 pub mod metrics;

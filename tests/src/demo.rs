@@ -102,6 +102,8 @@ fn show(guard: &Guard, decided: Option<Choice>, files: usize) -> Result<()> {
         (None, signal) => println!("the agent was ended by signal {}", signal.unwrap_or(0)),
     }
     check(choice, &actor.said(), (code, signal), left, files)?;
+    heading("what the log says of it");
+    shown(guard, &["incident", id(&hold)?])?;
     println!("\nThis is what had to happen. ({choice:?})");
     Ok(())
 }

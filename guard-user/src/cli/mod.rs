@@ -12,6 +12,7 @@ mod deny;
 mod doctor;
 mod error;
 mod events;
+mod incident;
 mod kill;
 pub(crate) mod log;
 mod man;
@@ -117,6 +118,7 @@ enum OtherVerb {
     Tag(tag::Arguments),
     Untag(untag::Arguments),
     Log(log::Arguments),
+    Incident(incident::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Metrics(metrics::Arguments),
@@ -181,6 +183,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Tag(arguments) => tag::run(&arguments, client, screen).await,
         OtherVerb::Untag(arguments) => untag::run(&arguments, client, screen).await,
         OtherVerb::Log(arguments) => log::run(&arguments, client, screen).await,
+        OtherVerb::Incident(arguments) => incident::run(&arguments, client, screen).await,
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
         OtherVerb::Metrics(arguments) => metrics::run(&arguments, client, screen).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,

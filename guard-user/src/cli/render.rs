@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod hold;
+pub(crate) mod incident;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod machine;

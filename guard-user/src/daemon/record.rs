@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::api::{Blast, OperationView, Outcome, Process, Reversibility, Scope, Verdict};
+use crate::api::{Blast, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, Verdict};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,8 +75,14 @@ pub struct Record {
     pub outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule: String,
+    /// Why that rule exists; where something is first told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule_text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reversibility: Option<Reversibility>,
+    /// How it was stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<HoldContext>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationView>,
     /// `st_dev` (kernel encoding), inode and generation of the object.
@@ -141,7 +147,9 @@ impl Record {
             scope: None,
             outcome: None,
             rule: String::new(),
+            rule_text: String::new(),
             reversibility: None,
+            context: None,
             operation: None,
             object: None,
             pid: None,
@@ -213,7 +221,9 @@ mod tests {
             scope: Some(Scope::Once),
             outcome: Some(Outcome::Refused),
             rule: text(),
+            rule_text: text(),
             reversibility: Some(Reversibility::Irreversible),
+            context: Some(HoldContext::Held),
             operation: Some(operation),
             object: Some([1, 2, 3]),
             pid: Some(1),

@@ -21,6 +21,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         gate("a_bad_rules_file_on_reload_leaves_the_old_rules", reload),
         gate("what_an_observing_rule_would_hold_goes_on_and_is_in_the_log", observed),
         gate("the_audit_log_tells_the_whole_story_of_a_hold", story),
+        gate("an_incident_is_told_after_guardd_was_started_again", incident),
     ]
 }
 
@@ -89,6 +90,34 @@ fn observed(guard: &mut Guard) -> Result<()> {
     );
     let status = guard.guardctl(&["status"])?.stdout;
     ensure!(status.contains("would_hold 1"), "the status says {status}");
+    Ok(())
+}
+
+/// The page is from the log alone: guardd may have been started again since.
+fn incident(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut agent = guard.agent("rm /srv/guarded/file; echo code $?")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    let answer = guard.guardctl(&["deny", id(&hold)?, "-m", "not this one"])?;
+    ensure!(answer.code == 0, "deny ended with {}: {}", answer.code, answer.stderr);
+    agent.ends_with(0)?;
+    ensure!(!gone("file"), "denied, and gone");
+    guard.crash()?;
+    guard.start_again()?;
+    let ask = |words: &[&str]| guard.guardctl(&[&["incident", id(&hold)?], words].concat());
+    for words in [&[][..], &["--markdown"]] {
+        let page = ask(words)?;
+        let told =
+            ["rm", "unlink /srv/guarded/file", "guarded-tree", "denied", "not this one", "refused", &agent.name()];
+        let missing: Vec<&str> = told.into_iter().filter(|text| !page.stdout.contains(text)).collect();
+        ensure!(page.code == 0 && missing.is_empty(), "{missing:?} is not on the page: {}{}", page.stdout, page.stderr);
+    }
+    let json: serde_json::Value = serde_json::from_str(&ask(&["-o", "json"])?.stdout).context("no JSON")?;
+    let kinds: Vec<&str> =
+        json["steps"].as_array().into_iter().flatten().filter_map(|step| step["kind"].as_str()).collect();
+    ensure!(kinds == ["tag", "hold", "decision", "outcome"], "the steps are {kinds:?}");
+    let none = guard.guardctl(&["incident", "h9999999"])?;
+    ensure!(none.code == 5, "an unknown hold ended with {}: {}", none.code, none.stderr);
     Ok(())
 }
 

@@ -155,7 +155,11 @@ impl Core {
             record.cgroup = agent.cgroup.clone();
         }
         record.rule = ruling.rule.clone();
+        if matches!(kind, Kind::Hold | Kind::WouldHold) {
+            record.rule_text = ruling.text.clone();
+        }
         record.reversibility = Some(ruling.reversibility);
+        record.context = Some(super::view::context(operation));
         record.operation = Some(super::view::operation(operation));
         let target = &operation.target;
         record.object = (target.ino != 0).then(|| [u64::from(target.dev), target.ino, u64::from(target.generation)]);

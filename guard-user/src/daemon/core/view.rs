@@ -117,17 +117,22 @@ impl Core {
             rule: hold.ruling.rule.clone(),
             rule_text: hold.ruling.text.clone(),
             reversibility: hold.ruling.reversibility,
-            context: match operation.context {
-                Context::Held => HoldContext::Held,
-                Context::Denied => HoldContext::Denied,
-                Context::Tripped => HoldContext::Tripped,
-            },
+            context: context(operation),
             blast: hold.blast.clone(),
             scope: words(hold),
             stops: hold.stops,
             decision: hold.decision.clone(),
             outcome: hold.outcome,
         }
+    }
+}
+
+/// How it was stopped.
+pub(super) fn context(operation: &Operation) -> HoldContext {
+    match operation.context {
+        Context::Held => HoldContext::Held,
+        Context::Denied => HoldContext::Denied,
+        Context::Tripped => HoldContext::Tripped,
     }
 }
 
