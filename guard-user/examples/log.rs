@@ -2,9 +2,10 @@
 //! runs it on the processors and the disk of the machine that measures, and reads the line it prints.
 #![allow(clippy::print_stdout, reason = "the result is a line on standard output")]
 
+mod shared;
+
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
@@ -12,16 +13,15 @@ use anyhow::{Context as _, ensure};
 use guard_user::{
     api::{Process, Reversibility},
     audit::{
-        key::Private,
         segment,
         verify::{self, Trust},
     },
     daemon::{
-        audit::{Audit, Options, Report, keep, open},
+        audit::{Audit, keep},
         record::{Kind, Record},
     },
-    mask::Masks,
 };
+use shared::{begun, flushed};
 
 /// Records without a flush, in portions that fit into guardd's queue.
 const PORTIONS: u64 = 40;
@@ -35,20 +35,7 @@ fn main() -> anyhow::Result<()> {
     let directory = std::env::args().nth(1).context("usage: log DIRECTORY")?;
     let path = Path::new(&directory).join("audit.jsonl");
     ensure!(!path.exists(), "there is a log in {directory}");
-    let key = Private::open(&Path::new(&directory).join("audit.key"))?;
-    let public = key.public();
-    let (sender, reports) = channel();
-    let options = Options {
-        segment_size: 64 << 20,
-        key: Some(key),
-        checkpoint: None,
-        masks: Masks::new(&[]).map_err(anyhow::Error::msg)?,
-        command: Vec::new(),
-    };
-    let audit = Audit::start(open(&path)?, options, move |report| {
-        // The measure is over when nobody listens.
-        drop(sender.send(report));
-    })?;
+    let (audit, reports, public) = begun(&path)?;
 
     let mut seq = 0;
     let mut spent = Duration::ZERO;
@@ -147,17 +134,4 @@ fn add(audit: &Audit, seq: &mut u64, kind: Kind, flush: bool) -> anyhow::Result<
         }
     }
     audit.record(record, flush).map_err(anyhow::Error::msg)
-}
-
-/// Waits until this record is on the disk; true when a segment was called full meanwhile.
-fn flushed(reports: &Receiver<Report>, seq: u64) -> anyhow::Result<bool> {
-    let mut full = false;
-    loop {
-        match reports.recv()? {
-            Report::Flushed(safe) if safe == seq => return Ok(full),
-            Report::Full => full = true,
-            Report::Failed(reason) | Report::Trouble(reason) => anyhow::bail!(reason),
-            Report::Flushed(_) | Report::Recovered | Report::Rotated => {}
-        }
-    }
 }

@@ -2,26 +2,21 @@
 //! `cargo xtask bench` runs it on the processors and the disk of the machine that measures, and reads the line it prints.
 #![allow(clippy::print_stdout, reason = "the result is a line on standard output")]
 
-use std::{
-    path::Path,
-    sync::mpsc::{Receiver, channel},
-    time::Instant,
-};
+mod shared;
+
+use std::{path::Path, time::Instant};
 
 use anyhow::{Context as _, ensure};
 use guard_user::{
     api::{OperationView, Process, Reversibility, Verdict},
-    audit::{
-        key::Private,
-        query::{Filter, Query},
-    },
+    audit::query::{Filter, Query},
     daemon::{
-        audit::{Audit, Options, Report, keep, open, records},
+        audit::{keep, records},
         record::{Kind, Record},
     },
-    mask::Masks,
 };
 use jiff::{SignedDuration, Timestamp};
+use shared::flushed;
 
 /// Operations that were held, decided about and ended: three records each.
 const OPERATIONS: u64 = 3_333_334;
@@ -104,17 +99,7 @@ fn place(number: u64) -> String {
 }
 
 fn written(path: &Path) -> anyhow::Result<()> {
-    let key = Private::open(&path.with_file_name("audit.key"))?;
-    let (sender, reports) = channel();
-    let options = Options {
-        segment_size: 64 << 20,
-        key: Some(key),
-        checkpoint: None,
-        masks: Masks::new(&[]).map_err(anyhow::Error::msg)?,
-        command: Vec::new(),
-    };
-    // What the measure is not about goes by unheard.
-    let audit = Audit::start(open(path)?, options, move |report| drop(sender.send(report)))?;
+    let (audit, reports, _) = shared::begun(path)?;
     let mut seq = 0;
     let mut next = |mut record: Box<Record>, flush: bool| -> anyhow::Result<u64> {
         seq += 1;
@@ -194,17 +179,4 @@ fn operation(number: u64) -> anyhow::Result<[Box<Record>; 3]> {
     });
     "uid 1000 (dev)".clone_into(&mut decision.by);
     Ok([record(Kind::Hold), decision, record(Kind::Outcome)])
-}
-
-/// Waits until this record is on the disk; true when a segment was called full meanwhile.
-fn flushed(reports: &Receiver<Report>, seq: u64) -> anyhow::Result<bool> {
-    let mut full = false;
-    loop {
-        match reports.recv()? {
-            Report::Flushed(safe) if safe == seq => return Ok(full),
-            Report::Full => full = true,
-            Report::Failed(reason) | Report::Trouble(reason) => anyhow::bail!(reason),
-            Report::Flushed(_) | Report::Recovered | Report::Rotated => {}
-        }
-    }
 }
