@@ -35,6 +35,7 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes kept while the disk refuses them; lines past it are lost, and the gap in `seq` shows it.
 const KEPT: usize = 8 << 20;
+
 /// What the thread says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {

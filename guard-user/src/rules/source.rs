@@ -2,12 +2,10 @@
 //! known here.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
 use similar::{ChangeTag, TextDiff};
 
 use super::compile::Rules;
+use crate::audit::chain::Digest;
 
 /// A file of rules, or of what is said about rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,15 +43,12 @@ pub struct Difference {
 /// SHA-256 over names and texts, in hexadecimal.
 #[must_use]
 pub fn digest(sources: &[Source]) -> String {
-    let mut digest = Sha256::new();
+    let mut bytes = Vec::new();
     for part in sources.iter().flat_map(|source| [&source.file, &source.text]) {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
     }
-    digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _always_ok = write!(text, "{byte:02x}");
-        text
-    })
+    Digest::of(&bytes).to_string()
 }
 
 /// How `new` differs from `old`, by the names of the files.
