@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Where the daemon listens unless told otherwise.
 pub const SOCKET: &str = "/run/guard/guard.sock";
 
+/// Where agents speak for themselves: [`ToolCall`] and [`Refusal`], and nothing else.
+pub const AGENT_SOCKET: &str = "/run/guard/agent.sock";
+
 /// `GET /v1/status`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -346,6 +349,93 @@ pub enum Command {
     Suspend,
     Resume,
     Kill,
+}
+
+/// `POST /v1/tool-calls` on the agents' socket: what an agent says of a call of one of its tools; answers with
+/// [`ToolCallAnswer`]. All of it is the agent's word, and what is longer than [`ToolCall::PROSE`] and its like is cut.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolCall {
+    /// Whose shape it had: `claude-code`, `codex`, ….
+    pub from: String,
+    pub phase: Phase,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub session: String,
+    /// The agent's id of this call.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub call: String,
+    /// Name of its tool, for example `Bash`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tool: String,
+    /// What it gives to the tool; null where that is not known.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub input: serde_json::Value,
+    /// The command line in it, where the tool runs one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub command: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
+    /// The last thing a person asked, from the agent's transcript.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
+    /// What the agent wrote between that and the call.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// W3C `traceparent` from the environment of the hook.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub traceparent: String,
+    /// Why it was not understood; empty when it was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub problem: String,
+    /// The beginning of what the hook got, where that was not understood.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub raw: String,
+}
+
+impl ToolCall {
+    /// Most bytes of `prompt`, `reasoning` and `raw`, each.
+    pub const PROSE: usize = 8 << 10;
+    /// Most bytes of `command`, and of `input` as JSON; a longer `input` is replaced by a string of its beginning.
+    pub const INPUT: usize = 8 << 10;
+    /// Most bytes of every other text.
+    pub const WORD: usize = 1 << 10;
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The tool is about to run.
+    #[default]
+    Before,
+    /// It has run, or failed.
+    After,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallAnswer {
+    /// After a call: what its agent was refused since that call began, oldest first.
+    pub refused: Vec<Refusal>,
+}
+
+/// `GET /v1/refusals` on the agents' socket: what the caller's agent was refused, newest first. For the agent: it does not
+/// say who decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub hold: String,
+    pub time: String,
+    pub verdict: Verdict,
+    pub operation: OperationView,
+    pub rule: String,
+    pub rule_text: String,
+    /// What whoever decided wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// What the agent may do instead, as the rule says it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instead: String,
+    /// Id of the tool call it came from, as far as is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub call: String,
 }
 
 /// Body of every answer that is not 2xx.
