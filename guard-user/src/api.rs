@@ -162,6 +162,12 @@ pub struct Hold {
     pub stops: u32,
     pub decision: Option<Decision>,
     pub outcome: Option<Outcome>,
+    /// The tool call it came from, as far as the agent told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Variables that say on whose behalf the process runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<Variable>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -399,6 +405,59 @@ impl ToolCall {
     pub const INPUT: usize = 8 << 10;
     /// Most bytes of every other text.
     pub const WORD: usize = 1 << 10;
+
+    /// The same within its bounds.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let (prose, words) = (
+            [&mut self.prompt, &mut self.reasoning, &mut self.raw],
+            [
+                &mut self.from,
+                &mut self.session,
+                &mut self.call,
+                &mut self.tool,
+                &mut self.cwd,
+                &mut self.traceparent,
+                &mut self.problem,
+            ],
+        );
+        prose.into_iter().for_each(|text| cut(text, Self::PROSE));
+        words.into_iter().for_each(|text| cut(text, Self::WORD));
+        cut(&mut self.command, Self::INPUT);
+        let mut input = self.input.to_string();
+        if input.len() > Self::INPUT {
+            cut(&mut input, Self::INPUT);
+            self.input = input.into();
+        }
+        self
+    }
+
+    /// What it is about and nothing that was said.
+    #[must_use]
+    pub fn without_texts(&self) -> Self {
+        Self {
+            from: self.from.clone(),
+            phase: self.phase,
+            session: self.session.clone(),
+            call: self.call.clone(),
+            tool: self.tool.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of what [`ToolCall::without_texts`] leaves out.
+    #[must_use]
+    pub fn texts(&self) -> u64 {
+        let texts =
+            [&self.command, &self.cwd, &self.prompt, &self.reasoning, &self.traceparent, &self.problem, &self.raw];
+        let bytes: usize = texts.into_iter().map(String::len).sum();
+        (bytes + self.input.to_string().len()) as u64
+    }
+}
+
+/// To so many bytes at most, between two letters.
+fn cut(text: &mut String, most: usize) {
+    text.truncate(text.floor_char_boundary(most));
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -409,6 +468,58 @@ pub enum Phase {
     Before,
     /// It has run, or failed.
     After,
+}
+
+/// The tool call an operation came from, as far as can be known: the call is the agent's word, that they belong together
+/// is guard's conclusion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Number of the record in which the agent told of it.
+    pub record: u64,
+    pub from: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub call: String,
+    pub tool: String,
+    pub sure: Sureness,
+    pub because: Vec<Evidence>,
+}
+
+/// How sure it is that an operation came from a tool call. Later is surer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sureness {
+    /// It was under way.
+    Possible,
+    Likely,
+    /// A process below the agent's, while the call was under way, doing what the call says.
+    Strong,
+}
+
+/// What speaks for an operation having come from a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The process descends from the one that told of the call, or is it.
+    Tree,
+    /// A process on the way runs the command of the call.
+    Argv,
+    /// The call names what the operation is about.
+    Object,
+    /// A process on the way works in the directory of the call.
+    Cwd,
+    /// The call was under way.
+    Time,
+}
+
+/// A variable of a process's environment as it was when its program began: the agent's word, or its person's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    pub name: String,
+    pub value: String,
+    /// The process it was found in: the nearest above the one that acts.
+    pub pid: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use crate::{
     api,
     daemon::{clock::Now, rulebook::Ruling, scope::Root},
     operation::{HoldName, Operation},
+    tool_calls::Link,
 };
 
 /// Numbers that are saved as given with one write.
@@ -73,6 +74,10 @@ pub struct Facts {
     pub root: Option<Root>,
     /// Start of the process (of its first thread) in clock ticks; `None` when it could not be read.
     pub start_ticks: Option<u64>,
+    /// The same processes, as they are told from later ones.
+    pub links: Vec<Link>,
+    /// What they have of the variables that were asked for, the nearest first.
+    pub environment: Vec<api::Variable>,
 }
 
 /// One operation that waits, or waited.
@@ -87,6 +92,8 @@ pub struct Hold {
     pub since: Now,
     pub stage: Stage,
     pub facts: Option<Box<Facts>>,
+    /// The tool call it came from, as far as its agent told of it.
+    pub cause: Option<api::Cause>,
     pub blast: Option<api::Blast>,
     pub stops: u32,
     /// A line that says who wanted what is in the log.
@@ -232,7 +239,7 @@ impl Holds {
         self.holds.get(&number)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Hold> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Hold> {
         self.holds.values()
     }
 

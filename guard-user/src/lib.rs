@@ -19,3 +19,4 @@ pub mod operation;
 pub mod rules;
 pub mod tally;
 pub mod text;
+pub mod tool_calls;

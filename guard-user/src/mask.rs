@@ -7,7 +7,9 @@ use regex_automata::{
     meta::{BuildError, Regex},
 };
 
-use crate::daemon::record::Record;
+use serde_json::Value;
+
+use crate::{api::ToolCall, daemon::record::Record};
 
 /// What stands in the place of a secret.
 pub const MASKED: &str = "***";
@@ -94,14 +96,39 @@ impl Masks {
         for process in &mut record.processes {
             self.arguments(&mut process.argv);
         }
+        for variable in &mut record.environment {
+            self.text(&mut variable.value);
+        }
+        if let Some(call) = &mut record.tool_call {
+            self.told(call);
+        }
     }
 
-    fn arguments(&self, argv: &mut [String]) {
-        let program = argv.first().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).unwrap_or_default();
+    /// Everything an agent wrote in words of its own.
+    fn told(&self, call: &mut ToolCall) {
+        for text in [&mut call.prompt, &mut call.reasoning, &mut call.raw] {
+            self.text(text);
+        }
+        self.command(&mut call.command);
+        self.value(&mut call.input);
+    }
+
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.command(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.value(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn arguments<'a>(&self, argv: impl IntoIterator<Item = &'a mut String>) {
+        let mut argv = argv.into_iter();
+        let program = argv.next().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).unwrap_or_default();
         let own = OF_PROGRAMS.iter().find(|(name, _)| *name == program).map_or(&[][..], |(_, flags)| flags);
         let attached_only = ATTACHED_ONLY.contains(&program.as_str());
         let mut is_secret = false;
-        for argument in argv.iter_mut().skip(1) {
+        for argument in argv {
             if std::mem::take(&mut is_secret) {
                 // Who, and then the secret.
                 let from = argument.find(':').map_or(0, |at| at + 1);
@@ -118,8 +145,34 @@ impl Masks {
                 let from = argument.find(':').map_or(flag.len(), |at| at + 1);
                 argument.replace_range(from.., MASKED);
             } else {
-                self.text(argument);
+                self.argument(argument);
             }
+        }
+    }
+
+    /// The same in a line for a shell: in each of its commands, and in those of a line that is quoted in it. What is looked
+    /// at next is always shorter, so it ends.
+    fn command(&self, line: &mut String) {
+        self.text(line);
+        let mut words = words(line);
+        for command in words.split_mut(|word| word.separates) {
+            // `NAME=value mysql -p…`
+            let program = command.iter().position(|word| !word.text.contains('=')).unwrap_or(0);
+            self.arguments(command[program..].iter_mut().map(|word| &mut word.text));
+        }
+        *line = words.into_iter().flat_map(|word| [word.text, word.gap]).collect();
+    }
+
+    fn argument(&self, argument: &mut String) {
+        let quote = argument.chars().next().filter(|first| matches!(first, '\'' | '"'));
+        let inner = quote.and_then(|quote| argument.strip_prefix(quote)?.strip_suffix(quote)).map(str::to_owned);
+        match (quote, inner) {
+            (Some(quote), Some(mut inner)) => {
+                self.command(&mut inner);
+                *argument = format!("{quote}{inner}{quote}");
+            }
+            _ if argument.contains(char::is_whitespace) => self.command(argument),
+            _ => self.text(argument),
         }
     }
 
@@ -145,6 +198,45 @@ impl Masks {
             }
         }
     }
+}
+
+/// A word of a line for a shell, with what is between it and the next.
+struct Word {
+    text: String,
+    gap: String,
+    /// It ends a command.
+    separates: bool,
+}
+
+/// All of a line, roughly as a shell takes it apart.
+fn words(line: &str) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    let (mut quote, mut is_escaped, mut is_new) = (None, false, true);
+    for letter in line.chars() {
+        let is_plain = quote.is_none() && !is_escaped;
+        let separates = is_plain && matches!(letter, ';' | '|' | '&' | '\n');
+        if is_plain && letter.is_whitespace() && !separates {
+            match words.last_mut() {
+                Some(word) => word.gap.push(letter),
+                None => words.push(Word { text: String::new(), gap: letter.to_string(), separates: true }),
+            }
+            is_new = true;
+            continue;
+        }
+        match words.last_mut().filter(|word| !is_new && !separates && !word.separates) {
+            Some(word) => word.text.push(letter),
+            None => words.push(Word { text: letter.to_string(), gap: String::new(), separates }),
+        }
+        is_new = false;
+        (quote, is_escaped) = match (quote, letter) {
+            _ if is_escaped => (quote, false),
+            (None | Some('"'), '\\') => (quote, true),
+            (None, '\'' | '"') => (Some(letter), false),
+            (Some(open), _) if open == letter => (None, false),
+            _ => (quote, false),
+        };
+    }
+    words
 }
 
 fn why(error: &BuildError) -> String {
@@ -190,6 +282,34 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(masked(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn secrets_in_a_line_for_a_shell_are_taken_out() {
+        let cases = [
+            ("mysql -u root -phunter2 shop", "mysql -u root -p*** shop"),
+            (
+                "cd /srv && mysql -phunter2|tail; sshpass -p 'hunter two' ssh x",
+                "cd /srv && mysql -p***|tail; sshpass -p *** ssh x",
+            ),
+            ("X=1 mysql  -phunter2\nmysql -phunter3", "X=1 mysql  -p***\nmysql -p***"),
+            ("bash -c \"cd /x && mysql -phunter2\"", "bash -c \"cd /x && mysql -p***\""),
+            ("bash -c \"eval 'tool --token hunter2'\" < /dev/null", "bash -c \"eval 'tool --token ***'\" < /dev/null"),
+            ("curl -H 'Authorization: Bearer abc' https://x", "curl -H 'Authorization: Bearer ***' https://x"),
+            // Nothing of these is one.
+            ("  echo 'a  b'  \\; c|d ", "  echo 'a  b'  \\; c|d "),
+            ("echo 'never closed", "echo 'never closed"),
+            ("", ""),
+        ];
+        let masks = Masks::new(&[]).expect("they are understood");
+        for (line, expected) in cases {
+            let mut masked = line.to_owned();
+            masks.command(&mut masked);
+            assert_eq!(masked, expected, "{line}");
+        }
+        let mut argv = ["bash", "-c", "mysql -phunter2 shop"].map(str::to_owned);
+        masks.arguments(&mut argv);
+        assert_eq!(argv[2], "mysql -p*** shop");
     }
 
     #[test]

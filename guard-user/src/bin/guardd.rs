@@ -27,6 +27,9 @@ struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Where agents tell of their tools
+    #[arg(long, value_name = "PATH")]
+    agent_socket: Option<PathBuf>,
     /// Where the audit log goes
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     }
     let over = config::Over {
         socket: arguments.socket,
+        agent_socket: arguments.agent_socket,
         audit: arguments.audit,
         rules: arguments.rules,
         run_dir: arguments.run_dir,

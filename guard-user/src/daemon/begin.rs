@@ -24,6 +24,7 @@ use super::{
     own_files::OwnFiles,
     rights, rulebook,
     run::{self, Setup},
+    server::Listeners,
 };
 use crate::{
     api,
@@ -174,7 +175,7 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         boot: boot_id(),
         unprotected: config.unprotected,
     };
-    let listener = listen(&config.socket)?;
+    let listeners = Listeners { people: listen(&config.socket)?, agents: listen(&config.agent_socket)? };
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
@@ -184,7 +185,7 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
     };
     let line = format!("{tier} tier on Linux {release}, {} rules: {}", rulebook.len(), loaded.summary);
     let because = if loaded.reason.is_empty() { String::new() } else { format!(" ({})", loaded.reason) };
-    let socket = config.socket.clone();
+    let sockets = [config.socket.clone(), config.agent_socket.clone()];
     let mut kernel = loaded.kernel;
     let canary = match loaded.tier {
         api::Tier::Gate => Some(Canary::new(&config.run_dir, cgroups.clone(), &mut kernel)?),
@@ -221,6 +222,7 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         fresh: loaded.fresh,
         earlier: loaded.earlier,
         own_files,
+        variables: config.variables.clone(),
     };
     let ready = || {
         tracing::info!("{line}{because}");
@@ -231,9 +233,11 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         tracing::info!("stopping; what is held stays held");
         notify::stopping();
     };
-    let ended = run::run(setup, listener, reloads, ready, shutdown).await;
-    if let Err(error) = fs::remove_file(&socket) {
-        tracing::debug!("{} stays: {error}", socket.display());
+    let ended = run::run(setup, listeners, reloads, ready, shutdown).await;
+    for socket in sockets {
+        if let Err(error) = fs::remove_file(&socket) {
+            tracing::debug!("{} stays: {error}", socket.display());
+        }
     }
     ended
 }

@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::audit::{self, keep::Keep};
+use super::{
+    audit::{self, keep::Keep},
+    facts,
+};
 use crate::{api, mask::Masks, rules::amount::Amount};
 
 /// Where the file is unless told otherwise; it need not exist there.
@@ -21,6 +24,10 @@ pub const RULES: &str = "/etc/guard/rules.d";
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     pub(crate) socket: Option<PathBuf>,
+    /// Where agents tell of their tools.
+    pub(crate) agent_socket: Option<PathBuf>,
+    /// Environment variables of held processes that are told, beside those that are always.
+    pub(crate) variables: Option<Vec<String>>,
     pub(crate) audit: Option<PathBuf>,
     pub(crate) audit_key: Option<PathBuf>,
     /// A segment of the log ends when it is as large, or as old.
@@ -46,6 +53,8 @@ pub(crate) struct File {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub socket: PathBuf,
+    pub agent_socket: PathBuf,
+    pub variables: Vec<String>,
     pub audit: audit::Settings,
     /// `None` means the built-in pack.
     pub rules: Option<PathBuf>,
@@ -61,6 +70,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Over {
     pub socket: Option<PathBuf>,
+    pub agent_socket: Option<PathBuf>,
     pub audit: Option<PathBuf>,
     pub rules: Option<PathBuf>,
     pub run_dir: Option<PathBuf>,
@@ -74,6 +84,8 @@ impl File {
         let shipped = Path::new(RULES).is_dir().then(|| PathBuf::from(RULES));
         Config {
             socket: over.socket.or(self.socket).unwrap_or(default.socket),
+            agent_socket: over.agent_socket.or(self.agent_socket).unwrap_or(default.agent_socket),
+            variables: default.variables.into_iter().chain(self.variables.unwrap_or_default()).collect(),
             audit: audit::Settings {
                 path: over.audit.or(self.audit).unwrap_or(default.audit.path),
                 key: self.audit_key.unwrap_or(default.audit.key),
@@ -100,6 +112,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             socket: PathBuf::from(api::SOCKET),
+            agent_socket: PathBuf::from(api::AGENT_SOCKET),
+            variables: facts::LISTED.map(str::to_owned).into(),
             audit: audit::Settings::default(),
             rules: None,
             max_holds: 4_096,
@@ -141,6 +155,9 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
         Some(more) if more > 65_536 => Err("max_holds must be at most 65536".to_owned()),
         Some(_) | None if file.audit_segment_size.is_some_and(|size| size.0 < SMALLEST_SEGMENT) => {
             Err("audit_segment_size must be at least 16KiB".to_owned())
+        }
+        Some(_) | None if file.variables.iter().flatten().any(|name| name.is_empty() || name.contains(['=', '\0'])) => {
+            Err("variables must be names of environment variables, as in [BUILD_ID]".to_owned())
         }
         Some(_) | None if file.audit_checkpoint_command.as_ref().is_some_and(|command| !is_program(command)) => {
             Err("audit_checkpoint_command must begin with the absolute path of a program, as in \
@@ -190,6 +207,9 @@ mod tests {
         let file = parse("audit_segment_size: 1MiB\naudit_keep_age: 52w\n").expect("right");
         let log = file.resolve(Over::default()).audit;
         assert_eq!((log.segment_size, log.keep.age), (1 << 20, Some(Duration::from_secs(364 * 86_400))));
+        assert!(parse("variables: [A=b]\n").is_err());
+        let variables = parse("variables: [BUILD_ID]\n").expect("right").resolve(Over::default()).variables;
+        assert_eq!((variables[0].as_str(), variables.last().map(String::as_str)), ("TRACEPARENT", Some("BUILD_ID")));
         assert!(parse("mask: ['(']\n").is_err() && parse("mask: ['acme-[0-9]+']\n").is_ok());
         let command = |text: &str| parse(&format!("audit_checkpoint_command: {text}\n"));
         assert!(command("[logger]").is_err() && command("[]").is_err() && command("logger").is_err());

@@ -6,6 +6,7 @@
 
 mod agent;
 mod answer;
+mod budget;
 mod canary;
 mod candidate;
 mod decide;
@@ -15,6 +16,7 @@ mod log;
 mod seam;
 mod segment;
 mod shielded;
+mod told;
 mod view;
 
 #[cfg(test)]
@@ -32,10 +34,11 @@ use crate::{
     daemon::{clock::Now, ended, rulebook::Rulebook, scope},
     holds::{Holds, Losses},
     operation::{HoldName, Operation},
+    tool_calls::ToolCalls,
 };
 
 pub(crate) use agent::within;
-pub use answer::{Answer, Request, TagRequest, Target, Token, problem};
+pub use answer::{AgentRequest, Answer, Request, TagRequest, Target, Token, problem};
 pub use seam::{About, Act, Effect, Gather, Input, Placed, Tag};
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
@@ -69,6 +72,9 @@ pub struct Core {
     losses: Losses,
     canary: canary::Watch,
     shielded: shielded::Lately,
+    tool_calls: ToolCalls,
+    /// What agents may still write of their tools, by number.
+    allowed: HashMap<u64, told::Allowed>,
     trouble: Option<String>,
     next_probe: u64,
     /// When what waits is to be saved: it is not what was saved last.
@@ -129,6 +135,8 @@ struct Counts {
     missed: u64,
     unknown_agent: u64,
     refused_peers: u64,
+    /// Tool calls that are not in the log, for there were too many.
+    untold: u64,
     grant_failed: u64,
 }
 
@@ -161,6 +169,8 @@ impl Core {
             losses: Losses::default(),
             canary: canary::Watch::default(),
             shielded: shielded::Lately::default(),
+            tool_calls: ToolCalls::default(),
+            allowed: HashMap::new(),
             trouble: None,
             next_probe: 0,
             save_due: None,
@@ -192,6 +202,7 @@ impl Core {
             Input::Facts { name, facts } => self.facts(name, facts),
             Input::Blast { name, blast } => self.blast(name, blast),
             Input::Request { token, by, request } => self.request(token, by, request),
+            Input::Told { token, agent, by, request } => self.told(token, agent, &by, request),
             Input::RefusedPeer { by, note } => self.refused_peer(by, note),
             Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
             Input::AgentsEnded(agents) => self.agents_ended(&agents),
@@ -238,6 +249,13 @@ impl Core {
     /// Cgroups of all agents, below the cgroup root.
     pub fn agent_cgroups(&self) -> impl Iterator<Item = &str> {
         self.agents.iter().map(|agent| agent.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    /// Number of the agent of this tag; else of the one in whose cgroup, below the cgroup root, a task is.
+    #[must_use]
+    pub fn agent_with(&self, tag: u64, cgroup: &str) -> Option<u64> {
+        let inside = |agent: &&crate::agents::Agent| !agent.cgroup.is_empty() && within(cgroup, &agent.cgroup);
+        self.agents.by_cgroup(tag).or_else(|| self.agents.iter().find(inside)).map(|agent| agent.number)
     }
 
     /// Agents that end with their last process, since nothing of theirs waits.

@@ -90,6 +90,8 @@ pub struct Edge<K> {
     pub inputs: mpsc::Sender<Input>,
     /// Gatherings that may run at once; a slow disk uses these up and nothing else.
     pub gatherers: std::sync::Arc<tokio::sync::Semaphore>,
+    /// Variables of a held process that are told.
+    pub variables: std::sync::Arc<[String]>,
 }
 
 impl<K: Kernel> Edge<K> {
@@ -239,12 +241,13 @@ impl<K: Kernel> Edge<K> {
 
     fn gather(&self, gather: super::core::Gather) {
         let (inputs, gatherers) = (self.inputs.clone(), self.gatherers.clone());
+        let variables = self.variables.clone();
         tokio::task::spawn_local(async move {
             let name = gather.operation.name;
             let Ok(permit) = gatherers.acquire_owned().await else { return };
             let answer = inputs.clone();
             let done = tokio::task::spawn_blocking(move || {
-                let found = facts::gather(&gather);
+                let found = facts::gather(&gather, &variables);
                 let blast_facts = found.clone();
                 let sent = answer.blocking_send(Input::Facts { name, facts: Box::new(found) });
                 let _held_until_counted = permit;
@@ -385,7 +388,12 @@ impl<K: Kernel> Edge<K> {
             },
             Answer::Agents(agents) => agents.iter_mut().for_each(|agent| self.populate(agent)),
             Answer::Agent(agent) => self.populate(agent),
-            Answer::Done | Answer::Holds(_) | Answer::Hold(_) | Answer::Problem(_) => {}
+            Answer::Done
+            | Answer::Holds(_)
+            | Answer::Hold(_)
+            | Answer::ToolCall(_)
+            | Answer::Refusals(_)
+            | Answer::Problem(_) => {}
         }
         answer
     }

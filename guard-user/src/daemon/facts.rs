@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod blast;
+mod environ;
+
+pub use environ::LISTED;
 
 use std::{
     ffi::OsString,
@@ -18,6 +21,7 @@ use crate::{
     holds::Facts,
     operation::split_argv,
     text::lossy,
+    tool_calls::Link,
 };
 
 /// Parents that are followed.
@@ -27,16 +31,19 @@ const ARGV: u64 = 32 * 1_024;
 
 /// The chain from the acting process to the agent's first one, and the directory the act is about.
 #[must_use]
-pub fn gather(gather: &Gather) -> Facts {
+pub fn gather(gather: &Gather, variables: &[String]) -> Facts {
     let operation = &gather.operation;
     let names = users();
-    let mut processes = Vec::new();
+    let (mut processes, mut links) = (Vec::new(), Vec::new());
+    let mut environment = Vec::new();
     let mut pid = operation.tgid;
     let mut here = (Vec::new(), PathBuf::new());
     while processes.len() < DEEP {
         let Some((process, argv, cwd)) = read(pid, &names) else { break };
         let parent = process.ppid;
         processes.push(process);
+        links.extend(link_of(pid));
+        environ::add(pid, variables, &mut environment);
         if processes.len() == 1 {
             here = (argv, cwd);
         }
@@ -54,7 +61,25 @@ pub fn gather(gather: &Gather) -> Facts {
         processes,
         root: scope::root(operation, &argv, &cwd),
         start_ticks: start_ticks(&format!("/proc/{}/stat", operation.tgid)),
+        links,
+        environment,
     }
+}
+
+/// A process and those above it, as they are told from later ones with their numbers.
+#[must_use]
+pub fn lineage(mut pid: u32) -> Vec<Link> {
+    let mut links = Vec::new();
+    while pid > 1 && links.len() < DEEP {
+        let Some((parent, start_ticks)) = parent_and_start(pid) else { break };
+        links.push(Link { pid, start_ticks });
+        pid = parent;
+    }
+    links
+}
+
+fn link_of(pid: u32) -> Option<Link> {
+    parent_and_start(pid).map(|(_, start_ticks)| Link { pid, start_ticks })
 }
 
 /// The very thread is there.
@@ -241,11 +266,14 @@ mod tests {
         operation.tid = operation.tgid;
         let ticks = start_ticks("/proc/self/stat").expect("this process has a start");
         operation.start_boottime = ticks * NANOSECONDS_PER_TICK;
-        let facts = gather(&Gather { operation: operation.clone(), cgroup: String::new() });
-        assert_eq!(facts.processes.len(), 1);
+        let path = ["PATH".to_owned()];
+        let facts = gather(&Gather { operation: operation.clone(), cgroup: String::new() }, &path);
+        assert_eq!((facts.processes.len(), facts.links.len()), (1, 1));
+        assert_eq!(facts.links, lineage(operation.tgid)[..1]);
+        assert_eq!(facts.environment.iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), ["PATH"]);
         assert_eq!(facts.processes[0].argv.len(), std::env::args().count());
         assert_eq!(facts.start_ticks, Some(ticks));
         operation.start_boottime += 2 * NANOSECONDS_PER_TICK;
-        assert_eq!(gather(&Gather { operation, cgroup: String::new() }), Facts::default());
+        assert_eq!(gather(&Gather { operation, cgroup: String::new() }, &path), Facts::default());
     }
 }

@@ -55,7 +55,12 @@ impl OwnFiles {
         let mut directories: Vec<PathBuf> = DIRECTORIES.iter().map(PathBuf::from).collect();
         directories.extend([config.run_dir.clone(), config.pin.clone()]);
         let mut files: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-        files.extend([config.socket.clone(), config.audit.path.clone(), config.audit.key.clone()]);
+        files.extend([
+            config.socket.clone(),
+            config.agent_socket.clone(),
+            config.audit.path.clone(),
+            config.audit.key.clone(),
+        ]);
         files.extend(settings.map(Path::to_owned));
         files.extend(std::env::current_exe());
         match &config.rules {

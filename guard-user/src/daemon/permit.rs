@@ -12,6 +12,22 @@ use super::{
 };
 
 impl<K: Kernel> Daemon<K> {
+    /// Number of the agent that a peer on the socket of agents belongs to.
+    ///
+    /// # Errors
+    /// Why it is not heard.
+    pub(super) fn agent_of(&self, peer: &Peer) -> Result<u64, String> {
+        let unsure = |error: io::Error| format!("guardd cannot tell which agent the peer belongs to: {error}.");
+        let cgroup = Cgroups::of(peer.pid).map_err(unsure)?;
+        let tagged = self.edge.kernel.agent_of(peer.pid).map_err(unsure)?;
+        let agent = self.core.agent_with(tagged.unwrap_or(0), &cgroup);
+        // Only now is it known that all of this was about the peer and not about a successor of its pid.
+        if !peer.lives() {
+            return Err("The peer has ended, so guardd cannot tell which agent it belonged to.".to_owned());
+        }
+        agent.ok_or_else(|| "This socket is for agents, and the caller belongs to none.".to_owned())
+    }
+
     /// Root and group `guard` may everything; anybody may tag itself; an agent may nothing.
     pub(super) fn permit(&self, peer: &Peer, request: &Request) -> Result<(), String> {
         let agent = "An agent may not speak to guardd. A person outside the agent has to do this.";

@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use crate::api::{Blast, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, Verdict};
+use crate::api::{
+    Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
+};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub enum Kind {
     Kill,
     Reload,
     RefusedPeer,
+    /// An agent says that a call of one of its tools begins, or is over.
+    ToolCall,
     /// An agent tried what harms guard, and was refused.
     Shielded,
     /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
@@ -99,6 +103,15 @@ pub struct Record {
     pub processes: Vec<Process>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blast: Option<Blast>,
+    /// What the agent said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<ToolCall>,
+    /// The tool call it came from, as far as its agent told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Variables of these processes that say on whose behalf they run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<Variable>,
     /// Of rules that come into force: SHA-256 of the files they are in.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rules: String,
@@ -157,6 +170,9 @@ impl Record {
             uid: None,
             processes: Vec::new(),
             blast: None,
+            tool_call: None,
+            cause: None,
+            environment: Vec::new(),
             rules: String::new(),
             diff: String::new(),
             schema: None,
@@ -174,6 +190,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::api::Sureness;
 
     /// What users are told.
     const PAGE: &str = include_str!("../../../docs/audit-log.md");
@@ -205,6 +222,15 @@ mod tests {
             detail: text(),
             doubt: text(),
         };
+        let cause = Cause {
+            record: 1,
+            from: text(),
+            session: text(),
+            call: text(),
+            tool: text(),
+            sure: Sureness::Strong,
+            because: Vec::new(),
+        };
         let whole = Record {
             seq: 1,
             time: text(),
@@ -231,6 +257,9 @@ mod tests {
             uid: Some(1),
             processes: vec![process],
             blast: Some(Blast { root: text(), files: 1, directories: 0, bytes: 1, more: false }),
+            tool_call: Some(ToolCall::default()),
+            cause: Some(cause),
+            environment: vec![Variable { name: text(), value: text(), pid: 1 }],
             rules: text(),
             diff: text(),
             schema: Some(SCHEMA),
@@ -276,7 +305,8 @@ mod tests {
             Kind::Resume => Kind::Kill,
             Kind::Kill => Kind::Reload,
             Kind::Reload => Kind::RefusedPeer,
-            Kind::RefusedPeer => Kind::Shielded,
+            Kind::RefusedPeer => Kind::ToolCall,
+            Kind::ToolCall => Kind::Shielded,
             Kind::Shielded => Kind::Canary,
             Kind::Canary => Kind::Segment,
             Kind::Segment => Kind::Checkpoint,

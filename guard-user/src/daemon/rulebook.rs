@@ -25,6 +25,8 @@ pub struct Ruling {
     pub rule: String,
     /// Why the rule exists, one sentence.
     pub text: String,
+    /// What the agent may do instead; empty where the rule says nothing of it.
+    pub instead: String,
     pub reversibility: Reversibility,
 }
 
@@ -34,6 +36,7 @@ impl Ruling {
             action: rule.action,
             rule: rule.name.clone(),
             text: rule.text.clone(),
+            instead: rule.instead.clone(),
             reversibility: rule.reversibility,
         }
     }

@@ -15,17 +15,14 @@ use guard_common::{
     notice::{self, Notice},
     record::{HoldKey, SLOT_DENIED},
 };
-use tokio::{
-    net::UnixListener,
-    sync::{Semaphore, broadcast, mpsc, oneshot},
-};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use super::{
     audit::{self, Audit},
     canary::Canary,
     cgroup::Cgroups,
     clock::Now,
-    core::{About, Answer, Core, Effect, Input, Request, problem},
+    core::{About, AgentRequest, Answer, Core, Effect, Input, Request, problem},
     effect::{Edge, Kernel, Notices, Segments},
     ended::Endings,
     facts,
@@ -33,7 +30,7 @@ use super::{
     own_files::OwnFiles,
     process::Processes,
     rulebook::Rulebook,
-    server::{self, Ask},
+    server::{self, Ask, Asked, Listeners, Peer},
     state,
     takeover::Before,
 };
@@ -70,6 +67,8 @@ pub struct Setup<K, N> {
     pub fresh: bool,
     pub earlier: Vec<Earlier>,
     pub own_files: OwnFiles,
+    /// Variables of held processes that are told.
+    pub variables: Vec<String>,
 }
 
 /// Runs until `shutdown`; each item of `reload` reads the rules again and is told what came of it. `ready` is called once
@@ -79,13 +78,13 @@ pub struct Setup<K, N> {
 /// When it cannot start, or the kernel's doorbell breaks.
 pub async fn run<K: Kernel, N: Notices>(
     setup: Setup<K, N>,
-    listener: UnixListener,
+    listeners: Listeners,
     mut reload: mpsc::Receiver<oneshot::Sender<Answer>>,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Setup { mut about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: settings, .. } = setup;
-    let Setup { state_file, fresh, earlier, own_files, .. } = setup;
+    let Setup { state_file, fresh, earlier, own_files, variables, .. } = setup;
     let tier = about.tier;
     let opened = audit::open(&settings.path)?;
     let (key, troubles) = settings.prepare(opened.last_seq);
@@ -120,6 +119,7 @@ pub async fn run<K: Kernel, N: Notices>(
         events: events.clone(),
         inputs,
         gatherers: Arc::new(Semaphore::new(GATHERERS)),
+        variables: variables.into(),
     };
     let mut daemon =
         Daemon { core, edge, last_token: 0, losses: Losses::default(), endings: Endings::default(), own_files };
@@ -139,7 +139,7 @@ pub async fn run<K: Kernel, N: Notices>(
         canary.watch(daemon.edge.inputs.clone()).context("cannot watch the canary")?;
     }
     let server =
-        tokio::task::spawn_local(server::serve(listener, asks, events, settings.path, daemon.edge.cgroups.clone()));
+        tokio::task::spawn_local(server::serve(listeners, asks, events, settings.path, daemon.edge.cgroups.clone()));
     ready();
     tokio::pin!(shutdown);
     let mut scan = tokio::time::interval(SCAN_EVERY);
@@ -338,7 +338,11 @@ impl<K: Kernel> Daemon<K> {
     }
 
     fn ask(&mut self, ask: Ask) {
-        let Ask { peer, request, by, reply } = ask;
+        let Ask { peer, asked, by, reply } = ask;
+        let request = match asked {
+            Asked::Request(request) => request,
+            Asked::OfAgent(request) => return self.told(&peer, by, request, reply),
+        };
         if let Err(reason) = self.permit(&peer, &request) {
             tracing::warn!("refused {by}: {reason}");
             self.handle(Input::RefusedPeer { by, note: reason.clone() });
@@ -353,6 +357,22 @@ impl<K: Kernel> Daemon<K> {
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);
         self.handle(Input::Request { token: self.last_token, by, request });
+    }
+
+    /// Anybody may connect there, and only an agent is heard.
+    fn told(&mut self, peer: &Peer, by: String, request: AgentRequest, reply: oneshot::Sender<Answer>) {
+        match self.agent_of(peer) {
+            Ok(agent) => {
+                self.last_token += 1;
+                self.edge.replies.insert(self.last_token, reply);
+                self.handle(Input::Told { token: self.last_token, agent, by, request });
+            }
+            Err(reason) => {
+                if reply.send(problem(ProblemKind::NotPermitted, reason)).is_err() {
+                    tracing::debug!("a refused peer left before its answer came");
+                }
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod agents_own;
 mod events;
 mod holds;
 mod listen;
@@ -33,7 +34,7 @@ pub use listen::Peer;
 use super::{
     audit,
     cgroup::Cgroups,
-    core::{Answer, Request, problem},
+    core::{AgentRequest, Answer, Request, problem},
 };
 use crate::{
     api::{self, ProblemKind},
@@ -53,8 +54,20 @@ const READERS: usize = 2;
 pub struct Ask {
     pub peer: Arc<Peer>,
     pub by: String,
-    pub request: Request,
+    pub asked: Asked,
     pub reply: oneshot::Sender<Answer>,
+}
+
+/// On which socket it came decides what can be asked.
+pub enum Asked {
+    Request(Request),
+    OfAgent(AgentRequest),
+}
+
+/// Where guardd listens.
+pub struct Listeners {
+    pub people: UnixListener,
+    pub agents: UnixListener,
 }
 
 /// What every route works with.
@@ -102,26 +115,31 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("get", "/v1/openapi.yaml"),
 ];
 
-/// Answers on the socket until the task is ended.
+/// Answers on both sockets until the task is ended.
 pub async fn serve(
-    listener: UnixListener,
+    listeners: Listeners,
     asks: mpsc::Sender<Ask>,
     events: broadcast::Sender<api::Event>,
     audit: PathBuf,
     cgroups: Cgroups,
 ) {
-    let app = routes(Shared {
+    let shared = Shared {
         asks,
         events,
         audit: Arc::new(audit),
         cgroups: Arc::new(cgroups),
         lookers: Lookers::default(),
         readers: Arc::new(Semaphore::new(READERS)),
-    });
-    let service = app.into_make_service_with_connect_info::<listen::Caller>();
-    if let Err(error) = axum::serve(listen::Listen::new(listener), service).await {
-        tracing::error!("the socket no longer answers: {error}");
-    }
+    };
+    // Look-ups for agents take nothing from those of anybody else.
+    let of_agents = Shared { lookers: Lookers::default(), ..shared.clone() };
+    let people = async {
+        let service = routes(shared).into_make_service_with_connect_info::<listen::Caller>();
+        if let Err(error) = axum::serve(listen::Listen::of_people(listeners.people), service).await {
+            tracing::error!("the socket no longer answers: {error}");
+        }
+    };
+    tokio::join!(people, agents_own::serve(listeners.agents, of_agents));
 }
 
 fn routes(shared: Shared) -> Router {
@@ -218,17 +236,25 @@ async fn log(
 
 impl Shared {
     async fn ask(&self, peer: Arc<Peer>, request: Request) -> Answer {
+        self.put(peer, Asked::Request(request)).await
+    }
+
+    async fn tell(&self, peer: Arc<Peer>, request: AgentRequest) -> Answer {
+        self.put(peer, Asked::OfAgent(request)).await
+    }
+
+    async fn put(&self, peer: Arc<Peer>, asked: Asked) -> Answer {
         let (reply, answer) = oneshot::channel();
         let by = peer.words();
-        let asked = async {
-            match self.asks.send(Ask { peer, by, request, reply }).await {
+        let answered = async {
+            match self.asks.send(Ask { peer, by, asked, reply }).await {
                 Ok(()) => answer.await.unwrap_or_else(|_| super::run::ending()),
                 Err(_) => super::run::ending(),
             }
         };
         let late =
             problem(ProblemKind::Internal, "guardd did not answer in time; look at the hold before you try again.");
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(late)
+        tokio::time::timeout(PATIENCE, answered).await.unwrap_or(late)
     }
 
     async fn respond(&self, peer: Arc<Peer>, request: Request) -> Response {
@@ -244,6 +270,8 @@ fn respond(answer: Answer) -> Response {
         Answer::Agent(agent) => Json(agent).into_response(),
         Answer::Holds(holds) => Json(holds).into_response(),
         Answer::Hold(hold) => Json(hold).into_response(),
+        Answer::ToolCall(answer) => Json(answer).into_response(),
+        Answer::Refusals(refusals) => Json(refusals).into_response(),
         Answer::Problem(problem) => failure(problem),
     }
 }

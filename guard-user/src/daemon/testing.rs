@@ -104,6 +104,7 @@ impl Judge for Book {
             action: *action,
             rule: place[1..].to_owned(),
             text: "Tests say so.".to_owned(),
+            instead: String::new(),
             reversibility: Reversibility::Irreversible,
         });
         match ruling {
@@ -293,7 +294,14 @@ pub(crate) fn setup(
         fresh: false,
         earlier: Vec::new(),
         own_files: super::own_files::OwnFiles::none(),
+        variables: Vec::new(),
     }
+}
+
+/// Where a daemon in `directory` listens.
+pub(crate) fn listeners(directory: &std::path::Path) -> super::server::Listeners {
+    let bind = |name: &str| tokio::net::UnixListener::bind(directory.join(name)).expect("bound");
+    super::server::Listeners { people: bind("guard.sock"), agents: bind("agent.sock") }
 }
 
 /// A doorbell a test rings.

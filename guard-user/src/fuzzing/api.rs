@@ -2,7 +2,8 @@
 //! that `openapi.yaml` names, nothing is released that was not approved, and guardd still answers afterwards.
 //!
 //! An input is a list of connections with `\n%%\n` between them. One that begins with a line such as `POST /v1/agents` is
-//! a request with the rest as its body; any other is sent as it is.
+//! a request with the rest as its body; any other is sent as it is. What is for the socket of agents goes there, as from
+//! that agent; what begins with `@` goes there as it is.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use guard_common::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::{mpsc, oneshot},
 };
 
@@ -23,7 +24,7 @@ use crate::{
     api::{Problem, ProblemKind},
     daemon::{
         run,
-        testing::{FakeKernel, FakeNotices, setup},
+        testing::{FakeKernel, FakeNotices, listeners, setup},
     },
 };
 
@@ -48,16 +49,17 @@ pub fn api(bytes: &[u8]) {
 
 async fn daemon(place: &Place, bytes: &[u8]) {
     let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
-    let listener = UnixListener::bind(place.path().join("guard.sock")).expect("bound");
+    let listeners = listeners(place.path());
     let setup = setup(place.path(), kernel.clone(), FakeNotices(rings));
     let (stop, stopped) = oneshot::channel::<()>();
     let (_reload, reloads) = mpsc::channel(1);
     let shutdown = async { stopped.await.expect("it is stopped") };
-    let done = tokio::task::spawn_local(run::run(setup, listener, reloads, || {}, shutdown));
-    let asked = Asked { place };
+    let done = tokio::task::spawn_local(run::run(setup, listeners, reloads, || {}, shutdown));
+    let mut asked = Asked { place, kernel: &kernel, agent: 0 };
     let agent = asked.json("POST /v1/agents", br#"{"cgroup":"/agent","name":"builder"}"#).await;
     let key = HoldKey { id: NOBODY, slot: 0 };
     let agent = agent["cgroup_id"].as_u64().expect("a number");
+    asked.agent = agent;
     kernel.maps().records.insert(key, Box::new(held(agent, NOBODY, "/hold/a")));
     bell.send(Notice { key, hold: 1_000, kind: notice::HELD, tgid: NOBODY }).expect("it runs");
     while asked.json("GET /v1/holds?state=all", b"").await[0]["id"] != "h1" {
@@ -98,6 +100,10 @@ fn request(part: &[u8]) -> Option<(&str, &[u8])> {
     is_request.then(|| (line, part.get(end + 1..).unwrap_or_default()))
 }
 
+fn is_of_agents(line: &str) -> bool {
+    line.contains(" /v1/tool-calls") || line.contains(" /v1/refusals")
+}
+
 /// One answer of the server.
 struct Answer {
     status: u16,
@@ -107,11 +113,22 @@ struct Answer {
 /// Who asks.
 struct Asked<'a> {
     place: &'a Place,
+    kernel: &'a FakeKernel,
+    /// Its cgroup.
+    agent: u64,
 }
 
 impl Asked<'_> {
-    async fn connected(&self) -> UnixStream {
-        UnixStream::connect(self.place.path().join("guard.sock")).await.expect("connected")
+    /// On the socket of agents this process is one as long as it is connected.
+    async fn connected(&self, as_agent: bool) -> UnixStream {
+        let own = std::process::id();
+        if as_agent {
+            self.kernel.maps().tags.insert(own, self.agent);
+        } else {
+            self.kernel.maps().tags.remove(&own);
+        }
+        let socket = if as_agent { "agent.sock" } else { "guard.sock" };
+        UnixStream::connect(self.place.path().join(socket)).await.expect("connected")
     }
 
     /// True when it may have approved something.
@@ -124,7 +141,7 @@ impl Asked<'_> {
         };
         let answer = self.ask(line, body).await;
         answer.check();
-        answer.status == 200 && line.contains("/decision")
+        answer.status == 200 && line.contains("/decision") && !is_of_agents(line)
     }
 
     async fn json(&self, line: &str, body: &[u8]) -> Value {
@@ -135,7 +152,7 @@ impl Asked<'_> {
 
     /// A well-formed request.
     async fn ask(&self, line: &str, body: &[u8]) -> Answer {
-        let mut stream = self.connected().await;
+        let mut stream = self.connected(is_of_agents(line)).await;
         let length = body.len();
         let head = format!("{line} HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n");
         let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
@@ -158,7 +175,11 @@ impl Asked<'_> {
 
     /// Bytes as they are, and the answers to them.
     async fn raw(&self, bytes: &[u8]) -> Vec<Answer> {
-        let mut stream = self.connected().await;
+        let (as_agent, bytes) = match bytes.strip_prefix(b"@") {
+            Some(rest) => (true, rest),
+            None => (false, bytes),
+        };
+        let mut stream = self.connected(as_agent).await;
         // A server that has seen enough closes, and the rest cannot be sent.
         if stream.write_all(bytes).await.is_err() {
             return Vec::new();

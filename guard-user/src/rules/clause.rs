@@ -73,6 +73,10 @@ impl Rule {
                 "`text` says why, in one sentence, to the person who decides".to_owned(),
             ));
         }
+        if let Some(instead) = entry.instead.as_ref().filter(|instead| instead.value.trim().is_empty()) {
+            let message = "`instead` says what the agent may do instead; leave it out where there is nothing";
+            return Err(at(instead.referenced, message.to_owned()));
+        }
         let is_allow = match entry.action {
             Action::Allow => true,
             Action::Hold | Action::Deny | Action::Kill => false,
@@ -119,6 +123,7 @@ impl Rule {
         let info = RuleInfo {
             name,
             text: entry.text.value,
+            instead: entry.instead.map(|instead| instead.value).unwrap_or_default(),
             action: entry.action,
             reversibility,
             mode: entry.mode,

@@ -40,6 +40,8 @@ pub struct RuleInfo {
     pub name: String,
     /// Why, in one sentence.
     pub text: String,
+    /// What the agent may do instead, for the agent; empty where nothing is said of it.
+    pub instead: String,
     pub action: Action,
     pub reversibility: Reversibility,
     pub mode: Mode,
@@ -351,6 +353,7 @@ impl Rules {
             doubt: Arc::new(RuleInfo {
                 name: DOUBT.to_owned(),
                 text: "guard could not see all of this operation, and a rule could match it".to_owned(),
+                instead: String::new(),
                 action: Action::Hold,
                 reversibility: Reversibility::Irreversible,
                 mode: Mode::Enforce,

@@ -28,6 +28,7 @@ fn rule() -> Value {
         "properties": {
             "name": { "type": "string", "pattern": "^[a-z0-9-]{1,64}$", "description": "For typing and for logs; used once in all files." },
             "text": { "type": "string", "minLength": 1, "description": "Why, in one sentence, for the person who decides." },
+            "instead": { "type": "string", "minLength": 1, "description": "What the agent may do instead, in a sentence or two that it is told when it was refused." },
             "action": word(&["allow", "hold", "deny", "kill"], "The most severe match wins; `allow` needs `except`."),
             "reversibility": word(&["reversible", "partial", "irreversible"], "Shown wherever a decision is made; only `allow` may leave it out."),
             "mode": word(&["enforce", "observe"], "`observe` logs what it would have stopped, and lets it."),

@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) name: Spanned<RuleName>,
     /// Why, in one sentence, for the person who decides.
     pub(crate) text: Spanned<String>,
+    /// What the agent may do instead, for the agent.
+    pub(crate) instead: Option<Spanned<String>>,
     pub(crate) action: Action,
     pub(crate) reversibility: Option<Reversibility>,
     #[serde(default)]

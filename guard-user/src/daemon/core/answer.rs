@@ -3,6 +3,7 @@
 use crate::{
     api::{self, ProblemKind},
     daemon::rulebook::Places,
+    tool_calls::Link,
 };
 
 /// Names one request until it is answered.
@@ -34,6 +35,20 @@ pub enum Request {
     Checkpoint,
 }
 
+/// What an agent may say and ask, on a socket of its own. It decides nothing and learns nothing of others.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentRequest {
+    ToolCall {
+        call: Box<api::ToolCall>,
+        /// The process that tells it.
+        pid: u32,
+        /// That one, and those above it.
+        lineage: Vec<Link>,
+    },
+    /// The last that it was refused, this many at most.
+    Refusals(usize),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagRequest {
     pub name: String,
@@ -63,6 +78,8 @@ pub enum Answer {
     Agent(Box<api::Agent>),
     Holds(Vec<api::Hold>),
     Hold(Box<api::Hold>),
+    ToolCall(api::ToolCallAnswer),
+    Refusals(Vec<api::Refusal>),
     Problem(api::Problem),
 }
 

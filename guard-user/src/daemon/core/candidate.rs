@@ -18,6 +18,7 @@ use crate::{
     },
     holds::{Ending, Facts, Hold, Stage},
     operation::{Context, HoldName, Operation},
+    tool_calls::Acting,
 };
 
 /// Slot of the interpreter of a program that was a candidate itself: both grants must stand at once.
@@ -111,6 +112,11 @@ impl Core {
     pub(super) fn facts(&mut self, name: HoldName, facts: Box<Facts>) {
         let Some(number) = self.holds.named(name) else { return };
         let Some(hold) = self.holds.get_mut(number) else { return };
+        hold.cause = hold.agent.and_then(|agent| {
+            let (links, processes) = (&facts.links, &facts.processes);
+            let at = hold.operation.name.hold;
+            self.tool_calls.cause(&Acting { agent, operation: &hold.operation, links, processes, at })
+        });
         hold.facts = Some(facts);
         if hold.stage != Stage::Pending {
             return;
@@ -151,6 +157,7 @@ impl Core {
             action: Action::Hold,
             rule: "unknown-agent".to_owned(),
             text: "The task is tagged, but guardd does not know its agent, so no rule can clear it.".to_owned(),
+            instead: String::new(),
             reversibility: Reversibility::Irreversible,
         };
         (None, Judged::Stop(ruling))
@@ -259,6 +266,7 @@ impl Core {
             since: self.now.at_boottime(operation.name.hold),
             stage: Stage::Pending,
             facts: None,
+            cause: None,
             blast: None,
             stops: operation.stops,
             logged: false,

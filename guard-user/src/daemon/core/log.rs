@@ -179,6 +179,8 @@ impl Core {
         if let Some(facts) = hold.facts.as_ref().filter(|facts| !facts.processes.is_empty()) {
             record.processes = facts.processes.clone();
         }
+        record.environment = hold.facts.as_ref().map(|facts| facts.environment.clone()).unwrap_or_default();
+        record.cause = hold.cause.clone();
         record.blast = hold.blast.clone();
         if let Some(decision) = &hold.decision {
             record.verdict = Some(decision.verdict);

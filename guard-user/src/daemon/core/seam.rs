@@ -2,7 +2,7 @@
 
 use guard_common::{grant::Grant, record::HoldKey};
 
-use super::{Answer, Request, Target, Token};
+use super::{AgentRequest, Answer, Request, Target, Token};
 use crate::{
     api,
     daemon::{
@@ -81,6 +81,14 @@ pub enum Input {
         token: Token,
         by: String,
         request: Request,
+    },
+    /// An agent says something of itself, or asks what it was refused.
+    Told {
+        token: Token,
+        /// Its number.
+        agent: u64,
+        by: String,
+        request: AgentRequest,
     },
     /// Somebody who may not was turned away.
     RefusedPeer {

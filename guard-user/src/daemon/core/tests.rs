@@ -77,6 +77,7 @@ impl Bench {
             processes: Vec::new(),
             root: Some(Root { path: root.into(), named: true }),
             start_ticks: Some(u64::from(operation.tgid)),
+            ..Facts::default()
         };
         self.input(Input::Facts { name: operation.name, facts: Box::new(facts) });
     }

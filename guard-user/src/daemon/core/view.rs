@@ -29,6 +29,7 @@ impl Core {
             ("unknown_agent", counts.unknown_agent),
             ("refused_peers", counts.refused_peers),
             ("grant_failed", counts.grant_failed),
+            ("tool_calls_lost", counts.untold),
             ("canary_passed", self.canary.passed),
         ];
         let (about, canary) = (&self.about, self.canary_view());
@@ -123,6 +124,8 @@ impl Core {
             stops: hold.stops,
             decision: hold.decision.clone(),
             outcome: hold.outcome,
+            cause: hold.cause.clone(),
+            environment: hold.facts.as_ref().map(|facts| facts.environment.clone()).unwrap_or_default(),
         }
     }
 }

@@ -25,7 +25,13 @@ pub(super) async fn stream(State(shared): State<Shared>, Extension(peer): Extens
     let status = match shared.ask(Arc::clone(&peer), Request::Status).await {
         Answer::Status(status) => Event::Status { status },
         Answer::Problem(problem) => return failure(problem),
-        Answer::Done | Answer::Agents(_) | Answer::Agent(_) | Answer::Holds(_) | Answer::Hold(_) => Event::Ping,
+        Answer::Done
+        | Answer::Agents(_)
+        | Answer::Agent(_)
+        | Answer::Holds(_)
+        | Answer::Hold(_)
+        | Answer::ToolCall(_)
+        | Answer::Refusals(_) => Event::Ping,
     };
     let events =
         stream::unfold((receiver, Some(status), shared, peer), |(mut receiver, first, shared, peer)| async move {

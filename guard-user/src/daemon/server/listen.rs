@@ -75,11 +75,17 @@ fn own_pidfd(stream: &UnixStream, pid: u32) -> Option<Process> {
 pub(super) struct Listen {
     listener: UnixListener,
     room: Room,
+    /// Nobody is privileged here, whoever it is.
+    of_agents: bool,
 }
 
 impl Listen {
-    pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, room: Room::default() }
+    pub(super) fn of_people(listener: UnixListener) -> Self {
+        Self { listener, room: Room::of_people(), of_agents: false }
+    }
+
+    pub(super) fn of_agents(listener: UnixListener) -> Self {
+        Self { listener, room: Room::of_agents(), of_agents: true }
     }
 }
 
@@ -99,7 +105,7 @@ impl axum::serve::Listener for Listen {
                 }
             };
             let peer = match Peer::of(&stream) {
-                Ok(peer) => Arc::new(peer),
+                Ok(peer) => Arc::new(Peer { privileged: peer.privileged && !self.of_agents, ..peer }),
                 Err(error) => {
                     tracing::warn!("a peer could not be identified: {error}");
                     continue;

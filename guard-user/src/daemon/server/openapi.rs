@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ROUTES;
+use super::{ROUTES, agents_own};
 use crate::api;
 
 fn file() -> Value {
@@ -19,10 +19,13 @@ fn the_routes_of_the_openapi_file_are_those_that_are_served() {
     let written: BTreeSet<(&str, &str)> = paths
         .iter()
         .flat_map(|(path, methods)| {
-            methods.as_object().expect("methods").keys().map(|method| (method.as_str(), path.as_str()))
+            let methods = methods.as_object().expect("methods").keys().filter(|key| *key != "servers");
+            methods.map(|method| (method.as_str(), path.as_str()))
         })
         .collect();
-    assert_eq!(written, ROUTES.into_iter().collect());
+    assert_eq!(written, ROUTES.into_iter().chain(agents_own::ROUTES).collect());
+    let elsewhere = paths.iter().filter(|(_, methods)| !methods["servers"].is_null()).map(|(path, _)| path.as_str());
+    assert_eq!(elsewhere.collect::<BTreeSet<_>>(), agents_own::ROUTES.into_iter().map(|(_, path)| path).collect());
 }
 
 fn json_of(value: impl Serialize) -> Value {
@@ -41,6 +44,8 @@ fn samples() -> BTreeMap<&'static str, Value> {
         "id": "h1", "state": "pending", "since": "", "agent": "", "agent_name": "", "operation": operation,
         "processes": [process], "rule": "", "rule_text": "", "reversibility": "partial", "context": "held",
         "blast": blast, "scope": "", "stops": 1, "decision": decision, "outcome": "released",
+        "cause": {"record": 1, "from": "", "session": "s", "call": "c", "tool": "", "sure": "likely", "because": ["tree"]},
+        "environment": [{"name": "", "value": "", "pid": 1}],
     }))
     .expect("a hold");
     let core = crate::daemon::testing::core();
@@ -59,6 +64,16 @@ fn samples() -> BTreeMap<&'static str, Value> {
     let heard = Some("2026-03-02T09:00:00Z".to_owned());
     let canary = api::Canary { state: api::CanaryState::Refused, problem: String::new(), heard };
     let hold = json_of(hold);
+    let call: api::ToolCall = serde_json::from_value(json!({
+        "from": "f", "phase": "before", "session": "s", "call": "c", "tool": "t", "input": 1, "command": "c", "cwd": "d",
+        "prompt": "p", "reasoning": "r", "traceparent": "t", "problem": "p", "raw": "r",
+    }))
+    .expect("a tool call");
+    let refusal: api::Refusal = serde_json::from_value(json!({
+        "hold": "h1", "time": "", "verdict": "deny", "operation": hold["operation"], "rule": "", "rule_text": "",
+        "note": "n", "instead": "i", "call": "c",
+    }))
+    .expect("a refusal");
     BTreeMap::from([
         ("Status", json_of(core.status_for_tests())),
         ("Canary", json_of(canary)),
@@ -69,7 +84,12 @@ fn samples() -> BTreeMap<&'static str, Value> {
         ("Process", hold["processes"][0].clone()),
         ("Blast", hold["blast"].clone()),
         ("Decision", hold["decision"].clone()),
+        ("Cause", hold["cause"].clone()),
+        ("Variable", hold["environment"][0].clone()),
         ("Hold", hold),
+        ("ToolCall", json_of(call)),
+        ("ToolCallAnswer", json_of(api::ToolCallAnswer::default())),
+        ("Refusal", json_of(refusal)),
         ("Decide", json_of(decide)),
         ("Tag", json_of(tag)),
         ("SetState", json_of(api::SetState { state: api::Command::Kill })),

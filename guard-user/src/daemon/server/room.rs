@@ -13,10 +13,17 @@ const ONE_PRIVILEGED: usize = 16;
 /// Of everybody else, and of one user among them.
 const OTHERS: usize = 16;
 const ONE_OTHER: usize = 4;
+/// Of all agents, and of those of one user: each of their tool calls has a connection for a moment.
+const AGENTS: usize = 64;
+const ONE_AGENTS: usize = 32;
 
 /// What is taken, by who may decide and by user.
-#[derive(Clone, Default)]
-pub(super) struct Room(Arc<Mutex<HashMap<(bool, u32), usize>>>);
+#[derive(Clone)]
+pub(super) struct Room {
+    taken: Arc<Mutex<HashMap<(bool, u32), usize>>>,
+    others: usize,
+    one_other: usize,
+}
 
 /// One connection's place, given back when dropped.
 pub(super) struct Place {
@@ -25,14 +32,22 @@ pub(super) struct Place {
 }
 
 impl Room {
+    pub(super) fn of_people() -> Self {
+        Self { taken: Arc::default(), others: OTHERS, one_other: ONE_OTHER }
+    }
+
+    pub(super) fn of_agents() -> Self {
+        Self { taken: Arc::default(), others: AGENTS, one_other: ONE_AGENTS }
+    }
+
     /// A place for one more; `None` when there is none for this user.
     pub(super) fn take(&self, privileged: bool, uid: u32) -> Option<Place> {
         let (all, one) = match (privileged, uid) {
             (true, 0) => (PRIVILEGED, PRIVILEGED),
             (true, _) => (PRIVILEGED, ONE_PRIVILEGED),
-            (false, _) => (OTHERS, ONE_OTHER),
+            (false, _) => (self.others, self.one_other),
         };
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let together: usize = taken.iter().filter(|((kind, _), _)| *kind == privileged).map(|(_, count)| count).sum();
         let of = (privileged, uid);
         let own = taken.get(&of).copied().unwrap_or(0);
@@ -46,7 +61,7 @@ impl Room {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
@@ -66,7 +81,7 @@ mod tests {
 
     #[test]
     fn one_user_leaves_room_for_others_and_nobody_takes_from_those_who_may_decide() {
-        let room = Room::default();
+        let room = Room::of_people();
         let first = fill(&room, false, 1000);
         assert_eq!(first.len(), ONE_OTHER);
         let crowd: Vec<Place> = (1001..1100).flat_map(|uid| fill(&room, false, uid)).collect();

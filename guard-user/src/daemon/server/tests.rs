@@ -1,6 +1,7 @@
 //! The real server and loop on a real socket, with a kernel made of maps.
 
 mod lost;
+mod told;
 
 use std::{path::Path, process::Child, time::Duration};
 
@@ -12,13 +13,13 @@ use guard_common::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::{mpsc, oneshot},
 };
 
 use crate::daemon::{
     run,
-    testing::{FakeKernel, FakeNotices, setup},
+    testing::{FakeKernel, FakeNotices, listeners, setup},
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -37,12 +38,12 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
-        let listener = UnixListener::bind(directory.path().join("guard.sock")).expect("bound");
+        let listeners = listeners(directory.path());
         let setup = setup(directory.path(), kernel.clone(), FakeNotices(rings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (_reload, reloads) = mpsc::channel(1);
         let shutdown = async { stopped.await.expect("the test stops it") };
-        let done = tokio::task::spawn_local(run::run(setup, listener, reloads, || {}, shutdown));
+        let done = tokio::task::spawn_local(run::run(setup, listeners, reloads, || {}, shutdown));
         let bench = Bench { directory, kernel, bell, stop, done };
         tokio::time::timeout(DEADLINE, test(&bench)).await.expect("in time");
         bench.stop.send(()).expect("it runs");
@@ -52,7 +53,11 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
 
 impl Bench {
     async fn send(&self, method: &str, route: &str, body: &str) -> (u16, Value) {
-        let mut stream = UnixStream::connect(self.directory.path().join("guard.sock")).await.expect("connected");
+        self.send_to("guard.sock", method, route, body).await
+    }
+
+    async fn send_to(&self, socket: &str, method: &str, route: &str, body: &str) -> (u16, Value) {
+        let mut stream = UnixStream::connect(self.directory.path().join(socket)).await.expect("connected");
         let length = body.len();
         let head = format!("{method} {route} HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n");
         let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
@@ -157,7 +162,7 @@ fn record(agent: u64, pid: u32, path: &str) -> Box<HoldRecord> {
 }
 
 fn sleeper() -> Child {
-    std::process::Command::new("sleep").arg("600").spawn().expect("sleep starts")
+    std::process::Command::new("sleep").arg("60").stdout(std::process::Stdio::null()).spawn().expect("sleep starts")
 }
 
 #[test]
