@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{Blast, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, Verdict};
+use crate::api::{
+    Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
+};
 
 /// One hold from its beginning to what came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Incident {
     pub hold: String,
     pub agent: String,
@@ -23,6 +25,14 @@ pub struct Incident {
     pub rule_text: String,
     pub reversibility: Option<Reversibility>,
     pub context: Option<HoldContext>,
+    /// The tool call it came from, as far as its agent told of it.
+    pub cause: Option<Cause>,
+    /// What the agent said when that call began.
+    pub told: Option<ToolCall>,
+    /// When, by the record.
+    pub told_at: String,
+    /// Variables of the processes that say on whose behalf they ran.
+    pub environment: Vec<Variable>,
     /// What was recorded of it, oldest first.
     pub steps: Vec<Step>,
 }
@@ -69,6 +79,13 @@ impl Incident {
             take(&mut incident.operation, record, "operation");
             take(&mut incident.reversibility, record, "reversibility");
             take(&mut incident.context, record, "context");
+            // Known a moment after the first record, maybe.
+            take(&mut incident.cause, record, "cause");
+            let mut environment = None;
+            take(&mut environment, record, "environment");
+            if incident.environment.is_empty() {
+                incident.environment = environment.unwrap_or_default();
+            }
             // Counted after the first record, maybe.
             take(&mut incident.blast, record, "blast");
             let mut processes: Option<Vec<Process>> = None;
@@ -84,6 +101,16 @@ impl Incident {
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         self.steps.first().and_then(|step| step.time.parse().ok())
+    }
+
+    /// The record in which its agent told of the call, if that is among these.
+    pub fn told_in(&mut self, records: &[Value]) {
+        let wanted = self.cause.as_ref().map(|cause| cause.record);
+        let record = records.iter().find(|record| wanted.is_some() && record["seq"].as_u64() == wanted);
+        if let Some(record) = record {
+            self.told = serde_json::from_value(record["tool_call"].clone()).ok();
+            record["time"].as_str().unwrap_or_default().clone_into(&mut self.told_at);
+        }
     }
 
     /// The record by which its agent was tagged comes before the others.
@@ -123,7 +150,8 @@ mod tests {
                 "scope": "once", "by": "uid 0 (root)", "note": "no", "rule": "other",
                 "blast": {"root": "/x", "files": 1, "directories": 0, "bytes": 5, "more": false}}),
             json!({"seq": 5, "time": "2026-11-30T12:00:05.000Z", "kind": "outcome", "agent": "a1", "hold": "h1", "verdict": "deny",
-                "outcome": "refused", "of a later version": {}}),
+                "outcome": "refused", "of a later version": {},
+                "cause": {"record": 2, "from": "codex", "tool": "shell", "sure": "likely", "because": ["tree", "time"]}}),
         ];
         let mut incident = Incident::of("h1", &records).expect("there is something");
         assert_eq!(
@@ -132,6 +160,12 @@ mod tests {
         );
         assert_eq!((incident.processes.len(), incident.blast.as_ref().map(|blast| blast.bytes)), (1, Some(5)));
         assert_eq!(incident.context, Some(HoldContext::Held));
+        incident.told_in(&[
+            json!({"seq": 1, "time": "x", "kind": "tool_call", "tool_call": {"from": "codex", "tool": "other"}}),
+            json!({"seq": 2, "time": "y", "kind": "tool_call", "tool_call": {"from": "codex", "prompt": "tidy up"}}),
+        ]);
+        assert_eq!(incident.told.as_ref().map(|told| told.prompt.as_str()), Some("tidy up"));
+        assert_eq!(incident.told_at, "y");
         let kinds = |incident: &Incident| incident.steps.iter().map(|step| step.kind.clone()).collect::<Vec<_>>();
         assert_eq!(kinds(&incident), ["hold", "decision", "outcome"]);
         assert_eq!((incident.steps[1].verdict, incident.steps[2].verdict), (Some(Verdict::Deny), None));

@@ -13,12 +13,16 @@ use crate::{audit::query::Query, incident::Incident};
 
 /// More records than this are of no hold.
 const MOST: usize = 1_000;
+/// Nor does an agent tell of more calls while one of its calls is under way.
+const CALLS: usize = 10_000;
 
 /// Show what happened around one hold, from the audit log
 ///
-/// Which process it was and where it came from, what it tried, what that would have destroyed, which rule held it, who
-/// decided what and why, and what came of it, with the numbers of the records that say so. Unlike `show` it needs nothing
-/// but the log: the hold may be months old. Arguments behind `says:` are what a process claims of itself.
+/// What the person asked the agent, what the agent reasoned, which tool call it made, which process that became, what it
+/// tried, what that would have destroyed, which rule held it, who decided what and why, and what came of it, with the numbers
+/// of the records that say so. What the agent says of itself stands apart and is not checked; how sure it is that the process
+/// came from the call is said. Unlike `show` it needs nothing but the log: the hold may be months old. Arguments behind
+/// `says:` are what a process claims of itself.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -51,6 +55,16 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
         ..Query::last(1)
     };
     incident.tagged_by(&client.log(&tagged).await?);
+    if let Some(cause) = &incident.cause {
+        let told = Query {
+            after: Some(cause.record.saturating_sub(1)),
+            agent: Some(incident.agent.clone()),
+            kind: Some("tool_call".to_owned()),
+            until: incident.since(),
+            ..Query::last(CALLS)
+        };
+        incident.told_in(&client.log(&told).await?);
+    }
     screen.answer(&incident, |look| match arguments.markdown {
         true => incident::markdown(&incident),
         false => incident::page(look, &incident),

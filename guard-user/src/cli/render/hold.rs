@@ -29,6 +29,11 @@ pub(crate) fn hold(look: &Look, hold: &Hold) -> String {
     );
     page.more(&shown(&hold.rule_text));
     tree::who(&mut page, hold);
+    if let Some(cause) = &hold.cause {
+        let call = if cause.call.is_empty() { String::new() } else { format!(" {}", shown(&cause.call)) };
+        let (from, tool) = (shown(&cause.from), shown(&cause.tool));
+        page.field("tool call", &format!("says: {tool} ({from}{call}); the link is {}", names::sureness(cause.sure)));
+    }
     let stops = if hold.stops > 1 { format!("; stopped {} times", hold.stops) } else { String::new() };
     page.field("since", &format!("{} ({} ago){stops}", shown(&hold.since), words::age(&hold.since, look.now)));
     if !hold.scope.is_empty() {

@@ -4,7 +4,7 @@
 
 use super::{Look, Tone, names, page::Page, words};
 use crate::{
-    api::{HoldContext, Process},
+    api::{HoldContext, Process, Variable},
     incident::{Incident, Step},
     text::{command_line, shown},
 };
@@ -35,8 +35,9 @@ pub(crate) fn page(look: &Look, incident: &Incident) -> String {
     let mut page = Page::new(look);
     let headline = headline(incident);
     page.line(&format!("{} {}", look.paint(Tone::Strong, &shown(&incident.hold)), plain(headline)));
-    for part in [facts(incident), story(incident)] {
+    for (heading, part) in parts(incident) {
         page.blank();
+        page.line(&look.paint(Tone::Strong, heading));
         for (label, lines) in part {
             let mut lines = lines.into_iter().map(plain);
             page.field(&label, &lines.next().unwrap_or_default());
@@ -55,7 +56,7 @@ pub(crate) fn markdown(incident: &Incident) -> String {
         line.into_iter().map(part).collect::<Vec<_>>().join(" ")
     };
     let mut text = format!("# Incident {}\n\n{}\n", code(&shown(&incident.hold)), marked(headline(incident)));
-    for (heading, fields) in [("What it was", facts(incident)), ("What happened", story(incident))] {
+    for (heading, fields) in parts(incident) {
         text += &format!("\n## {heading}\n\n");
         for (label, lines) in fields {
             let mut lines = lines.into_iter().map(marked);
@@ -64,6 +65,15 @@ pub(crate) fn markdown(incident: &Incident) -> String {
         }
     }
     text
+}
+
+/// Headings and what is below them. Nothing that an agent said stands among what guard saw.
+fn parts(incident: &Incident) -> [(&'static str, Vec<Field>); 3] {
+    [
+        ("What the agent said, unchecked", said_of_itself(incident)),
+        ("What guard saw", facts(incident)),
+        ("What happened", story(incident)),
+    ]
 }
 
 /// Between more backticks than are in it.
@@ -93,6 +103,65 @@ fn headline(incident: &Incident) -> Line {
         Some(HoldContext::Held | HoldContext::Denied) | None => format!("wanted to {act}"),
     }));
     line
+}
+
+/// Lines of a long text that are shown, and letters of each.
+const LINES: usize = 12;
+const LETTERS: usize = 240;
+
+/// The beginning of a text of several lines.
+fn lines(text: &str) -> Vec<Line> {
+    let mut all = text.lines().filter(|line| !line.trim().is_empty());
+    let mut shown_lines: Vec<Line> =
+        all.by_ref().take(LINES).map(|line| vec![said(words::shorten(&shown(line), LETTERS))]).collect();
+    let more = all.count();
+    if more > 0 {
+        shown_lines.push(vec![own(format!("… and {more} more lines: -o json"))]);
+    }
+    shown_lines
+}
+
+/// What the person asked, what the agent made of it, and how that is known to be about this.
+fn said_of_itself(incident: &Incident) -> Vec<Field> {
+    let mut fields: Vec<Field> = Vec::new();
+    let mut field = |label: &str, lines: Vec<Line>| fields.push((label.to_owned(), lines));
+    match (&incident.cause, &incident.told) {
+        (Some(cause), Some(told)) => {
+            let nothing = |text: &str| vec![vec![own(text)]];
+            field("asked", if told.prompt.is_empty() { nothing("it did not say what") } else { lines(&told.prompt) });
+            field(
+                "reasoned",
+                if told.reasoning.is_empty() { nothing("it did not say") } else { lines(&told.reasoning) },
+            );
+            let input = if told.command.is_empty() { told.input.to_string() } else { told.command.clone() };
+            let mut call = vec![vec![said(shown(&cause.tool)), said(words::shorten(&shown(&input), 2 * LETTERS))]];
+            call.push(vec![own(shown(&incident.told_at)), own(format!("[record {}]", cause.record))]);
+            field("tool call", call);
+        }
+        (Some(cause), None) => field("tool call", vec![vec![said(shown(&cause.tool))]]),
+        (None, _) => field("tool call", vec![vec![own("it told of none; `guardctl integrate` connects its hooks")]]),
+    }
+    if let Some(cause) = &incident.cause {
+        let mut from = vec![said(shown(&cause.from))];
+        for (word, id) in [("session", &cause.session), ("call", &cause.call)] {
+            if !id.is_empty() {
+                from.extend([own(word), said(shown(id))]);
+            }
+        }
+        field("of", vec![from]);
+        let because = cause.because.iter().map(|evidence| names::evidence(*evidence)).collect::<Vec<_>>().join(", ");
+        field("link", vec![vec![own(format!("{}, as guard sees it: {because}", names::sureness(cause.sure)))]]);
+    }
+    if !incident.environment.is_empty() {
+        let line = |variable: &Variable| {
+            vec![
+                said(format!("{}={}", shown(&variable.name), shown(&variable.value))),
+                own(format!("of pid {}", variable.pid)),
+            ]
+        };
+        field("environment", incident.environment.iter().map(line).collect());
+    }
+    fields
 }
 
 fn facts(incident: &Incident) -> Vec<Field> {
@@ -207,11 +276,17 @@ mod tests {
                 "blast": {"root": "/srv", "files": 3, "directories": 1, "bytes": 4096, "more": false},
                 "processes": [process(4243, "rm", &["rm", "-rf", "/srv"]), process(4100, "claude", &["claude"])]}),
             json!({"seq": 8, "time": "2026-03-02T12:00:10.000Z", "kind": "decision", "agent": "a1", "hold": "h12", "verdict": "deny",
-                "scope": "process", "by": "uid 0 (root), pid 77", "note": "not <b>here</b>"}),
+                "scope": "process", "by": "uid 0 (root), pid 77", "note": "not <b>here</b>",
+                "cause": {"record": 6, "from": "claude-code", "session": "5b1c", "call": "toolu_01", "tool": "Bash",
+                    "sure": "strong", "because": ["tree", "argv", "time"]},
+                "environment": [{"name": "TRACEPARENT", "value": "00-0af7-b7ad-01", "pid": 4100}]}),
             json!({"seq": 9, "time": "2026-03-02T12:00:10.000Z", "kind": "outcome", "agent": "a1", "hold": "h12",
                 "by": "uid 0 (root), pid 77", "outcome": "refused"}),
         ];
         let mut incident = Incident::of("h12", &records).expect("there is something");
+        incident.told_in(&[json!({"seq": 6, "time": "2026-03-02T11:59:47.000Z", "kind": "tool_call", "tool_call": {
+            "from": "claude-code", "tool": "Bash", "command": "rm -rf /srv", "reasoning": "I'll clean up.\n\n\u{1b}[2J`now`",
+            "prompt": (1..20).map(|line| format!("line {line}\n")).collect::<String>()}})]);
         incident.tagged_by(&[
             json!({"seq": 2, "time": "2026-03-02T11:00:00.000Z", "kind": "tag", "by": "uid 1000 (dev), pid 40"}),
         ]);

@@ -3,7 +3,7 @@
 use guard_common::op::Op;
 
 use crate::{
-    api::{AgentState, HoldContext, HoldState, Outcome, Reversibility, Scope, Verdict},
+    api::{AgentState, Evidence, HoldContext, HoldState, Outcome, Reversibility, Scope, Sureness, Verdict},
     text::shown,
 };
 
@@ -85,6 +85,24 @@ pub(crate) fn outcome(outcome: Outcome, context: HoldContext) -> &'static str {
         (Outcome::Unknown, _) => {
             "unknown: the kernel's notice was lost; the operation went on, or its process ended first"
         }
+    }
+}
+
+pub(crate) fn sureness(sure: Sureness) -> &'static str {
+    match sure {
+        Sureness::Possible => "possible",
+        Sureness::Likely => "likely",
+        Sureness::Strong => "strong",
+    }
+}
+
+pub(crate) fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Tree => "a process below the agent's",
+        Evidence::Argv => "it runs the call's command",
+        Evidence::Object => "the call names the object",
+        Evidence::Cwd => "in the call's directory",
+        Evidence::Time => "while the call was under way",
     }
 }
 
