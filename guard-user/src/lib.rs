@@ -11,6 +11,7 @@ pub mod daemon;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod holds;
+pub mod hook;
 pub mod incident;
 pub mod kernel;
 pub mod mask;

@@ -1,0 +1,41 @@
+//! The trace a hook is part of, as its environment names it.
+
+/// A `traceparent` as W3C Trace Context, version 00, defines it; a later version may have more behind it.
+#[must_use]
+pub fn is_traceparent(text: &str) -> bool {
+    let mut parts = text.splitn(5, '-');
+    let mut part = |length: usize| {
+        let part = parts.next().unwrap_or_default();
+        let is_hexadecimal = part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (part.len() == length && is_hexadecimal).then_some(part)
+    };
+    let (Some(version), Some(trace), Some(parent), Some(_flags)) = (part(2), part(32), part(16), part(2)) else {
+        return false;
+    };
+    let is_set = |id: &str| id.bytes().any(|byte| byte != b'0');
+    version != "ff" && is_set(trace) && is_set(parent) && (version != "00" || parts.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_traceparent;
+
+    #[test]
+    fn only_what_is_well_formed_is_passed_on() {
+        let whole = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(is_traceparent(whole) && is_traceparent(&whole.replacen("00", "01", 1)));
+        assert!(is_traceparent("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"));
+        for broken in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b-011",
+        ] {
+            assert!(!is_traceparent(broken), "{broken}");
+        }
+    }
+}
