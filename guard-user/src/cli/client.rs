@@ -16,7 +16,10 @@ use tokio::net::UnixStream;
 
 use super::{error::Error, events::Events, select};
 use crate::{
-    api::{self, Agent, Command, Decide, Hold, Problem, ProblemKind, SetState, Status, Tag},
+    api::{
+        self, Agent, Command, Decide, Hold, Problem, ProblemKind, Refusal, SetState, Status, Tag, ToolCall,
+        ToolCallAnswer,
+    },
     audit::query::Query,
 };
 
@@ -36,7 +39,7 @@ impl Client {
         Self { socket, answer_within: ANSWER_WITHIN }
     }
 
-    /// For completions: a shell that waits for us must not hang.
+    /// For completions and hooks: who waits for us must not hang.
     pub(crate) fn answering_within(self, answer_within: Duration) -> Self {
         Self { answer_within, ..self }
     }
@@ -93,6 +96,16 @@ impl Client {
 
     pub(crate) async fn reload(&self) -> Result<(), Error> {
         self.call::<()>(Method::POST, "/v1/reload", None).await.map(drop)
+    }
+
+    /// On the agents' socket, as everything about an agent that it asks itself.
+    pub(crate) async fn tool_call(&self, call: &ToolCall) -> Result<ToolCallAnswer, Error> {
+        self.post("/v1/tool-calls", call).await
+    }
+
+    /// On the agents' socket: the last `n` of the caller's, newest first.
+    pub(crate) async fn refusals(&self, n: u64) -> Result<Vec<Refusal>, Error> {
+        self.get(&format!("/v1/refusals?n={n}")).await
     }
 
     /// Events from now on: whatever happens after this returned is in the stream.

@@ -2,6 +2,7 @@
 //! alone prints.
 #![forbid(unsafe_code)]
 
+mod agent_socket;
 mod agents;
 mod approve;
 mod check;
@@ -12,6 +13,7 @@ mod deny;
 mod doctor;
 mod error;
 mod events;
+mod hook;
 mod incident;
 mod kill;
 pub(crate) mod log;
@@ -31,6 +33,7 @@ mod suspend;
 mod tag;
 mod untag;
 mod wait;
+mod why;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -93,8 +96,9 @@ Exit codes:
   126 it cannot be executed, 127 it was not found.
 
 Environment:
-  GUARD_SOCKET  the socket, when --socket is not given
-  NO_COLOR      no colours; there are none either when the output is not a terminal";
+  GUARD_SOCKET        the socket, when --socket is not given
+  GUARD_AGENT_SOCKET  the agents' socket, when --agent-socket is not given
+  NO_COLOR            no colours; there are none either when the output is not a terminal";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -125,6 +129,8 @@ enum OtherVerb {
     Reload(reload::Arguments),
     Rules(rules::Arguments),
     Check(check::Arguments),
+    Hook(hook::Arguments),
+    Why(why::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -137,7 +143,15 @@ pub fn main() -> ExitCode {
         render::note(&command().render_help().to_string());
         return Exit::Usage.into();
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The 2 of wrong usage would stop an agent's tool call.
+        Err(error) if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|verb| verb == "hook") => {
+            render::note(&error.to_string());
+            return Exit::Failure.into();
+        }
+        Err(error) => error.exit(),
+    };
     match start(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -190,6 +204,8 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
         OtherVerb::Rules(arguments) => rules::run(&arguments, screen),
         OtherVerb::Check(arguments) => check::run(&arguments, screen),
+        OtherVerb::Hook(arguments) => hook::run(&arguments, screen).await,
+        OtherVerb::Why(arguments) => why::run(&arguments, screen).await,
         OtherVerb::Completions(arguments) => completions::run(&arguments, screen),
         OtherVerb::Man(arguments) => man::run(&arguments, screen),
     }

@@ -10,6 +10,7 @@ pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod names;
 mod page;
+pub(crate) mod refusal;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod table;

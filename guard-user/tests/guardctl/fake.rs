@@ -76,7 +76,8 @@ impl Guardd {
     /// guardctl, told to talk to this one.
     pub(crate) fn guardctl(&self, arguments: &[&str]) -> Command {
         let mut command = guardctl(arguments);
-        command.env("GUARD_SOCKET", self.socket());
+        // One for people and one for agents in truth; here both are asked in the same way.
+        command.env("GUARD_SOCKET", self.socket()).env("GUARD_AGENT_SOCKET", self.socket());
         command
     }
 
@@ -91,6 +92,8 @@ pub(crate) fn guardctl(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("GUARD_SOCKET")
+        .env_remove("GUARD_AGENT_SOCKET")
+        .env_remove("TRACEPARENT")
         .env_remove("NO_COLOR")
         .timeout(std::time::Duration::from_secs(30));
     command

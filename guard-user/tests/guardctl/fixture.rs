@@ -64,6 +64,16 @@ pub(crate) fn decided(verdict: &str, outcome: Option<&str>) -> Value {
     )
 }
 
+/// The same hold, as its agent may hear of it.
+pub(crate) fn refusal() -> Value {
+    let hold = hold();
+    json!({
+        "hold": "h12", "time": "2026-03-02T11:59:59Z", "verdict": "deny", "operation": hold["operation"],
+        "rule": hold["rule"], "rule_text": hold["rule_text"], "note": "not this week\u{1b}[2J",
+        "instead": "move it to /srv/trash", "call": "toolu_01ABC123"
+    })
+}
+
 pub(crate) fn agent() -> Value {
     json!({
         "id": "a1", "name": "claude", "cgroup": "/guard-agents/a1", "cgroup_id": 8181,

@@ -7,6 +7,7 @@ mod fixture;
 
 mod check;
 mod decide;
+mod hook;
 mod output;
 mod pages;
 mod refused;
@@ -14,3 +15,4 @@ mod rules;
 mod run;
 mod terminal;
 mod watch;
+mod why;

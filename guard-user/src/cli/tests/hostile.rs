@@ -9,7 +9,7 @@ use super::{
     looks::{hold, piped},
 };
 use crate::{
-    api::{Event, Hold},
+    api::{Event, Hold, Refusal},
     cli::render::{self, Look, list, machine},
     text,
 };
@@ -103,6 +103,21 @@ fn a_very_long_argument_list_does_not_push_the_commands_off_the_screen_unsaid() 
     let long = hold(fixture::hold_with(json!({}), json!({ "op": "exec", "argv": argv })));
     let page = render::hold::hold(&piped(), &long);
     assert!(page.contains("more characters: `guardctl show h12 -o json`"), "{page}");
+}
+
+/// A tool drops what is longer, and with it what the agent must hear.
+#[test]
+fn what_a_hook_says_to_an_agent_is_short_whatever_was_refused() {
+    let mut refusal = fixture::refusal();
+    for field in ["rule", "rule_text", "note", "instead", "call"] {
+        refusal[field] = json!("文\n".repeat(4_000));
+    }
+    refusal["operation"]["path"] = json!(format!("/srv/{ANSI}/{}", "x".repeat(4_000)));
+    let refusal: Refusal = serde_json::from_value(refusal).expect("it is a refusal");
+    let text = render::refusal::to_the_agent(&vec![refusal; 100]);
+    assert_safe(&text);
+    assert!(text.contains("… and 95 more: `guardctl why -n 100`"), "{text}");
+    assert!(text.chars().count() < 10_000, "{}", text.chars().count());
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fixture;
 use crate::{
-    api::{Agent, Event, Hold, Status, Tier},
+    api::{Agent, Event, Hold, Refusal, Status, Tier},
     cli::render::{self, Look, doctor::Report, list},
 };
 
@@ -200,4 +200,12 @@ fn a_record_of_the_log_is_one_line() {
     assert!(lines.iter().all(|line| !line.contains('\n')));
     insta::assert_snapshot!("log_record", lines.join("\n"));
     insta::assert_snapshot!("log_record_wide", render::log::record(&wide(), &hold));
+}
+
+#[test]
+fn an_agent_reads_what_it_was_refused() {
+    let refusal: Refusal = serde_json::from_value(fixture::refusal()).expect("the fixture is a refusal");
+    let bare = Refusal { note: String::new(), instead: String::new(), call: String::new(), ..refusal.clone() };
+    insta::assert_snapshot!("refusals", render::refusal::refusals(&piped(), &[refusal.clone(), bare]));
+    insta::assert_snapshot!("refusals_to_the_agent", render::refusal::to_the_agent(&vec![refusal; 7]));
 }
