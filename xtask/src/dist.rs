@@ -114,6 +114,7 @@ fn fill(release: bool) -> Result<()> {
         (program::workspace().join("README.md"), "usr/share/doc/guard/README.md"),
         (program::workspace().join("rules/README.md"), "usr/share/doc/guard/rules.md"),
         (program::workspace().join("docs/audit-log.md"), "usr/share/doc/guard/audit-log.md"),
+        (program::workspace().join("docs/hooks.md"), "usr/share/doc/guard/hooks.md"),
     ] {
         let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
         write(&stage.join(to), &bytes)?;

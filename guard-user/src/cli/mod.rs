@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod hook;
 mod incident;
+mod integrate;
 mod kill;
 pub(crate) mod log;
 mod man;
@@ -129,6 +130,7 @@ enum OtherVerb {
     Reload(reload::Arguments),
     Rules(rules::Arguments),
     Check(check::Arguments),
+    Integrate(integrate::Arguments),
     Hook(hook::Arguments),
     Why(why::Arguments),
     Completions(completions::Arguments),
@@ -204,6 +206,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
         OtherVerb::Rules(arguments) => rules::run(&arguments, screen),
         OtherVerb::Check(arguments) => check::run(&arguments, screen),
+        OtherVerb::Integrate(arguments) => integrate::run(&arguments, screen),
         OtherVerb::Hook(arguments) => hook::run(&arguments, screen).await,
         OtherVerb::Why(arguments) => why::run(&arguments, screen).await,
         OtherVerb::Completions(arguments) => completions::run(&arguments, screen),

@@ -2,6 +2,7 @@
 //! print. Nothing here talks to guardd.
 
 pub(crate) mod check;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod hold;
 pub(crate) mod incident;

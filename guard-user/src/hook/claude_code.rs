@@ -7,7 +7,9 @@
 use serde_json::Value;
 
 use super::{
-    Heard, Reply, blocks, common, text_of,
+    Heard, Reply, blocks, common,
+    settings::{Settings, Shape},
+    text_of,
     transcript::{Entry, Transcript},
 };
 
@@ -16,6 +18,16 @@ const SHELLS: &[&str] = &["Bash"];
 /// A message of the user that begins with one of these was written by Claude Code.
 const NOT_ASKED: &[&str] =
     &["<local-command-stdout>", "<local-command-caveat>", "<bash-stdout>", "[Request interrupted by user"];
+
+pub(super) const SETTINGS: Settings = Settings {
+    directory: ".claude",
+    moved_by: Some("CLAUDE_CONFIG_DIR"),
+    file: "settings.json",
+    shape: Shape::Groups,
+    events: &["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"],
+    timeout: 5,
+    remark: "",
+};
 
 pub(super) fn hear(said: &Value) -> Option<Heard> {
     let call = common(said, SHELLS);

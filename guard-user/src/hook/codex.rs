@@ -8,12 +8,24 @@
 use serde_json::Value;
 
 use super::{
-    Heard, Reply, blocks, common, text_of,
+    Heard, Reply, blocks, common,
+    settings::{Settings, Shape},
+    text_of,
     transcript::{Entry, Transcript},
 };
 
 /// Its tools for patches have a `command` too, which is the patch.
 const SHELLS: &[&str] = &["Bash"];
+
+pub(super) const SETTINGS: Settings = Settings {
+    directory: ".codex",
+    moved_by: Some("CODEX_HOME"),
+    file: "hooks.json",
+    shape: Shape::Groups,
+    events: &["PreToolUse", "PostToolUse", "UserPromptSubmit"],
+    timeout: 5,
+    remark: "Codex runs new hooks only once you trust them: it asks when it starts, or see `/hooks` there",
+};
 
 pub(super) fn hear(said: &Value) -> Option<Heard> {
     let call = common(said, SHELLS);

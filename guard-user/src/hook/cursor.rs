@@ -7,12 +7,25 @@
 use serde_json::Value;
 
 use super::{
-    Heard, Reply, blocks, common, text_of,
+    Heard, Reply, blocks, common,
+    settings::{Settings, Shape},
+    text_of,
     transcript::{Entry, Transcript},
 };
 use crate::api::ToolCall;
 
 const SHELL: &str = "Shell";
+
+/// An event that Cursor does not know makes it ignore the file, so these are what its documentation lists.
+pub(super) const SETTINGS: Settings = Settings {
+    directory: ".cursor",
+    moved_by: None,
+    file: "hooks.json",
+    shape: Shape::Flat,
+    events: &["preToolUse", "postToolUse", "postToolUseFailure", "beforeSubmitPrompt"],
+    timeout: 5,
+    remark: "Cursor runs the hooks of Claude Code, too: with both, it tells each call twice",
+};
 
 pub(super) fn hear(said: &Value) -> Option<Heard> {
     let mut call = common(said, &[SHELL]);

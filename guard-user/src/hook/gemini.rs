@@ -6,11 +6,24 @@
 use serde_json::Value;
 
 use super::{
-    Heard, Reply, common, text_of,
+    Heard, Reply, common,
+    settings::{Settings, Shape},
+    text_of,
     transcript::{Entry, Transcript},
 };
 
 const SHELLS: &[&str] = &["run_shell_command"];
+
+/// The timeout is in milliseconds.
+pub(super) const SETTINGS: Settings = Settings {
+    directory: ".gemini",
+    moved_by: None,
+    file: "settings.json",
+    shape: Shape::Groups,
+    events: &["BeforeTool", "AfterTool", "BeforeAgent"],
+    timeout: 5_000,
+    remark: "",
+};
 
 pub(super) fn hear(said: &Value) -> Option<Heard> {
     let call = common(said, SHELLS);

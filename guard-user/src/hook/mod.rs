@@ -13,6 +13,7 @@ mod generic;
 mod limits;
 mod openhands;
 mod reply;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -28,6 +29,7 @@ use crate::{
     api::{Phase, ToolCall},
     text,
 };
+use settings::Settings;
 use transcript::Transcript;
 
 /// Most bytes of what a hook is given: tools put whole files into it.
@@ -65,6 +67,19 @@ impl Tool {
             Self::Cursor => "cursor",
             Self::Gemini => "gemini",
             Self::Generic => "generic",
+        }
+    }
+
+    /// Where its hooks are set; nothing for whatever has no file that is known.
+    #[must_use]
+    pub const fn settings(self) -> Option<&'static Settings> {
+        match self {
+            Self::ClaudeCode => Some(&claude_code::SETTINGS),
+            Self::Codex => Some(&codex::SETTINGS),
+            Self::OpenHands => Some(&openhands::SETTINGS),
+            Self::Cursor => Some(&cursor::SETTINGS),
+            Self::Gemini => Some(&gemini::SETTINGS),
+            Self::Generic => None,
         }
     }
 }

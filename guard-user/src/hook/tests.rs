@@ -63,6 +63,20 @@ fn transcript(tool: Tool, event: &str) -> Transcript {
 }
 
 #[test]
+fn the_page_for_people_has_a_json_that_is_read_whole_and_names_every_event() {
+    const PAGE: &str = include_str!("../../../docs/hooks.md");
+    let example = PAGE.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let mut told = serde_json::to_value(hear(Tool::Generic, example.as_bytes()).call).expect("it is JSON");
+    assert_eq!(told.as_object_mut().expect("an object").shift_remove("from"), Some(json!("generic")));
+    assert_eq!(told, serde_json::from_str::<Value>(example).expect("it is JSON"));
+    for settings in Tool::ALL.into_iter().filter_map(Tool::settings) {
+        let place = format!("`{}/{}`", settings.directory, settings.file);
+        let row = PAGE.lines().find(|line| line.starts_with('|') && line.contains(&place)).expect("a row");
+        assert!(settings.events.iter().all(|event| row.contains(&format!("`{event}`"))), "{row}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_goes_on_as_it_is() {
     let unknown = hear(Tool::ClaudeCode, br#"{"hook_event_name":"Tomorrow","session_id":"s"}"#).call;
     assert_eq!(unknown.problem, "it is no event of claude-code that guardctl knows");

@@ -8,6 +8,7 @@ mod fixture;
 mod check;
 mod decide;
 mod hook;
+mod integrate;
 mod output;
 mod pages;
 mod refused;
