@@ -406,32 +406,6 @@ impl ToolCall {
     /// Most bytes of every other text.
     pub const WORD: usize = 1 << 10;
 
-    /// The same within its bounds.
-    #[must_use]
-    pub fn bounded(mut self) -> Self {
-        let (prose, words) = (
-            [&mut self.prompt, &mut self.reasoning, &mut self.raw],
-            [
-                &mut self.from,
-                &mut self.session,
-                &mut self.call,
-                &mut self.tool,
-                &mut self.cwd,
-                &mut self.traceparent,
-                &mut self.problem,
-            ],
-        );
-        prose.into_iter().for_each(|text| cut(text, Self::PROSE));
-        words.into_iter().for_each(|text| cut(text, Self::WORD));
-        cut(&mut self.command, Self::INPUT);
-        let mut input = self.input.to_string();
-        if input.len() > Self::INPUT {
-            cut(&mut input, Self::INPUT);
-            self.input = input.into();
-        }
-        self
-    }
-
     /// What it is about and nothing that was said.
     #[must_use]
     pub fn without_texts(&self) -> Self {
@@ -453,11 +427,6 @@ impl ToolCall {
         let bytes: usize = texts.into_iter().map(String::len).sum();
         (bytes + self.input.to_string().len()) as u64
     }
-}
-
-/// To so many bytes at most, between two letters.
-fn cut(text: &mut String, most: usize) {
-    text.truncate(text.floor_char_boundary(most));
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,8 @@ use crate::{
 /// Calls that are remembered of one agent, and of all.
 const OF_ONE: usize = 64;
 const OF_ALL: usize = 1_024;
+/// Sessions of one agent whose last prompt is remembered.
+const SESSIONS: usize = 8;
 /// A call whose end nobody told is taken for over.
 const LONGEST: u64 = 3_600 * SECOND;
 /// How far above the hook the agent's own process may be: some start their hooks through a shell, or two.
@@ -71,13 +73,15 @@ pub struct Acting<'a> {
 #[derive(Debug, Default)]
 pub struct ToolCalls {
     told: VecDeque<Told>,
+    /// What a person asked for last, by agent, tool and session. Not every agent says it again with each call.
+    prompts: VecDeque<(u64, String, String, String)>,
 }
 
 impl ToolCalls {
     /// An agent says that a call begins, or is over.
     pub fn told(&mut self, agent: u64, record: u64, call: &ToolCall, hook: &[Link], at: u64) {
         match call.phase {
-            Phase::Before if call.tool.is_empty() => {}
+            Phase::Before if call.tool.is_empty() => self.asked(agent, call),
             Phase::Before => self.began(agent, record, call, hook, at),
             Phase::After => {
                 if let Some(told) = self.told.iter_mut().rev().find(|told| told.is_open(at) && told.is(agent, call)) {
@@ -85,6 +89,26 @@ impl ToolCalls {
                 }
             }
         }
+    }
+
+    fn asked(&mut self, agent: u64, call: &ToolCall) {
+        self.prompts.retain(|(of, from, session, _)| (*of, from, session) != (agent, &call.from, &call.session));
+        let own = self.prompts.iter().filter(|(of, ..)| *of == agent).count();
+        let oldest = self.prompts.iter().position(|(of, ..)| *of == agent).filter(|_| own >= SESSIONS);
+        if let Some(oldest) = oldest {
+            self.prompts.remove(oldest);
+        }
+        self.prompts.push_back((agent, call.from.clone(), call.session.clone(), call.prompt.clone()));
+    }
+
+    /// What a person asked for last in the session of a call that begins, if the agent told it before; else nothing.
+    #[must_use]
+    pub fn prompt(&self, agent: u64, call: &ToolCall) -> String {
+        let is_call = call.phase == Phase::Before && !call.tool.is_empty();
+        let same = |(of, from, session, _): &&(u64, String, String, String)| {
+            is_call && (*of, from, session) == (agent, &call.from, &call.session)
+        };
+        self.prompts.iter().find(same).map(|(.., prompt)| prompt.clone()).unwrap_or_default()
     }
 
     fn began(&mut self, agent: u64, record: u64, call: &ToolCall, hook: &[Link], at: u64) {
@@ -122,6 +146,7 @@ impl ToolCalls {
     /// The agent is gone.
     pub fn forget(&mut self, agent: u64) {
         self.told.retain(|told| told.agent != agent);
+        self.prompts.retain(|(of, ..)| *of != agent);
     }
 
     /// The call an operation most likely came from; `None` when there is no reason to name one.
@@ -298,6 +323,26 @@ mod tests {
         assert_eq!(asked(&calls, "rm -rf data", 200), said("own", Sureness::Likely));
         calls.forget(AGENT);
         assert_eq!(asked(&calls, "rm -rf data", 200), None);
+    }
+
+    #[test]
+    fn a_prompt_is_remembered_for_the_calls_of_its_session() {
+        let mut calls = ToolCalls::default();
+        let prompt = |text: &str| ToolCall { tool: String::new(), prompt: text.to_owned(), ..call("", "") };
+        calls.told(AGENT, 1, &prompt("first"), &links(&[25, 20]), 10);
+        calls.told(AGENT, 2, &prompt("tidy up"), &links(&[25, 20]), 20);
+        assert_eq!(calls.prompt(AGENT, &call("one", "ls")), "tidy up");
+        let over = ToolCall { phase: Phase::After, ..call("one", "ls") };
+        let other = ToolCall { session: "t".to_owned(), ..call("one", "ls") };
+        assert_eq!(
+            (calls.prompt(AGENT, &over), calls.prompt(AGENT, &other), calls.prompt(2, &call("one", ""))),
+            Default::default()
+        );
+        for number in 0..100 {
+            calls.told(AGENT, 3, &ToolCall { session: number.to_string(), ..prompt("x") }, &links(&[25, 20]), 30);
+        }
+        assert_eq!(calls.prompts.len(), SESSIONS);
+        assert_eq!(asked(&calls, "ls", 40), None, "a prompt is no call");
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl Guard {
     /// guardctl, to be given arguments.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("guardctl");
-        command.env("GUARD_SOCKET", self.socket()).stdin(Stdio::null());
+        command.env("GUARD_SOCKET", self.socket()).env("GUARD_AGENT_SOCKET", agent_socket(&self.directory));
+        command.stdin(Stdio::null());
         command
     }
 
@@ -293,6 +294,11 @@ fn summary(hold: &Value) -> String {
     format!("{} {} {} {}", hold["id"], operation["op"], operation["path"], operation["argv"])
 }
 
+/// Where it listens to agents.
+fn agent_socket(directory: &Path) -> PathBuf {
+    directory.join("agent.sock")
+}
+
 fn spawn(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -> Result<Child> {
     let log = File::options()
         .create(true)
@@ -310,6 +316,7 @@ fn spawn(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -
 fn command(tier: Tier, setting: Setting, rules: Option<&Path>, directory: &Path) -> Command {
     let mut command = Command::new("guardd");
     command.arg("--socket").arg(directory.join("guard.sock")).arg("--audit").arg(setting.audit(directory));
+    command.arg("--agent-socket").arg(agent_socket(directory));
     command.arg("--run-dir").arg(directory).args(["--tier", tier.name()]);
     if let Some(config) = setting.config(directory) {
         command.arg("--config").arg(config);

@@ -34,6 +34,7 @@ mod shipped;
 mod switches;
 mod tag;
 mod task;
+mod told;
 mod tries;
 mod trip;
 mod unprotected;
@@ -121,6 +122,7 @@ fn all() -> Vec<Scenario> {
         midway::scenarios(),
         canary::scenarios(),
         cli::scenarios(),
+        told::scenarios(),
         work::scenarios(),
         ways::shipped(),
         lists::scenarios(),

@@ -47,11 +47,12 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
     let Some(mut incident) = Incident::of(&arguments.id, &records) else {
         return Err(Error::NotFound(format!("There is nothing about a hold {} in the audit log.", arguments.id)));
     };
+    let since = incident.since();
     // An id is given again after guardd lost its state: the last tagging before the hold counts.
     let tagged = Query {
         agent: Some(incident.agent.clone()),
         kind: Some("tag".to_owned()),
-        until: incident.since(),
+        until: since,
         ..Query::last(1)
     };
     incident.tagged_by(&client.log(&tagged).await?);
@@ -60,7 +61,7 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
             after: Some(cause.record.saturating_sub(1)),
             agent: Some(incident.agent.clone()),
             kind: Some("tool_call".to_owned()),
-            until: incident.since(),
+            until: since,
             ..Query::last(CALLS)
         };
         incident.told_in(&client.log(&told).await?);

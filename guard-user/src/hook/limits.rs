@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::api::ToolCall;
 
 /// Cuts every text to its limit, between two characters.
-pub(super) fn cut(call: &mut ToolCall) {
+pub(crate) fn cut(call: &mut ToolCall) {
     let ToolCall {
         from,
         phase: _,

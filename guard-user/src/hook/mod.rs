@@ -10,7 +10,7 @@ mod codex;
 mod cursor;
 mod gemini;
 mod generic;
-mod limits;
+pub(crate) mod limits;
 mod openhands;
 mod reply;
 pub mod settings;

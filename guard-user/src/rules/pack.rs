@@ -367,4 +367,9 @@ fn every_rule_says_why_in_one_sentence() {
     for line in load(None).expect("guard's own").summary() {
         assert!(line.text.ends_with('.') && line.text.len() < 140 && !line.text.contains('\n'), "{line:?}");
     }
+    for rule in load(None).expect("guard's own").iter() {
+        let instead = &rule.info.instead;
+        let is_sentence = instead.ends_with('.') && instead.len() < 140 && !instead.contains('\n');
+        assert!(instead.is_empty() || is_sentence, "{}: {instead}", rule.info.name);
+    }
 }

@@ -124,6 +124,7 @@ impl Core {
             return self.reply(token, problem(ProblemKind::BadRequest, message));
         }
         self.log_agent(Kind::Untag, number, by);
+        self.forget_told(number);
         let Some(agent) = self.agents.remove(number) else { return };
         if agent.frozen() {
             self.act(number, agent.cgroup.clone(), Act::Thaw, None, "guardd".to_owned());
@@ -139,6 +140,7 @@ impl Core {
                 continue;
             }
             self.log_agent(Kind::AgentEnded, *number, "guardd".to_owned());
+            self.forget_told(*number);
             let Some(agent) = self.agents.remove(*number) else { continue };
             self.emit(Effect::EndAgent { cgroup_id: agent.cgroup_id, policy: agent.policy });
         }

@@ -6,6 +6,7 @@ use crate::{
     api::{Phase, Refusal, ToolCall, ToolCallAnswer, Verdict},
     daemon::record::Kind,
     holds::Hold,
+    hook::limits,
     tool_calls::Link,
 };
 
@@ -41,9 +42,19 @@ impl Core {
         self.reply(token, answer);
     }
 
-    fn tool_call(&mut self, agent: u64, by: &str, call: Box<ToolCall>, pid: u32, lineage: &[Link]) -> ToolCallAnswer {
-        let call = call.bounded();
+    fn tool_call(
+        &mut self,
+        agent: u64,
+        by: &str,
+        mut call: Box<ToolCall>,
+        pid: u32,
+        lineage: &[Link],
+    ) -> ToolCallAnswer {
+        limits::cut(&mut call);
         let now = self.now.boottime;
+        if call.prompt.is_empty() {
+            call.prompt = self.tool_calls.prompt(agent, &call);
+        }
         let began = self.tool_calls.began_at(agent, &call);
         let record = self.log_tool_call(agent, by, &call, pid);
         self.tool_calls.told(agent, record, &call, lineage, now);
@@ -58,6 +69,12 @@ impl Core {
             (Phase::After, None) | (Phase::Before, _) => Vec::new(),
         };
         ToolCallAnswer { refused }
+    }
+
+    /// The agent is gone.
+    pub(super) fn forget_told(&mut self, agent: u64) {
+        self.tool_calls.forget(agent);
+        self.allowed.remove(&agent);
     }
 
     /// Answers the number of the record, or of the last one when there is none of this.
