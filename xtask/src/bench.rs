@@ -29,8 +29,9 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "6.12")]
     kernel: Series,
     /// Only the part `cost` (instructions of operations), `rules` (of judging), `work` (of a day's work), `latency`, `strain` or
-    /// `host` (what needs no gate, on this machine's own processors), `log` (the audit log, there, too) or `month` (questions to a large one).
-    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain", "host", "log", "month"])]
+    /// `host` (what needs no gate, on this machine's own processors), `log` (the audit log, there, too), `month` (questions to a large one)
+    /// or `hook` (what an agent feels of its hooks).
+    #[arg(long, value_parser = ["cost", "rules", "work", "latency", "strain", "host", "log", "month", "hook"])]
     only: Option<String>,
     /// Print the QEMU command and the kernel's messages.
     #[arg(long, short)]
@@ -89,10 +90,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         measures.extend(host(&build::for_bench())?);
     }
     if wanted("log") {
-        measures.extend(on_disk("log")?);
+        measures.extend(on_disk("log", &[])?);
     }
     if wanted("month") {
-        measures.extend(on_disk("month")?);
+        measures.extend(on_disk("month", &[])?);
+    }
+    if wanted("hook") {
+        measures.extend(on_disk("hook", &[build::output(true).join("guardctl")])?);
     }
     measures.extend(size()?);
     let report = Report { measures };
@@ -158,14 +162,14 @@ fn host(binaries: &[PathBuf]) -> Result<Vec<Measure>> {
     printed("guard-tests bench host", &output.context("cannot start guard-tests")?)
 }
 
-/// Runs an example that writes a log and reads it, on the disk where this workspace is.
-fn on_disk(name: &str) -> Result<Vec<Measure>> {
+/// Runs an example on this machine, with a directory on the disk where this workspace is as its last argument.
+fn on_disk(name: &str, arguments: &[PathBuf]) -> Result<Vec<Measure>> {
     let program = build::example(name)?;
-    let directory = program::target().join("bench-log");
+    let directory = program::target().join("bench-files");
     if directory.exists() {
         fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     }
-    let output = program::program(&program).arg(&directory).stdin(Stdio::null()).output();
+    let output = program::program(&program).args(arguments).arg(&directory).stdin(Stdio::null()).output();
     let measures = printed(name, &output.with_context(|| format!("cannot start {name}"))?)?;
     fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     Ok(measures)

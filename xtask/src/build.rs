@@ -48,7 +48,7 @@ pub(crate) fn guard_tests() -> Result<PathBuf> {
     Ok(output(false).join("guard-tests"))
 }
 
-/// A program that measures: `judge` the rules, `log` the audit log.
+/// A program that measures: `judge` the rules, `log` and `month` the audit log, `hook` what agents run.
 pub(crate) fn example(name: &str) -> Result<PathBuf> {
     let words = ["build", "--quiet", "--release", "--package", "guard-user", "--example", name, "--target", TARGET];
     program::run(program::program("cargo").args(words))?;

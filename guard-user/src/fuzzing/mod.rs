@@ -10,6 +10,7 @@ mod audit;
 mod cgroup;
 mod command;
 mod escape;
+mod hook;
 mod place;
 mod record;
 mod rules;
@@ -23,6 +24,7 @@ pub use audit::audit;
 pub use cgroup::cgroup;
 pub use command::command;
 pub use escape::escape;
+pub use hook::hook;
 pub use record::record;
 pub use rules::rules;
 
@@ -38,12 +40,13 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets` and of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("api", api),
     ("audit", audit),
     ("cgroup", cgroup),
     ("command", command),
     ("escape", escape),
+    ("hook", hook),
     ("record", record),
     ("rules", rules),
 ];

@@ -63,6 +63,11 @@ fn texts_of_agents() {
 }
 
 #[test]
+fn words_of_agents_about_themselves() {
+    fed("hook");
+}
+
+#[test]
 fn records_of_the_kernel() {
     fed("record");
 }

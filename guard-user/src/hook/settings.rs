@@ -56,11 +56,13 @@ impl Settings {
             let is_wanted = |list: &Value| list.as_array().is_some_and(|list| list.contains(&entry));
             settings.get(HOOKS).and_then(|hooks| hooks.get(event)).is_some_and(is_wanted)
         };
-        if self.events.iter().all(is_there) && count(settings) == count(&without) + self.events.len() {
+        let lacks_version = self.shape == Shape::Flat && settings.get("version").is_none();
+        let is_once = count(settings) == count(&without) + self.events.len();
+        if self.events.iter().all(is_there) && is_once && !lacks_version {
             return Ok(settings.clone());
         }
         let mut settings = without;
-        if self.shape == Shape::Flat && settings.get("version").is_none() {
+        if lacks_version {
             settings["version"] = json!(1);
         }
         for event in self.events {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Heard, Tool, hear, transcript::Transcript};
-use crate::api::ToolCall;
+use crate::{api::ToolCall, fuzzing};
 
 fn fixtures(tool: Tool) -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hook/fixtures").join(tool.name());
@@ -122,51 +122,39 @@ fn said() -> impl Strategy<Value = Value> {
     })
 }
 
-fn assert_bounds(call: &ToolCall) {
-    let ToolCall {
-        from,
-        phase: _,
-        session,
-        call,
-        tool,
-        input,
-        command,
-        cwd,
-        prompt,
-        reasoning,
-        traceparent,
-        problem,
-        raw,
-    } = call;
-    for word in [from, session, call, tool, cwd, traceparent, problem] {
-        assert!(word.len() <= ToolCall::WORD);
-    }
-    for prose in [prompt, reasoning, raw] {
-        assert!(prose.len() <= ToolCall::PROSE);
-    }
-    assert!(command.len() <= ToolCall::INPUT && input.to_string().len() <= ToolCall::INPUT);
+/// Settings with hooks of others and of guard, in the shapes of all tools at once.
+fn settings() -> impl Strategy<Value = Value> {
+    let command = prop::sample::select(
+        &["mine", "/opt/guardctl hook codex || true", "/usr/bin/guardctl hook cursor || true"][..],
+    );
+    let entry = (command, any::<bool>()).prop_map(|(command, is_group)| {
+        let entry = json!({ "command": command, "timeout": 5 });
+        if is_group { json!({ "hooks": [entry, { "command": "else" }] }) } else { entry }
+    });
+    let list = prop_oneof![
+        9 => prop::collection::vec(entry, 0..4).prop_map(Value::from),
+        1 => Just(json!({ "command": "x" })),
+    ];
+    let events = prop::sample::select(&["PreToolUse", "PostToolUse", "preToolUse", "BeforeTool", "Other"][..]);
+    prop::collection::vec((events, list), 0..5).prop_map(|hooks| {
+        let hooks: Value = hooks.into_iter().map(|(event, list)| (event.to_owned(), list)).collect();
+        json!({ "a": 1, "hooks": hooks, "version": 1 })
+    })
 }
 
 proptest! {
     #[test]
+    fn any_settings_get_the_hooks_once_and_are_as_they_were_afterwards(settings in settings()) {
+        fuzzing::hook(settings.to_string().as_bytes());
+    }
+
+    #[test]
     fn any_json_is_within_the_bounds(said in said()) {
-        for tool in Tool::ALL {
-            let mut heard = hear(tool, said.to_string().as_bytes());
-            assert_bounds(&heard.call);
-            if let Some(transcript) = &heard.transcript {
-                heard.add(Ok(transcript.story(said.to_string().as_bytes())));
-                assert_bounds(&heard.call);
-            }
-        }
+        fuzzing::hook(said.to_string().as_bytes());
     }
 
     #[test]
     fn any_bytes_are_within_the_bounds(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        for tool in Tool::ALL {
-            let mut heard = hear(tool, &bytes);
-            assert_bounds(&heard.call);
-            heard.add(Ok(transcript(Tool::Gemini, "before_tool.json").story(&bytes)));
-            assert_bounds(&heard.call);
-        }
+        fuzzing::hook(&bytes);
     }
 }
