@@ -52,7 +52,7 @@ fn call_with(transcript: &Path) -> Vec<u8> {
 fn a_call_is_told_with_what_was_asked_and_thought() {
     let guardd = answering(&[]);
     let transcript = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hook/fixtures/claude-code/transcript.jsonl");
-    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut hook = patient(&guardd, "claude-code");
     hook.env("TRACEPARENT", trace).write_stdin(call_with(&transcript));
     hook.assert().code(0).stdout(is_empty()).stderr(is_empty());
