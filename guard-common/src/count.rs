@@ -42,10 +42,12 @@ pub enum Count {
     Canary = 17,
     /// Tags of tasks that ended while the hooks were switched off, found on another task and taken off.
     StaleTag = 18,
+    /// Execs of agents that guardd could not be told of: they are not in the log.
+    ExecUnseen = 19,
 }
 
 impl Count {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -65,6 +67,7 @@ impl Count {
         Self::OtherArguments,
         Self::Canary,
         Self::StaleTag,
+        Self::ExecUnseen,
     ];
 
     /// The name used in the API and on screen.
@@ -90,6 +93,7 @@ impl Count {
             Self::OtherArguments => "other_arguments",
             Self::Canary => "canary",
             Self::StaleTag => "stale_tag",
+            Self::ExecUnseen => "exec_unseen",
         }
     }
 }

@@ -226,9 +226,9 @@ pub(crate) fn ring(key: &HoldKey, hold: u64, tgid: u32, kind: u32) {
 }
 
 /// `BPF_RB_NO_WAKEUP`: read when the daemon wakes for something else.
-const NO_WAKEUP: u64 = 1;
+pub(crate) const NO_WAKEUP: u64 = 1;
 /// `BPF_RB_FORCE_WAKEUP`: without it the kernel wakes nobody while an earlier notice is unread.
-const FORCE_WAKEUP: u64 = 2;
+pub(crate) const FORCE_WAKEUP: u64 = 2;
 
 #[inline(always)]
 fn ring_with(key: &HoldKey, hold: u64, tgid: u32, kind: u32, wake: u64) {

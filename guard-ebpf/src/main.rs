@@ -12,6 +12,7 @@ mod argv;
 mod clear;
 mod count;
 mod destination;
+mod execution;
 mod expected;
 mod gate;
 mod guards;

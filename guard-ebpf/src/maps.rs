@@ -10,6 +10,7 @@ use guard_common::{
     arguments::{ArgumentKey, Program},
     clear::ClearKey,
     config::Offsets,
+    execution::{self, ExecRecord},
     grant::Grant,
     op::OpSet,
     quota::Quota,
@@ -50,6 +51,10 @@ pub(crate) static GRANTS: HashMap<HoldKey, Grant> = HashMap::with_max_entries(20
 /// The doorbell.
 #[map]
 pub(crate) static NOTICES: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+
+/// What agents execute, for the log. A ring of its own: however many there are, no notice is lost for them.
+#[map]
+pub(crate) static EXECUTIONS: RingBuf = RingBuf::with_byte_size(EXECUTIONS_SIZE, 0);
 
 /// Tasks seen, by address of their `task_struct`. Not LRU: a tag must never be evicted.
 #[map]
@@ -138,6 +143,10 @@ pub(crate) static MAKING: Array<Making> = Array::with_max_entries(MAKINGS, 0);
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES, 0);
 
+/// The record of an exec while it is written; the element is of the claimed scratch with the same number.
+#[map]
+pub(crate) static EXECUTION: PerCpuArray<Execution> = PerCpuArray::with_max_entries(SCRATCHES, 0);
+
 /// [`guard_common::count::Count`]
 #[map]
 pub(crate) static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(32, 0);
@@ -216,6 +225,17 @@ pub(crate) struct Exec<const ARGV: usize> {
     pub(crate) truncated: u32,
     pub(crate) pad: u32,
     pub(crate) argv: [u8; ARGV],
+}
+
+/// Bytes of `EXECUTIONS`: some thousand execs as most are, which is what an agent does in seconds.
+pub(crate) const EXECUTIONS_SIZE: u32 = 1024 * 1024;
+
+/// A record with its texts behind it, as it is sent.
+#[repr(C)]
+pub(crate) struct Execution {
+    pub(crate) record: ExecRecord,
+    /// As long again as a path may be, for the verifier; see [`Scratch`].
+    pub(crate) text: [u8; execution::TEXT_MAX + PATH_MAX],
 }
 
 /// Bytes of arguments most commands have no more of.

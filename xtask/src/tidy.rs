@@ -22,6 +22,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/clear.rs",
     "guard-ebpf/src/count.rs",
     "guard-ebpf/src/destination.rs",
+    "guard-ebpf/src/execution.rs",
     "guard-ebpf/src/expected.rs",
     "guard-ebpf/src/gate.rs",
     "guard-ebpf/src/guards.rs",

@@ -18,6 +18,7 @@ use crate::{
     agent::{current_agent, current_agent_id},
     arguments, argv,
     count::count,
+    execution,
     expected::{self, Expected},
     gate::{self, ALLOW},
     hooks::{file::file_path, trip},
@@ -81,24 +82,30 @@ pub(crate) fn bprm_check_security(ctx: LsmContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
     let task = current() as u64;
-    if current_agent_id(task) == 0 {
+    let agent = current_agent_id(task);
+    if agent == 0 {
         return 0;
     }
     // SAFETY: the third argument of the tracepoint.
     let bprm = unsafe { ctx.as_ptr().cast::<u64>().add(2).read() };
     // SAFETY: written before loading, constant since.
     if unsafe { core::ptr::read_volatile(&raw const TRIP) } != 0 {
-        trip::exec(bprm);
+        if trip::exec(bprm) {
+            execution::tell(agent, bprm);
+        }
         return 0;
     }
-    if verify(task, bprm).is_none() {
+    let verified = verify(task, bprm);
+    expected::forget(task);
+    if verified.is_some() {
+        execution::tell(agent, bprm);
+    } else {
         count(Count::ExecMismatch);
         // The program is not what was judged, or that cannot be known. It has not run an instruction and must
         // not: it can no longer be refused, only ended.
         // SAFETY: plain integer argument.
         unsafe { bpf_send_signal(9) };
     }
-    expected::forget(task);
     0
 }
 

@@ -82,25 +82,28 @@ pub(crate) fn signal_generate(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The next program's first instruction has not run: stop it here when a rule may name it.
+/// The next program's first instruction has not run: stop it here when a rule may name it. False where it must not run.
 #[inline(always)]
-pub(crate) fn exec(bprm: Addr) {
+pub(crate) fn exec(bprm: Addr) -> bool {
     let Some(tagged) = current_agent() else {
-        return;
+        return true;
     };
     let Some(index) = scratch::claim() else {
         kill();
-        return;
+        return false;
     };
+    let mut runs = true;
     if tagged.entry.ops.contains(Op::Exec) {
         let stopped =
             record_exec(index, &tagged, bprm).and_then(|candidate| if candidate { stop(index) } else { Some(()) });
         if stopped.is_none() {
             // It cannot be stopped or described, so it must not run.
             kill();
+            runs = false;
         }
     }
     scratch::release(index);
+    runs
 }
 
 /// Answers whether a rule may match.
