@@ -7,6 +7,7 @@ use crate::{
     api,
     daemon::{
         clock::Now,
+        core::Budget,
         rulebook::{Judge, Places},
     },
     tally::Tallies,
@@ -37,6 +38,8 @@ pub struct Agent {
     pub adopted: u32,
     /// Files that were mapped for writing then, or open in the trip tier: what is written there is not judged.
     pub mapped: u32,
+    /// How much may be written of what it executes.
+    pub execs: Budget,
 }
 
 impl Agent {

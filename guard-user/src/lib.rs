@@ -7,6 +7,7 @@ pub mod check;
 pub mod circumstances;
 pub mod cli;
 pub mod daemon;
+pub mod execution;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -2,7 +2,11 @@
 //! or one line and what was cut off after it. Pure: no file is opened here.
 #![forbid(unsafe_code)]
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    io::{self, Read},
+    str::FromStr,
+};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +24,20 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// Of all that is read.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end.
+    pub fn read(mut from: impl Read) -> io::Result<Self> {
+        let (mut digest, mut bytes) = (Sha256::new(), vec![0; 64 << 10]);
+        loop {
+            match from.read(&mut bytes)? {
+                0 => return Ok(Self(digest.finalize().into())),
+                count => digest.update(&bytes[..count]),
+            }
+        }
     }
 }
 

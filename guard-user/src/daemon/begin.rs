@@ -214,6 +214,7 @@ async fn guard(config: &Config, rulebook: Box<dyn rulebook::Rulebook>, own_files
         kernel,
         canary,
         notices: loaded.notices,
+        executions: loaded.executions,
         cgroups,
         rulebook,
         rules: config.rules.clone(),

@@ -10,6 +10,7 @@ mod budget;
 mod canary;
 mod candidate;
 mod decide;
+mod execution;
 mod follow;
 mod handover;
 mod log;
@@ -39,6 +40,7 @@ use crate::{
 
 pub(crate) use agent::within;
 pub use answer::{AgentRequest, Answer, Request, TagRequest, Target, Token, problem};
+pub use execution::Budget;
 pub use seam::{About, Act, Effect, Gather, Input, Placed, Tag};
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
@@ -75,6 +77,7 @@ pub struct Core {
     tool_calls: ToolCalls,
     /// What agents may still write of their tools, by number.
     allowed: HashMap<u64, told::Allowed>,
+    executions: execution::Executions,
     trouble: Option<String>,
     next_probe: u64,
     /// When what waits is to be saved: it is not what was saved last.
@@ -138,6 +141,8 @@ struct Counts {
     /// Tool calls that are not in the log, for there were too many.
     untold: u64,
     grant_failed: u64,
+    execs: u64,
+    execs_unwritten: u64,
 }
 
 impl Core {
@@ -171,6 +176,7 @@ impl Core {
             shielded: shielded::Lately::default(),
             tool_calls: ToolCalls::default(),
             allowed: HashMap::new(),
+            executions: execution::Executions::default(),
             trouble: None,
             next_probe: 0,
             save_due: None,
@@ -193,6 +199,9 @@ impl Core {
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
             Input::Shielded { agent, tgid, what } => self.shielded(agent, tgid, what),
+            Input::Executed(execution) => self.executed(&execution),
+            Input::ExecsUnseen(all) => self.execs_unseen(all),
+            Input::Digested { number, digest } => self.digested(number, digest),
             Input::Canary(finding) => self.canary(finding),
             Input::Counted(losses) => self.losses = losses,
             Input::Settled { number, waits, lives, losses } => self.settled(number, waits, lives, losses),
@@ -206,7 +215,7 @@ impl Core {
             Input::RefusedPeer { by, note } => self.refused_peer(by, note),
             Input::Tagged { agent, token, by, result } => self.tagged(agent, token, by, result),
             Input::AgentsEnded(agents) => self.agents_ended(&agents),
-            Input::Numbered(holds) => self.numbered(&holds),
+            Input::Numbered { holds, execs_unseen } => self.numbered(&holds, execs_unseen),
             Input::Restored(saved) => self.restored(*saved),
             Input::Acted { agent, act, token, by, result } => self.acted(agent, act, token, by, result),
             Input::Reloaded { token, by, result } => self.reloaded(token, by, result),
@@ -243,7 +252,8 @@ impl Core {
         let expiry = self.next_expiry().map(|wall| {
             self.now.boottime.saturating_add(u64::try_from((wall - self.now.wall).max(0)).unwrap_or(u64::MAX))
         });
-        granted.chain(cleared).chain(probe).chain(expiry).chain(self.save_due).chain(self.sign_due()).min()
+        let others = [self.save_due, self.sign_due(), self.execs_due()].into_iter().flatten();
+        granted.chain(cleared).chain(probe).chain(expiry).chain(others).min()
     }
 
     /// Cgroups of all agents, below the cgroup root.
@@ -258,10 +268,11 @@ impl Core {
         self.agents.by_cgroup(tag).or_else(|| self.agents.iter().find(inside)).map(|agent| agent.number)
     }
 
-    /// Agents that end with their last process, since nothing of theirs waits.
+    /// Agents that end with their last process, since nothing of theirs waits: no hold, and no record of an exec.
     #[must_use]
     pub fn may_end(&self) -> Vec<ended::Candidate> {
-        let waits: HashSet<u64> = self.holds.live().filter_map(|hold| hold.agent).collect();
+        let holds = self.holds.live().filter_map(|hold| hold.agent);
+        let waits: HashSet<u64> = holds.chain(self.executions.agents()).collect();
         let agents = self.agents.iter().filter(|agent| agent.cgroup_id != 0 && !waits.contains(&agent.number));
         agents
             .map(|agent| ended::Candidate {

@@ -6,12 +6,11 @@ pub use segments::Segments;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    future::Future,
     io,
     path::PathBuf,
 };
 
-use guard_common::{count::Count, grant::Grant, notice::Notice, op::OpSet, record::HoldKey, table};
+use guard_common::{count::Count, grant::Grant, op::OpSet, record::HoldKey, table};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
     cgroup::Cgroups,
     circumstances::Question,
     core::{Act, Answer, Effect, Input, Placed, Tag, Target, Token},
+    digest::Digests,
     facts,
     process::{Process, Processes},
     rulebook, state,
@@ -67,14 +67,6 @@ pub trait Kernel {
     }
 }
 
-/// The doorbell.
-pub trait Notices {
-    /// Waits for the next notices. May be dropped while it waits without losing any.
-    fn next(&mut self) -> impl Future<Output = io::Result<Vec<Notice>>>;
-    /// What is there at this moment, without waiting.
-    fn now(&mut self) -> Vec<Notice>;
-}
-
 /// Everything the effects work on.
 pub struct Edge<K> {
     pub kernel: K,
@@ -82,6 +74,7 @@ pub struct Edge<K> {
     pub processes: Processes,
     pub audit: Audit,
     pub segments: Segments,
+    pub digests: Digests,
     pub state_file: PathBuf,
     pub rules: Option<PathBuf>,
     pub replies: HashMap<Token, oneshot::Sender<Answer>>,
@@ -141,6 +134,7 @@ impl<K: Kernel> Edge<K> {
                 self.gather(*gather);
                 None
             }
+            Effect::Digest { number, wanted } => self.digests.ask(number, *wanted),
             Effect::Act { agent, cgroup, act, token, by } => {
                 let result = match act {
                     Act::Freeze => self.cgroups.freeze(&cgroup, true),

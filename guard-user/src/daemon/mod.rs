@@ -9,6 +9,7 @@ pub mod circumstances;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod digest;
 pub mod effect;
 pub mod ended;
 pub mod facts;

@@ -143,7 +143,7 @@ fn identity(place: &Path, devices: &BTreeMap<u64, u32>) -> io::Result<Option<Gua
 }
 
 /// The kernel's number of the file system in every mount, by the mount's id.
-fn devices(mountinfo: &str) -> BTreeMap<u64, u32> {
+pub(super) fn devices(mountinfo: &str) -> BTreeMap<u64, u32> {
     let device = |line: &str| {
         let mut fields = line.split(' ');
         let id = fields.next()?.parse().ok()?;

@@ -33,6 +33,8 @@ pub enum Kind {
     RefusedPeer,
     /// An agent says that a call of one of its tools begins, or is over.
     ToolCall,
+    /// An agent began with a program, or did so too often to be written down each time.
+    Exec,
     /// An agent tried what harms guard, and was refused.
     Shielded,
     /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
@@ -101,6 +103,18 @@ pub struct Record {
     /// The acting process first, then its parents; while nothing else is known, what the kernel said of the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Process>,
+    /// When each of those began, on the clock of `boottime_ns`, as far as it is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<u64>,
+    /// Of an exec: when the program began, on the same clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executed_ns: Option<u64>,
+    /// Of an exec: SHA-256 of the program.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub program: String,
+    /// Execs that are not in the log one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blast: Option<Blast>,
     /// What the agent said.
@@ -169,6 +183,10 @@ impl Record {
             tid: None,
             uid: None,
             processes: Vec::new(),
+            starts: Vec::new(),
+            executed_ns: None,
+            program: String::new(),
+            missing: None,
             blast: None,
             tool_call: None,
             cause: None,
@@ -256,6 +274,10 @@ mod tests {
             tid: Some(1),
             uid: Some(1),
             processes: vec![process],
+            starts: vec![1],
+            executed_ns: Some(1),
+            program: text(),
+            missing: Some(1),
             blast: Some(Blast { root: text(), files: 1, directories: 0, bytes: 1, more: false }),
             tool_call: Some(ToolCall::default()),
             cause: Some(cause),
@@ -306,7 +328,8 @@ mod tests {
             Kind::Kill => Kind::Reload,
             Kind::Reload => Kind::RefusedPeer,
             Kind::RefusedPeer => Kind::ToolCall,
-            Kind::ToolCall => Kind::Shielded,
+            Kind::ToolCall => Kind::Exec,
+            Kind::Exec => Kind::Shielded,
             Kind::Shielded => Kind::Canary,
             Kind::Canary => Kind::Segment,
             Kind::Segment => Kind::Checkpoint,

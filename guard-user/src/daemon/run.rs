@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use guard_common::{
+    count::Count,
     notice::{self, Notice},
     record::{HoldKey, SLOT_DENIED},
 };
@@ -23,7 +24,8 @@ use super::{
     cgroup::Cgroups,
     clock::Now,
     core::{About, AgentRequest, Answer, Core, Effect, Input, Request, problem},
-    effect::{Edge, Kernel, Notices, Segments},
+    digest::Digests,
+    effect::{Edge, Kernel, Segments},
     ended::Endings,
     facts,
     notify::Watchdog,
@@ -36,8 +38,12 @@ use super::{
 };
 use crate::{
     api::ProblemKind,
+    execution::Execution,
     holds::Losses,
-    kernel::pins::Earlier,
+    kernel::{
+        pins::Earlier,
+        source::{self, Ring},
+    },
     operation::{HoldName, Operation},
 };
 
@@ -52,12 +58,14 @@ const GATHERERS: usize = 8;
 const SCAN_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop works with.
-pub struct Setup<K, N> {
+pub struct Setup<K, N, X> {
     pub about: About,
     pub kernel: K,
     /// `None` in the trip tier.
     pub canary: Option<Canary>,
     pub notices: N,
+    /// What agents execute.
+    pub executions: X,
     pub cgroups: Cgroups,
     pub rulebook: Box<dyn Rulebook>,
     pub rules: Option<PathBuf>,
@@ -76,15 +84,15 @@ pub struct Setup<K, N> {
 ///
 /// # Errors
 /// When it cannot start, or the kernel's doorbell breaks.
-pub async fn run<K: Kernel, N: Notices>(
-    setup: Setup<K, N>,
+pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
+    setup: Setup<K, N, X>,
     listeners: Listeners,
     mut reload: mpsc::Receiver<oneshot::Sender<Answer>>,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Setup { mut about, kernel, canary, mut notices, cgroups, rulebook, rules, audit: settings, .. } = setup;
-    let Setup { state_file, fresh, earlier, own_files, variables, .. } = setup;
+    let Setup { mut executions, state_file, fresh, earlier, own_files, variables, .. } = setup;
     let tier = about.tier;
     let opened = audit::open(&settings.path)?;
     let (key, troubles) = settings.prepare(opened.last_seq);
@@ -113,6 +121,7 @@ pub async fn run<K: Kernel, N: Notices>(
         processes: Processes::default(),
         audit,
         segments: Segments::new(settings.path.clone(), settings.keep),
+        digests: Digests::start(inputs.clone()).context("cannot start what digests programs")?,
         state_file,
         rules,
         replies: HashMap::new(),
@@ -164,6 +173,11 @@ pub async fn run<K: Kernel, N: Notices>(
                     daemon.notice(notice);
                 }
             }
+            found = executions.next() => {
+                for execution in found.context("the kernel's ring buffer of execs cannot be read")? {
+                    daemon.handle(Input::Executed(Box::new(execution)));
+                }
+            }
             Some(input) = inputs_out.recv() => {
                 // A process may end right after its grant was used: the kernel said so before, and is heard first.
                 daemon.hear(&mut notices);
@@ -174,7 +188,10 @@ pub async fn run<K: Kernel, N: Notices>(
             _ = scan.tick() => {
                 daemon.hear(&mut notices);
                 daemon.scan();
-                daemon.end_agents(false);
+                // What an agent executed is in the log before its end.
+                if daemon.hear_of_execs(&mut executions) {
+                    daemon.end_agents(false);
+                }
                 // Only now: the kernel was asked, and everything that waited for the loop was given its turn.
                 watchdog.alive();
             }
@@ -187,6 +204,7 @@ pub async fn run<K: Kernel, N: Notices>(
         }
     }
     server.abort();
+    daemon.hear_of_execs(&mut executions);
     daemon.handle(Input::Stopping);
     // The writer's last reports have nobody to go to: a full channel must not keep it from ending.
     inputs_out.close();
@@ -245,10 +263,20 @@ impl<K: Kernel> Daemon<K> {
     }
 
     /// What the kernel has said until now, and did not wake for.
-    fn hear(&mut self, notices: &mut impl Notices) {
+    fn hear(&mut self, notices: &mut impl Ring<Notice>) {
         for notice in notices.now() {
             self.notice(notice);
         }
+    }
+
+    /// The same of what agents execute; false when there may be more.
+    fn hear_of_execs(&mut self, executions: &mut impl Ring<Execution>) -> bool {
+        let found = executions.now();
+        let all = found.len() < source::MOST;
+        for execution in found {
+            self.handle(Input::Executed(Box::new(execution)));
+        }
+        all
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -280,6 +308,8 @@ impl<K: Kernel> Daemon<K> {
     fn scan(&mut self) {
         let all = match self.edge.kernel.counts() {
             Ok(counts) => {
+                let unseen = counts.iter().find(|(count, _)| *count == Count::ExecUnseen);
+                self.handle(Input::ExecsUnseen(unseen.map_or(0, |(_, value)| *value)));
                 let losses = Losses::of(&counts);
                 let before = std::mem::replace(&mut self.losses, losses);
                 if before != losses {

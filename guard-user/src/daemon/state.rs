@@ -26,6 +26,9 @@ pub struct Saved {
     /// What waited when this was written; an earlier guardd wrote none.
     #[serde(default)]
     pub holds: Vec<SavedHold>,
+    /// Execs the kernel had counted that are not in the log, and the log says so; an earlier guardd knew none.
+    #[serde(default)]
+    pub execs_unseen: u64,
 }
 
 /// The number of a hold, beside its name in the kernel.

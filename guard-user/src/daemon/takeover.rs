@@ -40,7 +40,7 @@ impl<K: Kernel> Daemon<K> {
         }
         match saved {
             Ok(saved) => {
-                self.handle(Input::Numbered(saved.holds));
+                self.handle(Input::Numbered { holds: saved.holds, execs_unseen: saved.execs_unseen });
                 for agent in saved.agents {
                     self.know_again(agent);
                 }

@@ -20,11 +20,13 @@ use guard_common::{
 use super::{
     clock::Now,
     core::{About, Core, Effect, Input},
-    effect::{Kernel, Notices},
+    effect::Kernel,
     rulebook::{Judge, Judged, Places, Rulebook, Ruling},
 };
 use crate::{
     api::{self, Action, Reversibility},
+    execution::Execution,
+    kernel::source::Ring,
     operation::{Context, HoldName, ObjectFacts, Operation, Stopped},
     rules::{agent_policy::Terms, lower::Tables, until::Until},
     tally::Counter,
@@ -272,8 +274,8 @@ impl Kernel for FakeKernel {
 pub(crate) fn setup(
     directory: &std::path::Path,
     kernel: FakeKernel,
-    notices: FakeNotices,
-) -> super::run::Setup<FakeKernel, FakeNotices> {
+    notices: FakeRing<Notice>,
+) -> super::run::Setup<FakeKernel, FakeRing<Notice>, FakeRing<Execution>> {
     let root = directory.join("cgroup");
     std::fs::create_dir_all(root.join("agent")).expect("made");
     std::fs::write(root.join("agent/cgroup.procs"), "").expect("written");
@@ -282,6 +284,7 @@ pub(crate) fn setup(
         about: about(),
         kernel,
         notices,
+        executions: FakeRing(tokio::sync::mpsc::unbounded_channel().1),
         cgroups: super::cgroup::Cgroups::at(root),
         rulebook: Box::new(Book),
         rules: Some("/nonexistent/rules".into()),
@@ -304,18 +307,18 @@ pub(crate) fn listeners(directory: &std::path::Path) -> super::server::Listeners
     super::server::Listeners { people: bind("guard.sock"), agents: bind("agent.sock") }
 }
 
-/// A doorbell a test rings.
-pub(crate) struct FakeNotices(pub(crate) tokio::sync::mpsc::UnboundedReceiver<Notice>);
+/// A ring a test writes into.
+pub(crate) struct FakeRing<T>(pub(crate) tokio::sync::mpsc::UnboundedReceiver<T>);
 
-impl Notices for FakeNotices {
-    async fn next(&mut self) -> io::Result<Vec<Notice>> {
+impl<T> Ring<T> for FakeRing<T> {
+    async fn next(&mut self) -> io::Result<Vec<T>> {
         match self.0.recv().await {
-            Some(notice) => Ok(vec![notice]),
+            Some(entry) => Ok(vec![entry]),
             None => std::future::pending().await,
         }
     }
 
-    fn now(&mut self) -> Vec<Notice> {
+    fn now(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     api::{Problem, ProblemKind},
     daemon::{
         run,
-        testing::{FakeKernel, FakeNotices, listeners, setup},
+        testing::{FakeKernel, FakeRing, listeners, setup},
     },
 };
 
@@ -50,7 +50,7 @@ pub fn api(bytes: &[u8]) {
 async fn daemon(place: &Place, bytes: &[u8]) {
     let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
     let listeners = listeners(place.path());
-    let setup = setup(place.path(), kernel.clone(), FakeNotices(rings));
+    let setup = setup(place.path(), kernel.clone(), FakeRing(rings));
     let (stop, stopped) = oneshot::channel::<()>();
     let (_reload, reloads) = mpsc::channel(1);
     let shutdown = async { stopped.await.expect("it is stopped") };

@@ -1,4 +1,4 @@
-//! Any bytes as what the kernel programs write: a notice in the ring, a record in `HOLDS`, its texts in `TEXTS`. What is
+//! Any bytes as what the kernel programs write: a notice or an exec in a ring, a record in `HOLDS`, its texts in `TEXTS`. What is
 //! decoded is judged by the shipped rules, and what is in doubt is never let through where, without the doubt, a rule
 //! could stop it.
 
@@ -10,6 +10,7 @@ use std::{
 };
 
 use guard_common::{
+    execution::{ANCESTORS, ExecRecord},
     op::Op,
     record::{ADDRESS_MAX, COMM_LEN, HoldKey, HoldRecord, HoldText, INLINE_MAX, NAME_MAX, Object, TEXT_MAX, doubt},
 };
@@ -17,6 +18,7 @@ use guard_common::{
 use super::{SHIPPED, scope};
 use crate::{
     daemon::{scope::root, testing::unlink},
+    execution::Execution,
     kernel::source,
     operation::{Address, ObjectFacts, Operation, Stopped},
     rules::{
@@ -50,10 +52,17 @@ const PLACES: [&str; 10] = [
 const MORE: [&[&str]; 5] =
     [&["push", "--force"], &["DROP TABLE users"], &["-delete"], &["delete", "namespace", "x"], &["destroy"]];
 
-/// Reads `bytes` as a notice, and as a key, a record and its texts one behind the other.
+/// Reads `bytes` as a notice, as an exec, and as a key, a record and its texts one behind the other.
 pub fn record(bytes: &[u8]) {
-    if let Some(notice) = source::decode(bytes) {
+    if let Some(notice) = source::notice(bytes) {
         assert_eq!(bytes.len(), size_of_val(&notice));
+    }
+    if let Some(execution) = Execution::decode(bytes) {
+        let argv: usize = execution.argv.iter().map(|argument| argument.len() + 1).sum();
+        let texts = execution.path.as_os_str().len() + execution.cwd.as_os_str().len() + argv;
+        // The last argument may lack its end.
+        assert!(texts <= bytes.len() - size_of::<ExecRecord>() + 1, "{execution:?} is more than there is");
+        assert!(execution.ancestors.len() <= ANCESTORS && execution.comm.len() <= COMM_LEN);
     }
     let mut reader = Reader(bytes);
     let key = HoldKey { id: reader.u32(), slot: reader.u32() };

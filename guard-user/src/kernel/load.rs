@@ -9,16 +9,17 @@ use aya::{
     programs::{Lsm, RawTracePoint, links::FdLink},
 };
 use flate2::read::GzDecoder;
-use guard_common::config::Offsets;
+use guard_common::{config::Offsets, notice::Notice};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{Feature, Tier},
+    execution::Execution,
     kernel::{
         btf::{Btf, VMLINUX},
         hooks::{Attach, GATE, Hook, TRIP, TRIP_BLIND},
         pins::{self, Earlier, Pins},
-        source::Doorbell,
+        source::{self, Source},
         support,
         tables::Maps,
     },
@@ -44,7 +45,8 @@ pub struct Options {
 /// Loaded, attached, in force.
 pub struct Loaded {
     pub kernel: Maps,
-    pub notices: Doorbell,
+    pub notices: Source<Notice>,
+    pub executions: Source<Execution>,
     pub tier: Tier,
     /// Why not the better tier; empty for gate.
     pub reason: String,
@@ -144,11 +146,14 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
             fix: "the gate tier".to_owned(),
         }));
     }
-    let notices = Doorbell::new(RingBuf::try_from(maps("NOTICES")?)?).context("cannot listen to the ring buffer")?;
+    let notices = Source::new(RingBuf::try_from(maps("NOTICES")?)?, source::notice);
+    let notices = notices.context("cannot listen to the ring buffer")?;
+    let executions = Source::new(RingBuf::try_from(maps("EXECUTIONS")?)?, Execution::decode);
+    let executions = executions.context("cannot listen to the ring buffer of execs")?;
     let mut kernel = Maps::take(&mut maps)?;
     kernel.announce(std::process::id()).context("cannot write the state map")?;
     let summary = summary(tier, &reason, hooks, &attached);
-    Ok(Loaded { kernel, notices, tier, reason, features, summary, fresh, earlier: Vec::new() })
+    Ok(Loaded { kernel, notices, executions, tier, reason, features, summary, fresh, earlier: Vec::new() })
 }
 
 /// The programs of an earlier guardd, when they are all there: the kernel has verified them once. Anything in doubt is

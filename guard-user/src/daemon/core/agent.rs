@@ -2,7 +2,7 @@
 
 use guard_common::table::AGENTS_MAX;
 
-use super::{Act, Answer, Core, Effect, Placed, Request, Tag, TagRequest, Target, Token, problem};
+use super::{Act, Answer, Budget, Core, Effect, Placed, Request, Tag, TagRequest, Target, Token, problem};
 use crate::{
     agents::Agent,
     api::{self, Command, ProblemKind},
@@ -87,6 +87,7 @@ impl Core {
             tallies: crate::tally::Tallies::default(),
             adopted: 0,
             mapped: 0,
+            execs: Budget::default(),
         });
         self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
     }
@@ -123,6 +124,7 @@ impl Core {
             let message = format!("{typed} has operations that wait. Decide them, or kill the agent.");
             return self.reply(token, problem(ProblemKind::BadRequest, message));
         }
+        self.tell_unwritten(number);
         self.log_agent(Kind::Untag, number, by);
         self.forget_told(number);
         let Some(agent) = self.agents.remove(number) else { return };
@@ -139,6 +141,7 @@ impl Core {
             if self.holds.live().any(|hold| hold.agent == Some(*number)) {
                 continue;
             }
+            self.tell_unwritten(*number);
             self.log_agent(Kind::AgentEnded, *number, "guardd".to_owned());
             self.forget_told(*number);
             let Some(agent) = self.agents.remove(*number) else { continue };

@@ -103,6 +103,7 @@ impl Core {
         if self.sign_due().is_some_and(|due| due <= now) {
             self.checkpoint(false);
         }
+        self.tick_execs();
         let due: Vec<u64> = self
             .holds
             .live()

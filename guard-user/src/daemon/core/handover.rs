@@ -1,6 +1,6 @@
 //! What one guardd leaves to the next: its agents, and the ids of what waits. Reading and writing the file is the edge's.
 
-use super::{Core, Effect, SAVE_WITHIN};
+use super::{Budget, Core, Effect, SAVE_WITHIN};
 use crate::{
     agents::Agent,
     daemon::{
@@ -45,19 +45,22 @@ impl Core {
             tallies: crate::tally::Tallies::default(),
             adopted: 0,
             mapped: 0,
+            execs: Budget::default(),
         });
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
         self.save();
     }
 
     /// A person decides about what waits by its id, and finds it under the same one afterwards.
-    pub(super) fn numbered(&mut self, holds: &[SavedHold]) {
+    pub(super) fn numbered(&mut self, holds: &[SavedHold], execs_unseen: u64) {
+        self.executions.unseen = execs_unseen;
         for hold in holds {
             self.holds.keep(hold.name(), hold.number);
         }
     }
 
     pub(super) fn stopping(&mut self) {
+        self.end_execs();
         self.note(Kind::Stop, String::new());
         self.checkpoint(false);
         self.holds.return_reserved();
@@ -78,6 +81,7 @@ impl Core {
         let pending = self.holds.live().filter(|hold| hold.stage == Stage::Pending);
         let pending = pending.map(|hold| (hold.operation.name, hold.number));
         let holds = pending.chain(self.holds.kept()).map(|(name, number)| SavedHold::of(name, number)).collect();
-        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, last_hold, agents, holds })));
+        let execs_unseen = self.executions.unseen;
+        self.emit(Effect::Save(Box::new(Saved { last_agent, last_policy, last_hold, agents, holds, execs_unseen })));
     }
 }

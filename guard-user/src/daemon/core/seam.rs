@@ -5,13 +5,16 @@ use guard_common::{grant::Grant, record::HoldKey};
 use super::{AgentRequest, Answer, Request, Target, Token};
 use crate::{
     api,
+    audit::chain::Digest,
     daemon::{
         audit::{Report, keep::Old},
         canary::Finding,
+        digest::Wanted,
         record::Record,
         rulebook::Rulebook,
         state::Saved,
     },
+    execution::Execution,
     holds::{Facts, Losses},
     operation::{HoldName, Operation},
     rules::lower::Tables,
@@ -42,6 +45,15 @@ pub enum Input {
         agent: u64,
         tgid: u32,
         what: u32,
+    },
+    /// An agent began with a program.
+    Executed(Box<Execution>),
+    /// Execs the kernel could not tell of, all since its programs were loaded.
+    ExecsUnseen(u64),
+    /// Answer to [`Effect::Digest`].
+    Digested {
+        number: u64,
+        digest: Option<Digest>,
     },
     /// What the canary found just now.
     Canary(Finding),
@@ -104,8 +116,12 @@ pub enum Input {
     },
     /// These agents have no process any more, and their cgroups are removed.
     AgentsEnded(Vec<u64>),
-    /// What an earlier guardd called the holds it left waiting; comes before any of them.
-    Numbered(Vec<crate::daemon::state::SavedHold>),
+    /// What an earlier guardd called the holds it left waiting, and the execs it said are not in the log; comes before any
+    /// other of them.
+    Numbered {
+        holds: Vec<crate::daemon::state::SavedHold>,
+        execs_unseen: u64,
+    },
     /// An agent of an earlier guardd, unless another cgroup took the place of its own.
     Restored(Box<crate::daemon::state::SavedAgent>),
     /// Answer to [`Effect::Act`].
@@ -202,6 +218,11 @@ pub enum Effect {
     },
     /// Find out about the process and what it would destroy; answers with facts, then blast.
     Gather(Box<Gather>),
+    /// Find the SHA-256 of a program; answers in order.
+    Digest {
+        number: u64,
+        wanted: Box<Wanted>,
+    },
     Act {
         agent: u64,
         cgroup: String,

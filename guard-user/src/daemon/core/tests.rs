@@ -2,6 +2,7 @@
 
 mod canary;
 mod ends;
+mod execution;
 mod handover;
 mod remembered;
 mod segments;

@@ -30,6 +30,8 @@ impl Core {
             ("refused_peers", counts.refused_peers),
             ("grant_failed", counts.grant_failed),
             ("tool_calls_lost", counts.untold),
+            ("execs", counts.execs),
+            ("execs_unwritten", counts.execs_unwritten),
             ("canary_passed", self.canary.passed),
         ];
         let (about, canary) = (&self.about, self.canary_view());
@@ -269,7 +271,7 @@ fn owner(id: u64) -> String {
     if id as u32 == u32::MAX { "unchanged".to_owned() } else { id.to_string() }
 }
 
-fn doubts(bits: u32) -> String {
+pub(super) fn doubts(bits: u32) -> String {
     let known = [
         (doubt::PATH, "the path is longer or deeper than guard reads, or is not known"),
         (doubt::READ, "the kernel could not read all of it"),

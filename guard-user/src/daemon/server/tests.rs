@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::daemon::{
     run,
-    testing::{FakeKernel, FakeNotices, listeners, setup},
+        testing::{FakeKernel, FakeRing, listeners, setup},
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ fn with_daemon(test: impl AsyncFnOnce(&Bench)) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (kernel, (bell, rings)) = (FakeKernel::default(), mpsc::unbounded_channel());
         let listeners = listeners(directory.path());
-        let setup = setup(directory.path(), kernel.clone(), FakeNotices(rings));
+        let setup = setup(directory.path(), kernel.clone(), FakeRing(rings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (_reload, reloads) = mpsc::channel(1);
         let shutdown = async { stopped.await.expect("the test stops it") };

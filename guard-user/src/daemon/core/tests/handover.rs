@@ -34,7 +34,7 @@ fn what_waits_has_the_same_id_after_a_restart_and_a_new_hold_has_another() {
     assert_eq!(left.holds.len(), 2, "what was decided is a new question: {left:?}");
 
     let mut second = Bench::new();
-    second.input(Input::Numbered(left.holds));
+    second.input(Input::Numbered { holds: left.holds, execs_unseen: 0 });
     // The kernel lists them in any order, and something new may stand before them.
     for pid in [30, 22, 21] {
         second.candidate(&unlink(pid, "/hold/a"));
@@ -78,7 +78,7 @@ fn another_operation_of_the_same_thread_does_not_take_the_id() {
     first.candidate(&unlink(20, "/hold/a"));
     let left = saved(&mut first);
     let mut second = Bench::new();
-    second.input(Input::Numbered(left.holds));
+    second.input(Input::Numbered { holds: left.holds, execs_unseen: 0 });
     let mut later = unlink(20, "/hold/b");
     later.name.hold += 1;
     second.candidate(&later);
