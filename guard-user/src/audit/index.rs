@@ -122,12 +122,14 @@ fn words_of(record: &Value, mut say: impl FnMut(&[Word<'_>])) {
             say(&[*word, *other]);
         }
     }
-    for field in ["path", "other_path"] {
-        let path = record["operation"][field].as_str().unwrap_or_default();
+    let operation = &record["operation"];
+    let program = if record["kind"] == "exec" { &record["processes"][0]["exe"] } else { &Value::Null };
+    for (field, path) in [("path", &operation["path"]), ("path", &operation["other_path"]), ("exe", program)] {
+        let path = path.as_str().unwrap_or_default();
         // Everything it is below.
         let ends = path.char_indices().filter(|(at, letter)| *letter == '/' && *at > 0).map(|(at, _)| at);
         for end in ends.chain((!path.is_empty()).then_some(path.len())) {
-            say(&[("path", &path[..end])]);
+            say(&[(field, &path[..end])]);
         }
     }
 }

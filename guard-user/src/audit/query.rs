@@ -171,8 +171,10 @@ impl Filter {
             let rest = path.strip_prefix(wanted.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        ["path", "other_path"].iter().any(|name| {
-            let path = record["operation"][name].as_str().unwrap_or_default();
+        let (operation, process) = (&record["operation"], &record["processes"][0]);
+        let program = if record["kind"] == "exec" { &process["exe"] } else { &Value::Null };
+        [&operation["path"], &operation["other_path"], program].iter().any(|path| {
+            let path = path.as_str().unwrap_or_default();
             !path.is_empty() && (below(path) || glob.is_match(path))
         })
     }
@@ -188,17 +190,18 @@ fn words(query: &Query) -> Vec<Vec<Word<'_>>> {
         hold.as_deref().map(|hold| vec![("hold", hold)]),
         kind.as_ref().map(|kinds| kinds.split(',').map(|kind| ("kind", kind.trim())).collect()),
         rule.as_deref().filter(is_name).map(|rule| vec![("rule", rule)]),
-        directory.map(|directory| vec![("path", directory)]),
+        directory.map(|directory| vec![("path", directory), ("exe", directory)]),
         decision.as_deref().map(|verdict| vec![("verdict", verdict)]),
     ];
     words.into_iter().flatten().collect()
 }
 
-/// How a word is written in a line. A path may go on, and be the other one.
+/// How a word is written in a line. A path may go on, be the other one, or that of a program.
 fn written((field, text): &Word<'_>) -> Finder<'static> {
     let text = Value::from(*text).to_string();
     let text = match *field {
         "path" => format!("path\":{}", text.trim_end_matches('"')),
+        "exe" => format!("\"exe\":{}", text.trim_end_matches('"')),
         field => format!("\"{field}\":{text}"),
     };
     Finder::new(text.as_bytes()).into_owned()
@@ -267,6 +270,26 @@ mod tests {
         ] {
             assert!(!may(query.clone()), "{query:?}");
         }
+    }
+
+    #[test]
+    fn an_exec_is_found_by_its_program_and_a_hold_is_not() {
+        let mut record = json!({
+            "seq": 7, "kind": "exec", "agent": "a3",
+            "processes": [{ "pid": 7, "exe": "/usr/bin/rm", "argv": ["rm"] }, { "pid": 5, "exe": "/usr/bin/bash" }],
+        });
+        let finds = |record: &Value, path: &str| {
+            let filter =
+                Filter::new(Query { path: Some(path.to_owned()), ..Query::default() }).expect("it is understood");
+            let line = record.to_string().into_bytes();
+            let finds = filter.wanted(&line).is_some();
+            assert!(!finds || filter.may_be_in(&Part::of(&line, 0, 0)), "the index hides it from {path}");
+            finds
+        };
+        assert!(["/usr/bin/rm", "/usr", "/usr/*/rm"].iter().all(|path| finds(&record, path)));
+        assert!(!finds(&record, "/usr/bin/bash") && !finds(&record, "/usr/bin/r"));
+        record["kind"] = json!("hold");
+        assert!(!finds(&record, "/usr/bin/rm"), "it is what was held that is asked for");
     }
 
     #[test]

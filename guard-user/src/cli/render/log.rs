@@ -15,7 +15,8 @@ use crate::{
 const AT_FRONT: [&str; 3] = ["seq", "time", "kind"];
 
 /// Fields that only an investigation needs.
-const WIDE_ONLY: [&str; 7] = ["boottime_ns", "cgroup", "object", "pid", "tid", "uid", "reversibility"];
+const WIDE_ONLY: [&str; 9] =
+    ["boottime_ns", "cgroup", "object", "pid", "tid", "uid", "reversibility", "starts", "executed_ns"];
 
 pub(crate) fn record(look: &Look, record: &Value) -> String {
     let Value::Object(fields) = record else {
@@ -28,6 +29,9 @@ pub(crate) fn record(look: &Look, record: &Value) -> String {
         look.paint(Tone::Faint, &text("time")),
         look.paint(Tone::Strong, &text("kind"))
     );
+    if let Some(executed) = executed(look, record) {
+        line.push_str(&executed);
+    }
     for (name, value) in fields {
         let hidden = !look.wide && WIDE_ONLY.contains(&name.as_str());
         if hidden || AT_FRONT.contains(&name.as_str()) || is_empty(value) {
@@ -37,6 +41,16 @@ pub(crate) fn record(look: &Look, record: &Value) -> String {
         line.push_str(&format!(" {}={value}", look.paint(Tone::Faint, &shown(name))));
     }
     line
+}
+
+/// Of an exec, the program that began, with its arguments and where: the first of its processes.
+fn executed(look: &Look, record: &Value) -> Option<String> {
+    let process: Process = serde_json::from_value(record["processes"][0].clone()).ok()?;
+    if look.wide || record["kind"] != "exec" {
+        return None;
+    }
+    let arguments = words::shorten(&command_line(&process.argv), 160);
+    Some(format!(" {} in {}: {arguments}", words::quoted(&process.exe), words::quoted(&process.cwd)))
 }
 
 /// The larger fields in the words of `show`; anything that has another shape stays as it is.
