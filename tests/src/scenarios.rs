@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod devices;
 mod exec;
+mod execution;
 mod fault;
 mod file;
 mod guards;
@@ -96,6 +97,7 @@ fn all() -> Vec<Scenario> {
         language::scenarios(),
         ioctl::scenarios(),
         exec::scenarios(),
+        execution::scenarios(),
         net::scenarios(),
         mount::scenarios(),
         task::scenarios(),
