@@ -280,7 +280,10 @@ impl Allowance {
         api::Decision {
             scope: Scope::Process,
             at: now.rfc3339(),
-            note: format!("covered by the decision on {}", self.hold),
+            note: match self.decision.note.as_str() {
+                "" => format!("covered by the decision on {}", self.hold),
+                note => format!("covered by the decision on {}: {note}", self.hold),
+            },
             ..self.decision.clone()
         }
     }
