@@ -50,11 +50,16 @@ fn every_transcript_tells_what_was_asked_and_what_was_thought() {
         (Tool::Cursor, "pre_tool_use.json"),
         (Tool::Gemini, "before_tool.json"),
     ] {
-        let story = transcript(tool, event).story(&fixture(tool, "transcript.jsonl"));
+        let lines = fixture(tool, "transcript.jsonl");
+        let story = transcript(tool, event).story(&lines);
         assert_eq!(story.prompt, "Free some space on the server", "{}", tool.name());
         let reasoning = "Old data takes most of the space.\nI will remove /srv/data/customers.";
         assert!(story.reasoning.ends_with(reasoning), "{}: {}", tool.name(), story.reasoning);
         assert!(story.reasoning.len() < reasoning.len() + 10, "{}: {}", tool.name(), story.reasoning);
+        let text = String::from_utf8(lines).expect("UTF-8");
+        let last = text.lines().rfind(|line| line.contains("I will remove")).expect("it was said");
+        let long = text.clone() + &format!("{last}\n").repeat(1_000);
+        assert_eq!(transcript(tool, event).story(long.as_bytes()).prompt, story.prompt, "{}", tool.name());
     }
 }
 

@@ -22,6 +22,9 @@ const TAIL: u64 = 1 << 20;
 /// A line longer than this is a file or a picture, and is not looked at.
 const LONGEST_LINE: usize = 256 << 10;
 
+/// Every transcript calls a person so, in the line of what they asked: `"user"`, `"user_message"`.
+const PERSON: &[u8] = b"\"user";
+
 /// Where a transcript is, and how its lines are read.
 #[derive(Clone, Debug)]
 pub struct Transcript {
@@ -63,6 +66,10 @@ impl Transcript {
         let (mut said, mut length, mut ids) = (Vec::new(), 0, Vec::new());
         for line in tail.rsplit(|byte| *byte == b'\n') {
             if line.is_empty() || line.len() > LONGEST_LINE {
+                continue;
+            }
+            // Enough was said, and of a long transcript most is left: reading all of it as JSON takes milliseconds.
+            if length > ToolCall::PROSE && memchr::memmem::find(line, PERSON).is_none() {
                 continue;
             }
             // The last line may be half written, and what is not JSON says nothing.
@@ -122,9 +129,9 @@ mod tests {
 
     use super::*;
 
-    /// Lines such as `{"prompt": …}` and `{"said": …, "id": …}`.
+    /// Lines such as `{"user": …}` and `{"said": …, "id": …}`.
     fn plain() -> Transcript {
-        let entry = |line: &Value| match (text_of(line, "prompt"), text_of(line, "said")) {
+        let entry = |line: &Value| match (text_of(line, "user"), text_of(line, "said")) {
             ("", "") => Entry::Other,
             ("", said) => Entry::Said { id: text_of(line, "id").to_owned(), text: said.to_owned() },
             (prompt, _) => Entry::Prompt(prompt.to_owned()),
@@ -143,7 +150,8 @@ mod tests {
 
     #[test]
     fn the_last_prompt_counts_and_what_was_said_since() {
-        let lines = b"{\"prompt\":\"old\"}\n{\"said\":\"done\"}\n{\"prompt\":\"new\"}\n{\"said\":\"first\"}\n{\"said\":\"then\"}\n";
+        let lines =
+            b"{\"user\":\"old\"}\n{\"said\":\"done\"}\n{\"user\":\"new\"}\n{\"said\":\"first\"}\n{\"said\":\"then\"}\n";
         assert_eq!(story(lines), expect("new", "first\nthen"));
         assert_eq!(story(b""), expect("", ""));
     }
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn torn_binary_and_endless_lines_are_passed_over() {
-        let mut lines = b"{\"prompt\":\"do it\"}\n\xff\xfe\0\0\n[1\n".to_vec();
+        let mut lines = b"{\"user\":\"do it\"}\n\xff\xfe\0\0\n[1\n".to_vec();
         lines.extend(format!("{{\"said\":\"{}\"}}\n", "x".repeat(LONGEST_LINE)).into_bytes());
         lines.extend(b"\"text\"\n{\"said\":\"so I do\"}\n{\"said\":\"half a li");
         assert_eq!(story(&lines), expect("do it", "so I do"));
