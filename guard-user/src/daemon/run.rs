@@ -172,6 +172,8 @@ pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
                 for notice in found.context("the kernel's ring buffer cannot be read")? {
                     daemon.notice(notice);
                 }
+                // Whoever looks at what is held wants to see in the log what executed it.
+                daemon.hear_of_execs(&mut executions);
             }
             found = executions.next() => {
                 for execution in found.context("the kernel's ring buffer of execs cannot be read")? {
