@@ -21,4 +21,5 @@ pub mod operation;
 pub mod rules;
 pub mod tally;
 pub mod text;
+pub mod timeline;
 pub mod tool_calls;

@@ -104,6 +104,7 @@ fn show(guard: &Guard, decided: Option<Choice>, files: usize) -> Result<()> {
     check(choice, &actor.said(), (code, signal), left, files)?;
     heading("what the log says of it");
     shown(guard, &["incident", id(&hold)?])?;
+    shown(guard, &["timeline", AGENT])?;
     println!("\nThis is what had to happen. ({choice:?})");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `guardctl log`: the end of the audit log, once or as it grows.
 
 pub(crate) mod verify;
-mod wanted;
+pub(super) mod wanted;
 
 use std::time::Duration;
 

@@ -32,6 +32,7 @@ mod state;
 mod status;
 mod suspend;
 mod tag;
+mod timeline;
 mod untag;
 mod wait;
 mod why;
@@ -124,6 +125,7 @@ enum OtherVerb {
     Untag(untag::Arguments),
     Log(log::Arguments),
     Incident(incident::Arguments),
+    Timeline(timeline::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Metrics(metrics::Arguments),
@@ -200,6 +202,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Untag(arguments) => untag::run(&arguments, client, screen).await,
         OtherVerb::Log(arguments) => log::run(&arguments, client, screen).await,
         OtherVerb::Incident(arguments) => incident::run(&arguments, client, screen).await,
+        OtherVerb::Timeline(arguments) => timeline::run(&arguments, client, screen).await,
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
         OtherVerb::Metrics(arguments) => metrics::run(&arguments, client, screen).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,

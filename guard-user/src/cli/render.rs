@@ -15,6 +15,7 @@ pub(crate) mod refusal;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod timeline;
 mod tree;
 pub(crate) mod words;
 

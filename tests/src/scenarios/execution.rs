@@ -27,6 +27,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         gate("what_an_agent_executes_is_in_the_log", told),
         gate("what_is_executed_while_no_guardd_runs_is_in_the_log", meanwhile),
+        gate("a_timeline_is_the_tree_of_an_agents_processes_with_what_was_held_there", timeline),
         gate("a_flood_of_execs_costs_no_hold_and_the_log_says_how_many_are_not_in_it", flood),
         trip("trip_what_an_agent_executes_is_in_the_log", told),
     ]
@@ -138,6 +139,54 @@ fn meanwhile(guard: &mut Guard) -> Result<()> {
     let execs = execs(&mut log, &mut Vec::new(), &agent.name(), "meanwhile")?;
     let program = &one(&execs, "meanwhile", "true")?["program"];
     ensure!(*program == digest(Path::new("/bin/true"))?, "another digest: {program}");
+    Ok(())
+}
+
+/// Whether the lines have these texts, in this order.
+fn in_order(page: &str, texts: &[String]) -> Result<()> {
+    let mut lines = page.lines();
+    for text in texts {
+        ensure!(lines.any(|line| line.contains(text)), "{text:?} is not in its place:\n{page}");
+    }
+    Ok(())
+}
+
+fn timeline(guard: &mut Guard) -> Result<()> {
+    fresh()?;
+    let mut log = Log::from_now(guard)?;
+    let mut agent = guard.agent("(rm /srv/guarded/file; :); /bin/true last; exit 0")?;
+    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    guard.decide("deny", &hold)?;
+    agent.ends_with(0)?;
+    execs(&mut log, &mut Vec::new(), &agent.name(), "last")?;
+    let (name, id) = (agent.name(), crate::guard::id(&hold)?.to_owned());
+    let wanted = [
+        "tagged by".to_owned(),
+        format!("  {} /usr/bin/bash in {}: /bin/bash -c", agent.pid(), agent.workspace().display()),
+        "├─ ".to_owned(),
+        "│  └─ ".to_owned(),
+        format!("├─ {id} held: unlink /srv/guarded/file"),
+        format!("├─ {id} denied"),
+        format!("└─ {id} refused"),
+        "/usr/bin/true: /bin/true last".to_owned(),
+    ];
+    let page = guard.guardctl(&["timeline", &name])?;
+    in_order(&page.stdout, &wanted)?;
+    let rm = page.stdout.lines().find(|line| line.contains("/usr/bin/rm: rm /srv/guarded/file"));
+    let pid = hold["processes"][0]["pid"].to_string();
+    ensure!(rm.is_some_and(|rm| rm.contains(&format!("└─ {pid} "))), "{}", page.stdout);
+    // It is the log's, whoever wrote that.
+    guard.crash()?;
+    guard.start_again()?;
+    let again = guard.guardctl(&["timeline", &name, "--until", "now"])?;
+    in_order(&again.stdout, &wanted)?;
+    let tree: Value = serde_json::from_str(&guard.guardctl(&["timeline", &name, "-o", "json"])?.stdout)?;
+    let shell = tree["items"].as_array().into_iter().flatten().find(|item| item["pid"] == agent.pid());
+    ensure!(shell.is_some_and(|shell| shell["items"][0]["is"] == "exec"), "{tree}");
+    let few = guard.guardctl(&["timeline", &name, "-n", "2"])?;
+    ensure!(few.stdout.contains("What was before is left out"), "{}", few.stdout);
+    let none = guard.guardctl(&["timeline", "nobody"])?;
+    ensure!(none.code == 5, "it ended with {}: {}", none.code, none.stderr);
     Ok(())
 }
 

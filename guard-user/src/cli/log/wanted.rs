@@ -81,7 +81,10 @@ impl Wanted {
 }
 
 /// A moment as a person writes it.
-fn moment(text: &str, now: &Zoned) -> Result<Timestamp, Error> {
+///
+/// # Errors
+/// When it is none.
+pub(in crate::cli) fn moment(text: &str, now: &Zoned) -> Result<Timestamp, Error> {
     let zone = now.time_zone().clone();
     let day = |day: jiff::civil::Date| day.to_zoned(zone.clone()).map(|midnight| midnight.timestamp());
     let found = match text {
