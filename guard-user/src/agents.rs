@@ -7,7 +7,7 @@ use crate::{
     api,
     daemon::{
         clock::Now,
-        core::Budget,
+        core::{ExecsLeft, ToldLeft},
         rulebook::{Judge, Places},
     },
     tally::Tallies,
@@ -39,7 +39,9 @@ pub struct Agent {
     /// Files that were mapped for writing then, or open in the trip tier: what is written there is not judged.
     pub mapped: u32,
     /// How much may be written of what it executes.
-    pub execs: Budget,
+    pub execs: ExecsLeft,
+    /// The same of what it tells of its tools.
+    pub told: ToldLeft,
 }
 
 impl Agent {

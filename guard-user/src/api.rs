@@ -359,7 +359,7 @@ pub enum Command {
 
 /// `POST /v1/tool-calls` on the agents' socket: what an agent says of a call of one of its tools; answers with
 /// [`ToolCallAnswer`]. All of it is the agent's word, and what is longer than [`ToolCall::PROSE`] and its like is cut.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolCall {
     /// Whose shape it had: `claude-code`, `codex`, ….

@@ -11,7 +11,7 @@ use crate::api::{
 };
 
 /// One hold from its beginning to what came of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Incident {
     pub hold: String,
     pub agent: String,

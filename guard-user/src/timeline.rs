@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{HoldContext, OperationView, Outcome, Process, Scope, Verdict};
+use crate::api::{HoldContext, OperationView, Outcome, Process, Scope, ToolCall, Verdict};
 
 /// Deepest process that has a place below its parent: what is below it stands beside it.
 const DEEPEST: usize = 48;
@@ -89,6 +89,9 @@ pub struct Event {
     /// Execs that are not in the log one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<u64>,
+    /// What the agent said of a call of one of its tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<ToolCall>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
 }

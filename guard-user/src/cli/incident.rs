@@ -49,12 +49,8 @@ pub(super) async fn run(arguments: &Arguments, client: &Client, screen: &Screen)
     };
     let since = incident.since();
     // An id is given again after guardd lost its state: the last tagging before the hold counts.
-    let tagged = Query {
-        agent: Some(incident.agent.clone()),
-        kind: Some("tag".to_owned()),
-        until: since,
-        ..Query::last(1)
-    };
+    let tagged =
+        Query { agent: Some(incident.agent.clone()), kind: Some("tag".to_owned()), until: since, ..Query::last(1) };
     incident.tagged_by(&client.log(&tagged).await?);
     if let Some(cause) = &incident.cause {
         let told = Query {

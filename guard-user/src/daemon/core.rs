@@ -40,8 +40,9 @@ use crate::{
 
 pub(crate) use agent::within;
 pub use answer::{AgentRequest, Answer, Request, TagRequest, Target, Token, problem};
-pub use execution::Budget;
+pub use execution::ExecsLeft;
 pub use seam::{About, Act, Effect, Gather, Input, Placed, Tag};
+pub use told::ToldLeft;
 
 /// How long an approval may take to be used by a call that waits, and by a retry.
 pub const GRANT_LIFE: u64 = 10 * crate::daemon::clock::SECOND;
@@ -75,8 +76,6 @@ pub struct Core {
     canary: canary::Watch,
     shielded: shielded::Lately,
     tool_calls: ToolCalls,
-    /// What agents may still write of their tools, by number.
-    allowed: HashMap<u64, told::Allowed>,
     executions: execution::Executions,
     trouble: Option<String>,
     next_probe: u64,
@@ -175,7 +174,6 @@ impl Core {
             canary: canary::Watch::default(),
             shielded: shielded::Lately::default(),
             tool_calls: ToolCalls::default(),
-            allowed: HashMap::new(),
             executions: execution::Executions::default(),
             trouble: None,
             next_probe: 0,

@@ -5,13 +5,15 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Look, Tone, names, words};
 use crate::{
-    api::{HoldContext, Outcome},
+    api::{HoldContext, Outcome, Phase, ToolCall},
     text::{command_line, shown},
     timeline::{Event, Exec, Item, Node, Timeline},
 };
 
 /// Columns of arguments that a line has at least, however deep it stands.
 const ROOM: usize = 40;
+/// Letters of what an agent says of a tool.
+const SAID: usize = 160;
 
 pub(crate) fn page(look: &Look, timeline: &Timeline) -> String {
     let mut who = format!("agent {}", look.paint(Tone::Strong, &shown(&timeline.agent)));
@@ -172,6 +174,20 @@ fn again(run: &Run<'_>) -> String {
     }
 }
 
+/// What the agent says of itself, marked as that.
+fn told(call: &ToolCall) -> String {
+    let (tool, from) = (shown(&call.tool), shown(&call.from));
+    let input = if call.command.is_empty() { call.input.to_string() } else { call.command.clone() };
+    match call.phase {
+        Phase::Before if call.tool.is_empty() && call.prompt.is_empty() => format!("says: something of {from}"),
+        Phase::Before if call.tool.is_empty() => {
+            format!("says: asked to {}", words::shorten(&shown(&call.prompt), SAID))
+        }
+        Phase::Before => format!("says: calls {tool} ({from}): {}", words::shorten(&shown(&input), SAID)),
+        Phase::After => format!("says: {tool} is over"),
+    }
+}
+
 fn event_text(look: &Look, event: &Event) -> String {
     let by = if event.by.is_empty() { String::new() } else { format!(" by {}", shown(&event.by)) };
     let hold = shown(&event.hold);
@@ -209,6 +225,7 @@ fn event_text(look: &Look, event: &Event) -> String {
             None => (Tone::Strong, format!("{hold} is over")),
         },
         "withdrawn" => (Tone::Bad, format!("{hold} the decision never took effect")),
+        "tool_call" => (Tone::Strong, event.tool_call.as_ref().map(told).unwrap_or_default()),
         // All that these say is in their notes.
         "shielded" | "expired" | "exec" => (Tone::Bad, shown(&event.note)),
         kind => (Tone::Strong, format!("{}{by}", shown(kind))),

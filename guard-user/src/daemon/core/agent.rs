@@ -2,7 +2,7 @@
 
 use guard_common::table::AGENTS_MAX;
 
-use super::{Act, Answer, Budget, Core, Effect, Placed, Request, Tag, TagRequest, Target, Token, problem};
+use super::{Act, Answer, Core, Effect, ExecsLeft, Placed, Request, Tag, TagRequest, Target, Token, ToldLeft, problem};
 use crate::{
     agents::Agent,
     api::{self, Command, ProblemKind},
@@ -87,7 +87,8 @@ impl Core {
             tallies: crate::tally::Tallies::default(),
             adopted: 0,
             mapped: 0,
-            execs: Budget::default(),
+            execs: ExecsLeft::default(),
+            told: ToldLeft::default(),
         });
         self.emit(Effect::Tag(Box::new(Tag { agent: number, target: request.target, policy, tables, token, by })));
     }
@@ -126,7 +127,7 @@ impl Core {
         }
         self.tell_unwritten(number);
         self.log_agent(Kind::Untag, number, by);
-        self.forget_told(number);
+        self.tool_calls.forget(number);
         let Some(agent) = self.agents.remove(number) else { return };
         if agent.frozen() {
             self.act(number, agent.cgroup.clone(), Act::Thaw, None, "guardd".to_owned());
@@ -143,7 +144,7 @@ impl Core {
             }
             self.tell_unwritten(*number);
             self.log_agent(Kind::AgentEnded, *number, "guardd".to_owned());
-            self.forget_told(*number);
+            self.tool_calls.forget(*number);
             let Some(agent) = self.agents.remove(*number) else { continue };
             self.emit(Effect::EndAgent { cgroup_id: agent.cgroup_id, policy: agent.policy });
         }

@@ -4,12 +4,12 @@
 
 use std::{collections::VecDeque, os::unix::ffi::OsStrExt as _};
 
-use super::{Core, Effect};
+use super::{Core, Effect, budget::Budget};
 use crate::{
     api::Process,
     audit::chain::Digest,
     daemon::{
-        clock::{MILLISECOND, SECOND},
+        clock::SECOND,
         digest::Wanted,
         record::{Kind, Record},
     },
@@ -34,24 +34,18 @@ const WAITING: usize = 1_024;
 const ADDED: u64 = 160;
 
 /// How much may be written of what one agent executes.
-#[derive(Clone, Debug, Default)]
-pub struct Budget {
-    /// Bytes that were written, less what it got back.
-    used: u64,
-    /// Until when that is reckoned, on the boot clock.
-    at: u64,
+#[derive(Clone, Debug)]
+pub struct ExecsLeft {
+    bytes: Budget,
     /// Execs that were not written, and that nothing is said of.
     unwritten: u64,
     /// When something is to be said of them.
     due: Option<u64>,
 }
 
-impl Budget {
-    fn has_room(&mut self, now: u64) -> bool {
-        let passed = now.saturating_sub(self.at) / MILLISECOND;
-        self.at += passed * MILLISECOND;
-        self.used = self.used.saturating_sub(passed.saturating_mul(A_SECOND) / 1_000);
-        self.used < BURST
+impl Default for ExecsLeft {
+    fn default() -> Self {
+        Self { bytes: Budget::new(BURST, A_SECOND), unwritten: 0, due: None }
     }
 }
 
@@ -93,17 +87,17 @@ impl Core {
             self.counts.execs_unwritten += 1;
             return;
         };
-        let Some(budget) = self.agents.get_mut(number).map(|agent| &mut agent.execs) else { return };
-        if !budget.has_room(now) {
-            budget.unwritten += 1;
-            budget.due.get_or_insert(now + EVERY);
+        let Some(left) = self.agents.get_mut(number).map(|agent| &mut agent.execs) else { return };
+        if !left.bytes.has_room(now) {
+            left.unwritten += 1;
+            left.due.get_or_insert(now + EVERY);
             self.counts.execs_unwritten += 1;
             return;
         }
         let record = self.record_of_exec(number, execution);
         let bytes = serde_json::to_vec(&record).map_or(0, |line| line.len() as u64) + ADDED;
         if let Some(agent) = self.agents.get_mut(number) {
-            agent.execs.used += bytes;
+            agent.execs.bytes.spend(bytes);
         }
         self.executions.last += 1;
         let last = self.executions.last;
@@ -177,9 +171,9 @@ impl Core {
 
     /// Says how many execs of an agent are not in the log, if any.
     pub(super) fn tell_unwritten(&mut self, number: u64) {
-        let Some(budget) = self.agents.get_mut(number).map(|agent| &mut agent.execs) else { return };
-        budget.due = None;
-        let unwritten = std::mem::take(&mut budget.unwritten);
+        let Some(left) = self.agents.get_mut(number).map(|agent| &mut agent.execs) else { return };
+        left.due = None;
+        let unwritten = std::mem::take(&mut left.unwritten);
         if unwritten > 0 {
             let mut record = self.agent_record(Kind::Exec, number, "guardd".to_owned());
             record.missing = Some(unwritten);

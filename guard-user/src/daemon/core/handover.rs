@@ -1,6 +1,6 @@
 //! What one guardd leaves to the next: its agents, and the ids of what waits. Reading and writing the file is the edge's.
 
-use super::{Budget, Core, Effect, SAVE_WITHIN};
+use super::{Core, Effect, ExecsLeft, SAVE_WITHIN, ToldLeft};
 use crate::{
     agents::Agent,
     daemon::{
@@ -45,7 +45,8 @@ impl Core {
             tallies: crate::tally::Tallies::default(),
             adopted: 0,
             mapped: 0,
-            execs: Budget::default(),
+            execs: ExecsLeft::default(),
+            told: ToldLeft::default(),
         });
         self.emit(Effect::SetPolicy { cgroup_id, policy, tables, old });
         self.save();

@@ -12,22 +12,22 @@ use crate::{
 
 /// What one agent may write of its tools: so many records at once, and these in a second. At 400 bytes without its texts,
 /// which compress to a fifth, that is 7 MB a day.
-const RECORDS: Budget = Budget::new(2_000, 1);
+const RECORDS: (u64, u64) = (2_000, 1);
 /// The same in bytes of texts: 16 MiB at once, and 172 MB a day, a fortieth of what is kept.
-const TEXTS: Budget = Budget::new(16 << 20, 2 << 10);
+const TEXTS: (u64, u64) = (16 << 20, 2 << 10);
 /// Most refusals an agent is told of at once.
 const REFUSALS: usize = 20;
 
 /// What one agent has left of these.
 #[derive(Clone, Debug)]
-pub(super) struct Allowed {
+pub struct ToldLeft {
     records: Budget,
     texts: Budget,
 }
 
-impl Default for Allowed {
+impl Default for ToldLeft {
     fn default() -> Self {
-        Self { records: RECORDS, texts: TEXTS }
+        Self { records: Budget::new(RECORDS.0, RECORDS.1), texts: Budget::new(TEXTS.0, TEXTS.1) }
     }
 }
 
@@ -71,22 +71,20 @@ impl Core {
         ToolCallAnswer { refused }
     }
 
-    /// The agent is gone.
-    pub(super) fn forget_told(&mut self, agent: u64) {
-        self.tool_calls.forget(agent);
-        self.allowed.remove(&agent);
-    }
-
     /// Answers the number of the record, or of the last one when there is none of this.
     fn log_tool_call(&mut self, agent: u64, by: &str, call: &ToolCall, pid: u32) -> u64 {
         let now = self.now.boottime;
         let texts = call.texts();
-        let allowed = self.allowed.entry(agent).or_default();
-        if !allowed.records.take(1, now) {
+        let Some(left) = self.agents.get_mut(agent).map(|agent| &mut agent.told) else { return self.seq };
+        if !left.records.has_room(now) {
             self.counts.untold += 1;
             return self.seq;
         }
-        let whole = allowed.texts.take(texts, now);
+        left.records.spend(1);
+        let whole = left.texts.has_room(now);
+        if whole {
+            left.texts.spend(texts);
+        }
         let mut record = self.agent_record(Kind::ToolCall, agent, by.to_owned());
         record.pid = Some(pid);
         record.tool_call = Some(if whole { call.clone() } else { call.without_texts() });

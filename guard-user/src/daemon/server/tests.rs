@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::daemon::{
     run,
-        testing::{FakeKernel, FakeRing, listeners, setup},
+    testing::{FakeKernel, FakeRing, listeners, setup},
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
