@@ -1,4 +1,5 @@
-//! Cursor, the editor and the command line. Events and answers as "Hooks" in its documentation gives them.
+//! Cursor, the editor and the command line. Events and answers as descriptions of its hooks by others give them; its own
+//! documentation was not read for this.
 //!
 //! A call in its shell may be told twice, as a call of a tool with an id and as one of the shell without; `guardctl
 //! integrate` asks for the first alone. The transcript has no documentation: one JSON object on a line, with a role and a

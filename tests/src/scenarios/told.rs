@@ -112,7 +112,7 @@ fn heard(said: &str, hold: &str) -> Result<()> {
 }
 
 fn environment(guard: &mut Guard) -> Result<()> {
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const TRACE: &str = "00-11223344556677889900112233445566-1122334455667788-01";
     fresh()?;
     let mut agent = guard.agent(&format!(
         "export TRACEPARENT={TRACE} CLAUDE_CODE_SESSION_ID=session-2\n\

@@ -43,12 +43,19 @@ async fn tool_call(
     Body(call): Body<ToolCall>,
 ) -> Response {
     let pid = peer.pid;
-    let looked = async {
-        let _turn = shared.lookers.others.acquire().await.ok()?;
-        tokio::task::spawn_blocking(move || facts::lineage(pid)).await.ok()
-    };
-    let lineage = looked.await.unwrap_or_default();
-    respond(shared.tell(peer, AgentRequest::ToolCall { call: Box::new(call), pid, lineage }).await)
+    // Of its own: a hook does not wait long, and what it told counts all the same.
+    let told = tokio::spawn(async move {
+        let looked = async {
+            let _turn = shared.lookers.others.acquire().await.ok()?;
+            tokio::task::spawn_blocking(move || facts::lineage(pid)).await.ok()
+        };
+        let lineage = looked.await.unwrap_or_default();
+        shared.tell(peer, AgentRequest::ToolCall { call: Box::new(call), pid, lineage }).await
+    });
+    match told.await {
+        Ok(answer) => respond(answer),
+        Err(error) => refusal(ProblemKind::Internal, error.to_string()),
+    }
 }
 
 #[derive(Deserialize)]
