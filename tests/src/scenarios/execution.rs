@@ -1,7 +1,7 @@
 //! What agents execute is in the log: each exec with its arguments, its directory, the digest of the program and the processes
 //! above it; and a flood of them costs nobody anything but what the log says.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{
     agent::Agent,
     guard::{Guard, Tier},
     log::Log,
-    patience::until,
+    patience::{until, until_within},
     setting::Setting,
 };
 
@@ -191,14 +191,17 @@ fn timeline(guard: &mut Guard) -> Result<()> {
 }
 
 fn flood(guard: &mut Guard) -> Result<()> {
-    const TIMES: u64 = 1_500;
+    const TIMES: u64 = 1_000;
+    // Under emulation, on a machine that does other things.
+    const LONG: Duration = Duration::from_secs(300);
     fresh()?;
     let mut log = Log::from_now(guard)?;
     // What takes much room: each of these characters is six in JSON.
     let script = format!(
-        "x=$(printf '\\001%.0s' {{1..4000}}); for n in {{1..{TIMES}}}; do /bin/true $x; done; rm /srv/guarded/file; echo code $?"
+        "x=$(printf '\\001%.0s' {{1..4000}}); for n in {{1..{TIMES}}}; do /bin/true $x; done; echo done; rm /srv/guarded/file; echo code $?"
     );
     let mut agent = guard.agent(&script)?;
+    until_within(LONG, "the flood to end", || Ok(agent.output()?.contains("done").then_some(())))?;
     let hold = guard.held("unlink", "/srv/guarded/file")?;
     ensure!(!gone("file"), "held, and gone");
     guard.decide("deny", &hold)?;
@@ -217,6 +220,6 @@ fn flood(guard: &mut Guard) -> Result<()> {
     })
     .with_context(|| format!("{written} are in the log, {missing} are counted, of {all}"))?;
     ensure!(written + missing == all, "{written} are in the log, {missing} are counted, of {all}");
-    ensure!(written > 300 && missing > 300, "{written} are in the log, {missing} are counted, of {all}");
+    ensure!(written > 300 && missing > 100, "{written} are in the log, {missing} are counted, of {all}");
     Ok(())
 }
