@@ -85,6 +85,8 @@ fn ended(guard: &mut Guard) -> Result<()> {
         let kinds: Vec<String> = records
             .filter(|record| record["pid"] == pid)
             .filter_map(|record| Some(record["kind"].as_str()?.to_owned()))
+            // The shell, and what it became.
+            .filter(|kind| kind != "exec")
             .collect();
         Ok((!kinds.is_empty()).then_some(kinds))
     })?;
