@@ -6,6 +6,7 @@ mod file;
 pub mod keep;
 mod look;
 mod open;
+mod queue;
 mod settings;
 mod tell;
 
@@ -13,23 +14,26 @@ use std::{
     fs::File,
     io::{self, Write as _},
     path::PathBuf,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    thread::JoinHandle,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Receiver,
+    },
 };
 
 pub use look::records;
 pub use open::{Opened, open};
+pub use queue::Audit;
+use queue::Command;
 pub use settings::{Checkpoint, Settings};
 use tell::Teller;
 
-use super::record::{Kind, Record};
+use super::record::Kind;
 use crate::{
     audit::{chain::Head, key::Private},
     mask::Masks,
 };
 
-/// Lines that may wait for the thread; past it the log counts as failed and nothing is approved.
-const WAITING: usize = 16_384;
 /// Lines, and about as many bytes, that are written and flushed together.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
@@ -89,76 +93,8 @@ impl Mark {
     }
 }
 
-enum Command {
-    Record { record: Box<Record>, flush: bool },
-    Line { seq: u64, record: Vec<u8>, mark: Mark, flush: bool },
-    Probe,
-}
-
-/// The sending half; dropping it and joining the thread writes what is left.
-pub struct Audit {
-    sender: Option<SyncSender<Command>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Audit {
-    /// Starts the thread; `report` is called on it.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(opened: Opened, options: Options, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(WAITING);
-        let writer = Writer::new(opened, options, report)?;
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { sender: Some(sender), thread: Some(thread) })
-    }
-
-    /// Adds a record, without its secrets. Never blocks.
-    ///
-    /// # Errors
-    /// When the thread is too far behind or gone: the record is lost and its number is a gap.
-    pub fn record(&self, record: Box<Record>, flush: bool) -> Result<(), String> {
-        self.send(Command::Record { record, flush })
-    }
-
-    /// Adds a record as it is, a JSON object without a line end. Never blocks.
-    ///
-    /// # Errors
-    /// As [`Self::record`].
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub fn write(&self, seq: u64, record: Vec<u8>, mark: Mark, flush: bool) -> Result<(), String> {
-        self.send(Command::Line { seq, record, mark, flush })
-    }
-
-    /// Asks for another try.
-    ///
-    /// # Errors
-    /// As [`Self::record`].
-    pub fn probe(&self) -> Result<(), String> {
-        self.send(Command::Probe)
-    }
-
-    fn send(&self, command: Command) -> Result<(), String> {
-        match self.sender.as_ref().map(|sender| sender.try_send(command)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_))) => Err("the disk is too slow for the lines that are due".to_owned()),
-            Some(Err(TrySendError::Disconnected(_))) | None => Err("the writer has ended".to_owned()),
-        }
-    }
-}
-
-impl Drop for Audit {
-    fn drop(&mut self) {
-        drop(self.sender.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the audit writer ended by a panic");
-        }
-    }
-}
-
 struct Writer<R> {
+    due: Arc<AtomicUsize>,
     file: File,
     path: PathBuf,
     options: Options,
@@ -186,7 +122,7 @@ struct Writer<R> {
 }
 
 impl<R: FnMut(Report)> Writer<R> {
-    fn new(opened: Opened, options: Options, report: R) -> io::Result<Self> {
+    fn new(opened: Opened, options: Options, due: Arc<AtomicUsize>, report: R) -> io::Result<Self> {
         let Opened { file, path, length, mut head, number, torn, .. } = opened;
         let mut unwritten = Vec::new();
         if torn {
@@ -195,6 +131,7 @@ impl<R: FnMut(Report)> Writer<R> {
         }
         let command = options.command.clone();
         Ok(Self {
+            due,
             file,
             path,
             head,
@@ -231,6 +168,7 @@ impl<R: FnMut(Report)> Writer<R> {
 
     /// True when somebody waits for the disk.
     fn take(&mut self, command: Command) -> bool {
+        self.due.fetch_sub(1, Ordering::Relaxed);
         match command {
             Command::Probe => true,
             Command::Record { mut record, flush } => {

@@ -301,6 +301,12 @@ impl Core {
             || self.holds.iter().any(|hold| hold.operation.name == name)
     }
 
+    /// The audit log can be written, as far as is known.
+    #[must_use]
+    pub fn can_log(&self) -> bool {
+        self.audit_failed.is_none()
+    }
+
     /// No further agent can be tagged.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -175,7 +175,7 @@ pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
                 // Whoever looks at what is held wants to see in the log what executed it.
                 daemon.hear_of_execs(&mut executions);
             }
-            found = executions.next() => {
+            found = executions.next(), if daemon.has_room_for_execs() => {
                 for execution in found.context("the kernel's ring buffer of execs cannot be read")? {
                     daemon.handle(Input::Executed(Box::new(execution)));
                 }
@@ -271,8 +271,16 @@ impl<K: Kernel> Daemon<K> {
         }
     }
 
+    /// Execs wait in the kernel while the disk is behind: they must not take the room of decisions.
+    fn has_room_for_execs(&self) -> bool {
+        !self.edge.audit.is_behind() && self.core.can_log()
+    }
+
     /// The same of what agents execute; false when there may be more.
     fn hear_of_execs(&mut self, executions: &mut impl Ring<Execution>) -> bool {
+        if !self.has_room_for_execs() {
+            return false;
+        }
         let found = executions.now();
         let all = found.len() < source::MOST;
         for execution in found {

@@ -11,9 +11,12 @@ use super::{
     open::{TAIL, options},
     *,
 };
-use crate::audit::{
-    query::{Filter, Query},
-    verify::{self, Trust, What},
+use crate::{
+    audit::{
+        query::{Filter, Query},
+        verify::{self, Trust, What},
+    },
+    daemon::record::Record,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -367,7 +370,7 @@ fn a_log_cut_off_at_any_byte_of_its_last_record_can_be_read_and_goes_on() {
 fn a_failed_flush_leaves_no_line_twice() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("audit.jsonl");
-    let mut writer = Writer::new(open(&path).expect("it opens"), plain(), |_| {}).expect("a thread");
+    let mut writer = Writer::new(open(&path).expect("it opens"), plain(), Arc::default(), |_| {}).expect("a thread");
     writer.add(1, record(1), Mark::Plain);
     writer.push(true);
     writer.add(2, record(2), Mark::Plain);
