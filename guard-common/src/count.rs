@@ -44,10 +44,12 @@ pub enum Count {
     StaleTag = 18,
     /// Execs of agents that guardd could not be told of: they are not in the log.
     ExecUnseen = 19,
+    /// What agents touched that guardd could not be told of.
+    FootprintUnseen = 20,
 }
 
 impl Count {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -68,6 +70,7 @@ impl Count {
         Self::Canary,
         Self::StaleTag,
         Self::ExecUnseen,
+        Self::FootprintUnseen,
     ];
 
     /// The name used in the API and on screen.
@@ -94,6 +97,7 @@ impl Count {
             Self::Canary => "canary",
             Self::StaleTag => "stale_tag",
             Self::ExecUnseen => "exec_unseen",
+            Self::FootprintUnseen => "footprint_unseen",
         }
     }
 }

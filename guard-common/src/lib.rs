@@ -11,6 +11,7 @@ pub mod clear;
 pub mod config;
 pub mod count;
 pub mod execution;
+pub mod footprint;
 pub mod grant;
 pub mod notice;
 pub mod op;
@@ -24,4 +25,4 @@ pub mod task;
 
 /// Version of everything in this crate. Programs and maps of another one are not used: an older
 /// version's are inherited from, a newer one's keep the daemon from starting.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;

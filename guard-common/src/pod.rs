@@ -1,6 +1,6 @@
 //! Says of the wire types that any bytes of the right size are one, so that aya may move them to and from maps.
 
-use crate::{arguments, clear, config, grant, notice, op, record, table, task};
+use crate::{arguments, clear, config, footprint, grant, notice, op, record, table, task};
 
 /// Implements aya's `Pod`.
 macro_rules! pod {
@@ -32,5 +32,9 @@ pod!(
     table::AddressKey,
     table::AdoptedKey,
     table::GuardsKey,
+    table::DirKey,
+    table::DirValue,
+    footprint::ReachKey,
+    footprint::ReachValue,
     config::Offsets,
 );

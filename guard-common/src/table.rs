@@ -18,6 +18,8 @@ pub struct Agent {
     pub always: OpSet,
     /// Kinds that are candidates when the object is a block device.
     pub block: OpSet,
+    /// Kinds that directories are looked up for: `ops`, and what is counted of what no rule names.
+    pub looked_up: OpSet,
     /// The compiled rules of this one agent, by which what was cleared is remembered.
     pub policy: u32,
     /// Which tagging of the cgroup this is: what was made under an earlier one is not the agent's own any more.
@@ -121,6 +123,42 @@ pub struct PathValue {
     pub deeper: u32,
 }
 
+/// Key of `DIRS`: a directory in one mount under one policy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirKey {
+    /// Address of its `struct dentry`.
+    pub dentry: u64,
+    /// Address of the `struct vfsmount`.
+    pub mount: u64,
+    /// [`Agent::policy`]; a bit above it for one thing instead of all in a directory; then [`Agent::tables`].
+    pub policy: u64,
+}
+
+/// Value of `DIRS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirValue {
+    /// [`State::paths`](crate::task::State::paths) when this was found out.
+    pub paths: u64,
+    /// Inode of the directory, as an address: a `dentry` may be reused for another one.
+    pub inode: u64,
+    /// Inode number of the directory, for the same reason.
+    pub ino: u64,
+    /// The directory above it, as a `dentry`: memory and number of one that was removed are soon another's.
+    pub above: u64,
+    /// `i_generation` of the directory.
+    pub generation: u32,
+    /// Hash of its name.
+    pub hash: u32,
+    /// Kinds that are candidates for anything in the directory, names of the things themselves apart. With
+    /// [`PATH_PART`](crate::op::PATH_PART) where a name there may be that of a directory in `PATHS`.
+    pub ops: OpSet,
+    /// How often something in it was read and changed under this policy, less what was not counted.
+    pub reads: u32,
+    pub writes: u32,
+}
+
 /// Bytes of a name that a [`NameKey`] compares; a longer name is compared by these and its length.
 pub const NAME_HEAD: usize = 24;
 
@@ -170,7 +208,9 @@ pub struct AddressKey {
 }
 
 const _: () = {
-    assert!(size_of::<Agent>() == 40);
+    assert!(size_of::<Agent>() == 48);
+    assert!(size_of::<DirKey>() == 24);
+    assert!(size_of::<DirValue>() == 56);
     assert!(size_of::<PathValue>() == 16);
     assert!(size_of::<PathKey>() == 252);
     assert!(size_of::<NameKey>() == 32);

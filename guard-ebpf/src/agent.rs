@@ -53,6 +53,7 @@ pub(crate) fn tables(agent: u64) -> Agent {
             ops: OpSet::EMPTY,
             always: OpSet::EMPTY,
             block: OpSet::EMPTY,
+            looked_up: OpSet::EMPTY,
             policy: 0,
             epoch: 0,
             tables: 0,

@@ -42,15 +42,16 @@ pub(crate) fn is_candidate(tagged: &Tagged, address: Addr, len: u32) -> Option<b
     if tagged.entry.always.contains(Op::Connect) {
         return Some(true);
     }
-    if len < 2 {
-        return Some(false);
-    }
-    let family = read::<u16>(address, 0)?;
-    if family == AF_UNSPEC {
-        // It ends an association; nothing is reached by it.
-        return Some(false);
-    }
-    let to = match family {
+    let to = destination(address, len)?;
+    // That ends an association; nothing is reached by it.
+    Some(to.family != AF_UNSPEC && could_match(tagged, &to))
+}
+
+/// Where a `sockaddr` in kernel memory leads; `None` when it cannot be read.
+#[inline(always)]
+pub(crate) fn destination(address: Addr, len: u32) -> Option<Destination> {
+    let family = if len < 2 { AF_UNSPEC } else { read::<u16>(address, 0)? };
+    Some(match family {
         AF_INET if len >= 8 => {
             let ip = mapped(read(address, 4)?);
             Destination { family, port: u16::from_be(read(address, 2)?), ip }
@@ -60,8 +61,7 @@ pub(crate) fn is_candidate(tagged: &Tagged, address: Addr, len: u32) -> Option<b
             Destination { family: family_of(address + 8)?, port, ip: read(address, 8)? }
         }
         family => Destination { family, port: 0, ip: [0; ADDRESS_LEN] },
-    };
-    Some(could_match(tagged, &to))
+    })
 }
 
 /// An IPv4 address as IPv6 writes it.

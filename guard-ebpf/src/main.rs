@@ -14,6 +14,7 @@ mod count;
 mod destination;
 mod execution;
 mod expected;
+mod footprint;
 mod gate;
 mod guards;
 mod held;

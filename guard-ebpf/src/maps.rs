@@ -11,13 +11,14 @@ use guard_common::{
     clear::ClearKey,
     config::Offsets,
     execution::{self, ExecRecord},
+    footprint::{GAP, ReachKey, ReachValue, Touch},
     grant::Grant,
     op::OpSet,
     quota::Quota,
     record::{ARGV_MAX, HoldKey, HoldRecord, HoldText, PATH_MAX},
     table::{
-        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, GUARDS_MAX, GuardsKey, INODE_WORDS, NAME_WORDS,
-        NameKey, NameValue, PathKey, PathValue, PortKey,
+        ADOPTED_MAX, AGENTS_MAX, AddressKey, AdoptedKey, Agent, DirKey, DirValue, GUARDS_MAX, GuardsKey, INODE_WORDS,
+        NAME_WORDS, NameKey, NameValue, PathKey, PathValue, PortKey,
     },
     task::{State, Task},
 };
@@ -55,6 +56,14 @@ pub(crate) static NOTICES: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 /// What agents execute, for the log. A ring of its own: however many there are, no notice is lost for them.
 #[map]
 pub(crate) static EXECUTIONS: RingBuf = RingBuf::with_byte_size(EXECUTIONS_SIZE, 0);
+
+/// What agents touch, for the log: a ring of its own for the same reason.
+#[map]
+pub(crate) static FOOTPRINTS: RingBuf = RingBuf::with_byte_size(1024 * 1024, 0);
+
+/// Where agents connected to, and how often. A cache: what is not found is told of again.
+#[map]
+pub(crate) static REACHED: LruHashMap<ReachKey, ReachValue> = LruHashMap::with_max_entries(4_096, 0);
 
 /// Tasks seen, by address of their `task_struct`. Not LRU: a tag must never be evicted.
 #[map]
@@ -113,7 +122,8 @@ pub(crate) static GUARDS: HashMap<GuardsKey, u32> = HashMap::with_max_entries(GU
 #[map]
 pub(crate) static GUARDS_FILTER: Array<u64> = Array::with_max_entries(INODE_WORDS, 0);
 
-/// What the prefilter found out about directories. A cache: losing an entry costs a walk.
+/// What the prefilter found out about directories, and how often agents used them. A cache: losing an entry costs a walk, and
+/// what was counted in it since guardd looked.
 #[map]
 pub(crate) static DIRS: LruHashMap<DirKey, DirValue> = LruHashMap::with_max_entries(16_384, 0);
 
@@ -154,36 +164,6 @@ pub(crate) static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(32, 0
 /// One element.
 #[map]
 pub(crate) static STATE: Array<State> = Array::with_max_entries(1, 0);
-
-/// A directory in one mount under some tables.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct DirKey {
-    pub(crate) dentry: u64,
-    pub(crate) mount: u64,
-    /// Their number.
-    pub(crate) tables: u64,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct DirValue {
-    /// [`State::paths`] when this was found out.
-    pub(crate) paths: u64,
-    /// Inode of the directory: a `dentry` may be reused for another one.
-    pub(crate) inode: u64,
-    /// Inode number of the directory, for the same reason.
-    pub(crate) ino: u64,
-    /// The directory above it, as a `dentry`: memory and number of one that was removed are soon another's.
-    pub(crate) above: u64,
-    /// `i_generation` of the directory.
-    pub(crate) generation: u32,
-    /// Hash of its name.
-    pub(crate) hash: u32,
-    /// Kinds that are candidates for anything in the directory, names of the things themselves apart. With
-    /// [`guard_common::op::PATH_PART`] where a name there may be that of a directory in `PATHS`.
-    pub(crate) ops: OpSet,
-}
 
 /// Who made something.
 #[cfg(feature = "lsm")]
@@ -270,7 +250,10 @@ pub(crate) struct Scratch {
     /// The arguments, where they are read.
     pub(crate) exec: Exec<ARGV_MAX>,
     /// A path grows here from `PATH_MAX` downwards.
-    pub(crate) walk: [u8; PATH_MAX + SLACK],
+    pub(crate) walk: [u8; PATH_MAX + GAP],
+    /// What is told of that path, behind it.
+    pub(crate) touch: Touch,
+    slack: [u8; SLACK],
     /// The paths, where they are read.
     pub(crate) path: [u8; PATH_MAX],
     pub(crate) other_path: [u8; PATH_MAX],
@@ -281,6 +264,7 @@ const _: () = {
     // What a per-CPU array takes at most.
     assert!(size_of::<Scratch>() <= 32 * 1024);
     assert!(offset_of!(Scratch, text) + 8 + 2 * (2 * PATH_MAX - 1) <= size_of::<Scratch>());
-    assert!(offset_of!(Scratch, walk) + 2 * PATH_MAX <= size_of::<Scratch>());
+    assert!(offset_of!(Scratch, touch) == offset_of!(Scratch, walk) + PATH_MAX + GAP);
+    assert!(offset_of!(Scratch, touch) + size_of::<Touch>() + PATH_MAX <= size_of::<Scratch>());
     assert!(offset_of!(Scratch, exec) + 16 + 2 * (2 * ARGV_MAX - 1) <= size_of::<Scratch>());
 };

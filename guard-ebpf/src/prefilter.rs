@@ -1,16 +1,19 @@
 //! Could a rule match this? May err towards yes, never towards no.
 
 use guard_common::{
+    count::Count,
+    footprint::{READ, WRITE},
     op::{COUNTED, FOREIGN, OpSet, PATH_PART},
     record::{PATH_MAX, doubt},
-    table::{Agent, PREFIX_MAX, PathValue},
+    table::{Agent, DirKey, DirValue, PREFIX_MAX, PathValue},
 };
 
 use crate::{
     agent::{Tagged, state},
     count::count,
+    footprint,
     kread::{Addr, copy, load, pointer, read},
-    maps::{DIRS, DirKey, DirValue, PATHS},
+    maps::{DIRS, PATHS},
     offset, own,
     path::{self, named},
     quota,
@@ -49,19 +52,16 @@ fn is_plain(found: u64) -> bool {
 /// Those of `bits`, in either half of an [`OpSet`], that a rule could match on what `dentry` names in `mount`.
 #[inline(always)]
 pub(crate) fn look(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64 {
-    if bits & tagged.entry.ops.0 == 0 {
+    if bits & tagged.entry.looked_up.0 == 0 {
         return 0;
     }
     let always = bits & tagged.entry.always.0;
-    if is_plain(always) {
-        return always;
-    }
     let known = known_directory(&tagged.entry, bits, mount, dentry);
     if known != UNKNOWN {
         return always | known;
     }
     let known = known_object(&tagged.entry, bits, mount, dentry);
-    always | if known == UNKNOWN { walk_and_remember(&tagged.entry, bits, mount, dentry) } else { known }
+    always | if known == UNKNOWN { walk_and_remember(tagged, bits, mount, dentry) } else { known }
 }
 
 /// As [`path`], for a `dentry` and a `mount` that the verifier knows as numbers alone.
@@ -71,7 +71,7 @@ pub(crate) fn path_of_numbers(tagged: &Tagged, ops: OpSet, mount: Addr, dentry: 
     if bits & tagged.entry.ops.0 == 0 {
         return false;
     }
-    bits & tagged.entry.always.0 != 0 || walk_and_remember(&tagged.entry, bits, mount, dentry) != 0
+    bits & tagged.entry.always.0 != 0 || walk_and_remember(tagged, bits, mount, dentry) != 0
 }
 
 /// No answer: the bit of no kind.
@@ -96,12 +96,19 @@ fn known_object(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
     try_known(agent, bits, mount, dentry, OBJECT, dentry).unwrap_or(UNKNOWN)
 }
 
+/// Under whose rules, and which: by both numbers, as a guardd that lost what it knew gives that of a policy again.
+#[inline(always)]
+pub(crate) fn whose(agent: &Agent) -> u64 {
+    u64::from(agent.policy) | u64::from(agent.tables) << 33
+}
+
 /// What was remembered of `parent`, the directory of `dentry` or `dentry` itself.
 #[inline(always)]
 fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentry: Addr) -> Option<u64> {
-    let key = DirKey { dentry: parent, mount, tables: u64::from(agent.tables) | of };
-    // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode.
-    let seen = unsafe { DIRS.get(&key) }?;
+    let key = DirKey { dentry: parent, mount, policy: whose(agent) | of };
+    // SAFETY: fields are copied at once; an element reused meanwhile fails the comparison of its inode. One that is reused
+    // right after that may count one more.
+    let seen = unsafe { &mut *DIRS.get_ptr_mut(&key)? };
     let (paths, inode, ino, known) = (seen.paths, seen.inode, seen.ino, seen.ops);
     let (above, generation, hash) = (seen.above, seen.generation, seen.hash);
     if paths != state().paths {
@@ -122,6 +129,7 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
     let found = known.0 & bits;
     let has_parts = known.0 & PATH_PART.0 != 0;
     if !has_parts && is_plain(found) {
+        footprint::add(seen, bits);
         return Some(found);
     }
     let len: u32 = load(dentry, offset!(dentry_name_len));
@@ -134,19 +142,23 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
         // What is below this directory may be below another of the table.
         return None;
     }
+    footprint::add(seen, bits);
     Some(found | (value.any.0 | value.last.0) & bits)
 }
 
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
 #[inline(always)]
-fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64 {
+fn walk_and_remember(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64 {
+    // What no rule names is looked up to be counted alone.
+    let named = bits & tagged.entry.ops.0;
     let Some(index) = scratch::claim() else {
         // The gate will find no memory either and refuse.
-        return bits;
+        return named;
     };
-    let found = match path::begin(index, mount, dentry, agent.tables) {
-        Some(()) => core::hint::black_box(look_apart(index, bits)),
-        None => bits,
+    footprint::begin(index, tagged, bits);
+    let found = match path::begin(index, mount, dentry, tagged.entry.tables) {
+        Some(()) => core::hint::black_box(look_apart(index, named)),
+        None => named,
     };
     scratch::release(index);
     found
@@ -156,12 +168,11 @@ fn walk_and_remember(agent: &Agent, bits: u64, mount: Addr, dentry: Addr) -> u64
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn look_apart(index: u32, bits: u64) -> u64 {
-    let paths = state().paths;
-    path::walk(index).and_then(|()| judge_walk(index, bits, paths)).unwrap_or(bits)
+    path::walk(index).and_then(|()| judge_walk(index, bits)).unwrap_or(bits)
 }
 
 #[inline(always)]
-fn judge_walk(index: u32, bits: u64, paths: u64) -> Option<u64> {
+fn judge_walk(index: u32, bits: u64) -> Option<u64> {
     // SAFETY: the fields of a claimed slot are copied at once.
     let (doubts, start, last, named, named_above, mount, dentry, tables) = unsafe {
         let state = &(*slot(index)?).state;
@@ -169,7 +180,7 @@ fn judge_walk(index: u32, bits: u64, paths: u64) -> Option<u64> {
         (state.doubt, state.start, state.last, named, named_above, state.mount, state.dentry, state.tables)
     };
     if doubts & (doubt::PATH | doubt::READ | doubt::DETACHED) != 0 {
-        count(guard_common::count::Count::PathDoubt);
+        count(Count::PathDoubt);
         return Some(bits);
     }
     prepare(index, tables, start)?;
@@ -181,14 +192,14 @@ fn judge_walk(index: u32, bits: u64, paths: u64) -> Option<u64> {
     let parts = if has_parts { PATH_PART.0 } else { 0 };
     // A mount's root is called otherwise by its path than by itself.
     if pointer(mount, offset!(vfsmount_root)) == Some(dentry) {
+        told(footprint::tell_each(index));
         return Some(found);
     }
-    let tables = u64::from(tables);
     if let Some(parent) = pointer(dentry, offset!(dentry_parent)).filter(|parent| *parent != dentry) {
-        remember(tables, mount, parent, directory.ops.0 | named_above | parts, paths);
+        remember(index, 0, mount, parent, directory.ops.0 | named_above | parts);
     }
     if has_parts {
-        remember(tables | OBJECT, mount, dentry, object.ops.0 | named, paths);
+        remember(index, OBJECT, mount, dentry, object.ops.0 | named);
     }
     Some(found)
 }
@@ -230,24 +241,48 @@ fn look_up(index: u32, start: u32, end: u32) -> Option<PathValue> {
     }
 }
 
-/// Remembers a directory, or a thing in it. A function of its own, so that its key and its value are off the stack when a
-/// path is walked: of all frames together 6.1 allows 512 bytes.
+/// Remembers a directory, or a thing in it, with what was counted there before. A function of its own, so that its key and
+/// its value are off the stack when a path is walked: of all frames together 6.1 allows 512 bytes.
 #[inline(never)]
-fn remember(tables: u64, mount: Addr, dentry: Addr, ops: u64, paths: u64) {
+fn remember(index: u32, of: u64, mount: Addr, dentry: Addr, ops: u64) {
     let known = (|| {
+        // SAFETY: the fields of a claimed slot are copied at once.
+        let (paths, policy, act) = unsafe {
+            let memory = &*slot(index)?;
+            (memory.state.paths, memory.touch.key[2], memory.touch.act)
+        };
         let inode = pointer(dentry, offset!(dentry_inode))?;
         let ino = read::<u64>(inode, offset!(inode_ino)).filter(|ino| *ino != 0)?;
-        let key = DirKey { dentry, mount, tables };
+        let key = DirKey { dentry, mount, policy: policy | of };
         let above = pointer(dentry, offset!(dentry_parent))?;
         let generation = read::<u32>(inode, offset!(inode_generation))?;
         let hash = read::<u32>(dentry, offset!(dentry_name_hash))?;
-        let value = DirValue { paths, inode, ino, above, generation, hash, ops: OpSet(ops) };
-        Some((key, value))
+        let (reads, writes) = (u32::from(act == READ), u32::from(act == WRITE));
+        let mut value = DirValue { paths, inode, ino, above, generation, hash, ops: OpSet(ops), reads, writes };
+        let mut is_told = false;
+        // SAFETY: fields are copied at once.
+        if let Some(seen) = unsafe { DIRS.get(&key) }
+            && seen.inode == inode
+            && seen.ino == ino
+            && seen.generation == generation
+        {
+            (value.reads, value.writes) = (seen.reads.wrapping_add(reads), seen.writes.wrapping_add(writes));
+            is_told = seen.paths == paths;
+        }
+        Some((key, value, is_told))
     })();
-    if let Some((key, value)) = known
-        && DIRS.insert(&key, &value, 0).is_err()
-    {
-        // A cache: the next look walks again.
+    if let Some((key, value, is_told)) = known {
+        if DIRS.insert(&key, &value, 0).is_err() {
+            // A cache: the next look walks again.
+        }
+        told(footprint::tell(index, &key, &value, is_told));
+    }
+}
+
+#[inline(always)]
+fn told(answer: Option<()>) {
+    if answer.is_none() {
+        count(Count::FootprintUnseen);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     mem::offset_of,
     os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
+    path::{Component, Path, PathBuf},
 };
 
 use guard_common::{
@@ -64,6 +64,28 @@ pub struct Above {
 }
 
 impl Execution {
+    /// The script it is the interpreter of, by the arguments that the kernel gives to that: of the name that the process has
+    /// since, as it was called.
+    #[must_use]
+    pub fn script(&self) -> Option<PathBuf> {
+        let is_named = |path: &Path| {
+            path.file_name().is_some_and(|name| !self.comm.is_empty() && name.as_bytes().starts_with(&self.comm))
+        };
+        if is_named(&self.path) {
+            return None;
+        }
+        let script = self.argv.iter().skip(1).take(2).map(Path::new).find(|argument| is_named(argument))?;
+        let mut plain = PathBuf::new();
+        for part in self.cwd.join(script).components() {
+            match part {
+                Component::ParentDir => _ = plain.pop(),
+                Component::CurDir => {}
+                part => plain.push(part),
+            }
+        }
+        plain.is_absolute().then_some(plain)
+    }
+
     /// Decodes an entry of `EXECUTIONS`; `None` for one whose parts are not as long as it says, which no program of ours writes.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {

@@ -8,6 +8,7 @@ pub mod circumstances;
 pub mod cli;
 pub mod daemon;
 pub mod execution;
+pub mod footprint;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,3 +24,4 @@ pub mod tally;
 pub mod text;
 pub mod timeline;
 pub mod tool_calls;
+pub mod touched;

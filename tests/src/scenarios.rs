@@ -13,6 +13,7 @@ mod exec;
 mod execution;
 mod fault;
 mod file;
+mod footprint;
 mod guards;
 mod installed;
 mod ioctl;
@@ -98,6 +99,7 @@ fn all() -> Vec<Scenario> {
         ioctl::scenarios(),
         exec::scenarios(),
         execution::scenarios(),
+        footprint::scenarios(),
         net::scenarios(),
         mount::scenarios(),
         task::scenarios(),

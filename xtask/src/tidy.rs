@@ -24,6 +24,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/destination.rs",
     "guard-ebpf/src/execution.rs",
     "guard-ebpf/src/expected.rs",
+    "guard-ebpf/src/footprint.rs",
     "guard-ebpf/src/gate.rs",
     "guard-ebpf/src/guards.rs",
     "guard-ebpf/src/held.rs",

@@ -227,7 +227,7 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         }
     }
     let watched = Op::OpenRead.set().0 | Op::OpenWrite.set().0 | Op::Truncate.set().0;
-    if tagged.entry.ops.0 & watched == 0 && tagged.entry.block.0 == 0 {
+    if tagged.entry.looked_up.0 & watched == 0 && tagged.entry.block.0 == 0 {
         return ALLOW;
     }
     if mode & (CREATED | BACKING) != 0 || flags & EXEC != 0 {

@@ -127,7 +127,9 @@ pub(crate) fn path_mkdir(ctx: LsmContext) -> i32 {
     if guards::own(dentry) {
         return gate::shield(&tagged, Shield::OwnFiles);
     }
-    if prefilter::look(&tagged, own::kinds(&tagged), mount, dentry) != 0 {
+    // No rule is on it: it is a creation to what is counted, and to whose a thing is.
+    let kinds = own::kinds(&tagged);
+    if prefilter::look(&tagged, kinds | Op::Mknod.set().0, mount, dentry) & kinds != 0 {
         own::begin(&tagged, dentry, S_IFDIR);
     }
     ALLOW

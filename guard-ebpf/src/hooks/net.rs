@@ -17,6 +17,7 @@ use crate::{
         AF_INET, AF_INET6, AF_UNIX, Destination, could_match, inet_peer, is_candidate, is_on_every_address,
         names_a_file,
     },
+    footprint,
     gate::{self, ALLOW},
     hooks::{descriptor, file::detail},
     kread::{Addr, copy, load, pointer, read},
@@ -31,11 +32,20 @@ pub(crate) fn socket_connect(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
+    let address = ctx.arg::<u64>(1);
+    let len = ctx.arg::<u32>(2);
+    let answer = connect(&tagged, address, len);
+    if answer == ALLOW {
+        footprint::reached(&tagged, address, len);
+    }
+    answer
+}
+
+#[inline(always)]
+fn connect(tagged: &Tagged, address: Addr, len: u32) -> i32 {
     if !tagged.entry.ops.contains(Op::Connect) {
         return ALLOW;
     }
-    let address = ctx.arg::<u64>(1);
-    let len = ctx.arg::<u32>(2);
     // The canary connects to nobody.
     if tagged.entry.canary == 0 {
         match names_a_file(address, len) {
@@ -44,7 +54,7 @@ pub(crate) fn socket_connect(ctx: LsmContext) -> i32 {
             None => return gate::refuse(Count::PathDoubt),
         }
     }
-    settle(&tagged, Op::Connect, SLOT_HELD, by_address(&tagged, address, len))
+    settle(tagged, Op::Connect, SLOT_HELD, by_address(tagged, address, len))
 }
 
 /// `int security_socket_create(int family, int type, int protocol, int kern)`
@@ -89,12 +99,21 @@ pub(crate) fn socket_sendmsg(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
+    let answer = send(&tagged, address, file, message);
+    if answer == ALLOW && address != 0 {
+        footprint::reached(&tagged, address, load(message, offset!(message_name_len)));
+    }
+    answer
+}
+
+#[inline(always)]
+fn send(tagged: &Tagged, address: Addr, file: Addr, message: Addr) -> i32 {
     if !tagged.entry.ops.contains(Op::Connect) {
         return ALLOW;
     }
     let what = if address == 0 {
-        match descriptor::unjudged(&tagged, file, Op::Connect) {
-            Some(_) => descriptor::peer(&tagged, file),
+        match descriptor::unjudged(tagged, file, Op::Connect) {
+            Some(_) => descriptor::peer(tagged, file),
             None => return ALLOW,
         }
     } else {
@@ -102,13 +121,13 @@ pub(crate) fn socket_sendmsg(ctx: LsmContext) -> i32 {
         match names_a_file(address, len) {
             // `unix_may_send` sees whose file it is.
             Some(true) => return ALLOW,
-            Some(false) => by_address(&tagged, address, len),
+            Some(false) => by_address(tagged, address, len),
             None => Reach::Unreadable,
         }
     };
-    let answer = settle(&tagged, Op::Connect, SLOT_HELD, what);
+    let answer = settle(tagged, Op::Connect, SLOT_HELD, what);
     if address == 0 && answer == ALLOW {
-        descriptor::judged(&tagged, file, Op::Connect);
+        descriptor::judged(tagged, file, Op::Connect);
     }
     answer
 }
@@ -221,10 +240,16 @@ pub(crate) fn unix_stream_connect(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    if !tagged.entry.ops.contains(Op::Connect) {
-        return ALLOW;
+    let other = ctx.arg::<u64>(1);
+    let answer = if tagged.entry.ops.contains(Op::Connect) {
+        settle(&tagged, Op::Connect, SLOT_HELD, by_file(&tagged, other))
+    } else {
+        ALLOW
+    };
+    if answer == ALLOW {
+        footprint::reached_socket(&tagged, other);
     }
-    settle(&tagged, Op::Connect, SLOT_HELD, by_file(&tagged, ctx.arg::<u64>(1)))
+    answer
 }
 
 /// `int security_unix_may_send(struct socket *sock, struct socket *other)`
@@ -235,14 +260,22 @@ pub(crate) fn unix_may_send(ctx: LsmContext) -> i32 {
     let Some(tagged) = current_agent() else {
         return ALLOW;
     };
-    if !tagged.entry.ops.contains(Op::Connect) {
-        return ALLOW;
-    }
-    let what = match pointer(ctx.arg::<u64>(1), offset!(socket_sock)) {
-        Some(other) => by_file(&tagged, other),
-        None => Reach::Unreadable,
+    let other = pointer(ctx.arg::<u64>(1), offset!(socket_sock));
+    let answer = if tagged.entry.ops.contains(Op::Connect) {
+        let what = match other {
+            Some(other) => by_file(&tagged, other),
+            None => Reach::Unreadable,
+        };
+        settle(&tagged, Op::Connect, SLOT_HELD, what)
+    } else {
+        ALLOW
     };
-    settle(&tagged, Op::Connect, SLOT_HELD, what)
+    if answer == ALLOW
+        && let Some(other) = other
+    {
+        footprint::reached_socket(&tagged, other);
+    }
+    answer
 }
 
 /// The `struct unix_sock` at `other` by its file. One without a file was decided about by its name.

@@ -12,6 +12,7 @@ mod candidate;
 mod decide;
 mod execution;
 mod follow;
+mod footprint;
 mod handover;
 mod log;
 mod seam;
@@ -77,6 +78,7 @@ pub struct Core {
     shielded: shielded::Lately,
     tool_calls: ToolCalls,
     executions: execution::Executions,
+    footprints: footprint::Footprints,
     trouble: Option<String>,
     next_probe: u64,
     /// When what waits is to be saved: it is not what was saved last.
@@ -175,6 +177,7 @@ impl Core {
             shielded: shielded::Lately::default(),
             tool_calls: ToolCalls::default(),
             executions: execution::Executions::default(),
+            footprints: footprint::Footprints::default(),
             trouble: None,
             next_probe: 0,
             save_due: None,
@@ -198,6 +201,7 @@ impl Core {
             Input::Consumed { name, approved } => self.consumed(name, approved),
             Input::Shielded { agent, tgid, what } => self.shielded(agent, tgid, what),
             Input::Executed(execution) => self.executed(&execution),
+            Input::Touched { touched, all } => self.touched(&touched, all),
             Input::ExecsUnseen(all) => self.execs_unseen(all),
             Input::Digested { number, digest } => self.digested(number, digest),
             Input::Canary(finding) => self.canary(finding),

@@ -10,7 +10,14 @@ use std::{
     path::PathBuf,
 };
 
-use guard_common::{count::Count, grant::Grant, op::OpSet, record::HoldKey, table};
+use guard_common::{
+    count::Count,
+    footprint::{READS, WRITES},
+    grant::Grant,
+    op::OpSet,
+    record::HoldKey,
+    table,
+};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -30,6 +37,7 @@ use crate::{
     kernel::pins::Earlier,
     operation::{HoldName, Operation, Stopped},
     rules::lower::Tables,
+    touched::Touched,
 };
 
 /// What guardd needs of the kernel programs and their maps.
@@ -61,9 +69,13 @@ pub trait Kernel {
     /// Tags whatever the programs of an older version have tagged; answers the processes.
     fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>>;
     fn counts(&self) -> io::Result<Vec<(Count, u64)>>;
+    /// What agents touched since the last time, as far as it was told at once; with `counted`, all of it.
+    fn touched(&mut self, counted: bool) -> io::Result<Vec<Touched>>;
     /// What the kernel looks up first for an agent with these tables.
     fn agent(&self, policy: u32, tables: &Tables) -> table::Agent {
-        table::Agent { ops: tables.ops, always: tables.always, block: tables.block, policy, ..Default::default() }
+        let Tables { ops, always, block, .. } = *tables;
+        let looked_up = ops.union(READS).union(WRITES);
+        table::Agent { ops, always, block, looked_up, policy, ..Default::default() }
     }
 }
 

@@ -61,7 +61,8 @@ impl<K: Kernel> Daemon<K> {
             | Request::Untag(_)
             | Request::SetState { .. }
             | Request::Reload
-            | Request::Checkpoint => {
+            | Request::Checkpoint
+            | Request::Footprints => {
                 if peer.privileged {
                     Ok(())
                 } else {

@@ -3,8 +3,11 @@
 
 use serde::Serialize;
 
-use crate::api::{
-    Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
+use crate::{
+    api::{
+        Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
+    },
+    footprint::Footprint,
 };
 
 /// What happened.
@@ -35,6 +38,8 @@ pub enum Kind {
     ToolCall,
     /// An agent began with a program, or did so too often to be written down each time.
     Exec,
+    /// What an agent touched since the record of this kind before.
+    Footprint,
     /// An agent tried what harms guard, and was refused.
     Shielded,
     /// The canary found that operations are not stopped, cannot be asked, or that all is well again.
@@ -116,6 +121,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<Box<Footprint>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub blast: Option<Blast>,
     /// What the agent said.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +194,7 @@ impl Record {
             executed_ns: None,
             program: String::new(),
             missing: None,
+            footprint: None,
             blast: None,
             tool_call: None,
             cause: None,
@@ -278,6 +286,7 @@ mod tests {
             executed_ns: Some(1),
             program: text(),
             missing: Some(1),
+            footprint: Some(Box::default()),
             blast: Some(Blast { root: text(), files: 1, directories: 0, bytes: 1, more: false }),
             tool_call: Some(ToolCall::default()),
             cause: Some(cause),
@@ -329,7 +338,8 @@ mod tests {
             Kind::Reload => Kind::RefusedPeer,
             Kind::RefusedPeer => Kind::ToolCall,
             Kind::ToolCall => Kind::Exec,
-            Kind::Exec => Kind::Shielded,
+            Kind::Exec => Kind::Footprint,
+            Kind::Footprint => Kind::Shielded,
             Kind::Shielded => Kind::Canary,
             Kind::Canary => Kind::Segment,
             Kind::Segment => Kind::Checkpoint,

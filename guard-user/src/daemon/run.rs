@@ -56,6 +56,8 @@ const GATHERERS: usize = 8;
 
 /// How often the kernel is asked whether it lost a notice.
 const SCAN_EVERY: Duration = Duration::from_secs(1);
+/// How often what it only counted of what agents touch is read, in scans.
+const COUNT_EVERY: u32 = 60;
 
 /// What the loop works with.
 pub struct Setup<K, N, X> {
@@ -153,6 +155,7 @@ pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
     tokio::pin!(shutdown);
     let mut scan = tokio::time::interval(SCAN_EVERY);
     scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut scans = 0_u32;
     let mut watchdog = Watchdog::from_environment();
     let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     // When the timer fires, on the boot clock. It is set anew only to fire earlier: a tick too early does nothing, and
@@ -190,6 +193,8 @@ pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
             _ = scan.tick() => {
                 daemon.hear(&mut notices);
                 daemon.scan();
+                scans = (scans + 1) % COUNT_EVERY;
+                daemon.hear_of_touches(scans == 0);
                 // What an agent executed is in the log before its end.
                 if daemon.hear_of_execs(&mut executions) {
                     daemon.end_agents(false);
@@ -207,6 +212,7 @@ pub async fn run<K: Kernel, N: Ring<Notice>, X: Ring<Execution>>(
     }
     server.abort();
     daemon.hear_of_execs(&mut executions);
+    daemon.hear_of_touches(true);
     daemon.handle(Input::Stopping);
     // The writer's last reports have nobody to go to: a full channel must not keep it from ending.
     inputs_out.close();
@@ -230,7 +236,10 @@ impl<K: Kernel> Daemon<K> {
         let ended = self.endings.look(now, at_once, self.core.may_end(), &self.edge.cgroups, &self.edge.kernel);
         match ended {
             Ok(ended) if ended.is_empty() => {}
-            Ok(ended) => self.handle(Input::AgentsEnded(ended)),
+            Ok(ended) => {
+                self.hear_of_touches(true);
+                self.handle(Input::AgentsEnded(ended));
+            }
             Err(error) => tracing::warn!("ended agents stay listed: {error}"),
         }
     }
@@ -287,6 +296,15 @@ impl<K: Kernel> Daemon<K> {
             self.handle(Input::Executed(Box::new(execution)));
         }
         all
+    }
+
+    /// What agents touched: what the kernel told, or all that it counted.
+    fn hear_of_touches(&mut self, all: bool) {
+        match self.edge.kernel.touched(all) {
+            Ok(touched) if touched.is_empty() && !all => {}
+            Ok(touched) => self.handle(Input::Touched { touched, all }),
+            Err(error) => tracing::warn!("what agents touch cannot be read: {error}"),
+        }
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -393,6 +411,9 @@ impl<K: Kernel> Daemon<K> {
         }
         if matches!(request, Request::Tag(_)) && self.core.is_full() {
             self.end_agents(true);
+        }
+        if matches!(request, Request::Footprints | Request::Untag(_)) {
+            self.hear_of_touches(true);
         }
         self.last_token += 1;
         self.edge.replies.insert(self.last_token, reply);

@@ -98,7 +98,7 @@ impl Default for Lookers {
 }
 
 /// Every route, with its method: the OpenAPI file is compared with this.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 15] = [
     ("get", "/v1/status"),
     ("get", "/v1/agents"),
     ("post", "/v1/agents"),
@@ -109,6 +109,7 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("post", "/v1/holds/{id}/decision"),
     ("get", "/v1/log"),
     ("post", "/v1/log/checkpoint"),
+    ("post", "/v1/log/footprints"),
     ("get", "/v1/metrics"),
     ("get", "/v1/events"),
     ("post", "/v1/reload"),
@@ -153,6 +154,7 @@ fn routes(shared: Shared) -> Router {
         .route("/v1/holds/{id}/decision", post(holds::decide))
         .route("/v1/log", get(log))
         .route("/v1/log/checkpoint", post(checkpoint))
+        .route("/v1/log/footprints", post(footprints))
         .route("/v1/metrics", get(metrics))
         .route("/v1/reload", post(reload))
         .route("/v1/events", get(events::stream))
@@ -195,6 +197,10 @@ async fn reload(State(shared): State<Shared>, Extension(peer): Extension<Arc<Pee
 
 async fn checkpoint(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
     shared.respond(peer, Request::Checkpoint).await
+}
+
+async fn footprints(State(shared): State<Shared>, Extension(peer): Extension<Arc<Peer>>) -> Response {
+    shared.respond(peer, Request::Footprints).await
 }
 
 async fn openapi_file() -> &'static str {

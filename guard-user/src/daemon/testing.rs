@@ -30,6 +30,7 @@ use crate::{
     operation::{Context, HoldName, ObjectFacts, Operation, Stopped},
     rules::{agent_policy::Terms, lower::Tables, until::Until},
     tally::Counter,
+    touched::Touched,
 };
 
 /// Cgroup id of the agent in the tests.
@@ -186,6 +187,7 @@ pub(crate) struct Maps {
     pub(crate) tags: HashMap<u32, u64>,
     pub(crate) adopted: BTreeMap<(u64, u64), guard_common::op::OpSet>,
     pub(crate) own: BTreeMap<table::GuardsKey, u32>,
+    pub(crate) touched: Vec<Touched>,
     pub(crate) notices_lost: u64,
 }
 
@@ -264,6 +266,9 @@ impl Kernel for FakeKernel {
     }
     fn inherit(&mut self, _earlier: &crate::kernel::pins::Earlier) -> io::Result<BTreeSet<u32>> {
         Ok(BTreeSet::new())
+    }
+    fn touched(&mut self, _counted: bool) -> io::Result<Vec<Touched>> {
+        Ok(std::mem::take(&mut self.maps().touched))
     }
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         Ok(vec![(Count::NoticeLost, self.maps().notices_lost)])

@@ -1,7 +1,7 @@
 //! What guard leaves in bpffs, so that it outlives guardd: finds it, checks it, takes it over or down. Nothing is loaded or
 //! attached here.
 //!
-//! Each version of guard-common has a directory of its own, `v9`, with a file for every map and every link. A guardd goes
+//! Each version of guard-common has a directory of its own, `v10`, with a file for every map and every link. A guardd goes
 //! on with the programs that are there when they are the ones it would load, puts its own over them when they are not, and
 //! inherits from those of an older version; docs/adr/0008 says why.
 
@@ -26,12 +26,15 @@ use guard_common::{
 use super::hooks::Hook;
 
 /// Maps that outlive guardd. The others are scratch space and what programs remember for speed.
-pub(super) const MAPS: [&str; 23] = [
+pub(super) const MAPS: [&str; 26] = [
     "HOLDS",
     "TEXTS",
     "GRANTS",
     "NOTICES",
     "EXECUTIONS",
+    "FOOTPRINTS",
+    "REACHED",
+    "DIRS",
     "TASKS",
     "AGENTS",
     "QUOTAS",

@@ -24,6 +24,7 @@ use guard_common::{
 
 use self::{
     adopted::Adopted,
+    footprint::Footprints,
     guards::Guards,
     prefilter::{Prefilter, Written},
     shelf::Shelf,
@@ -33,6 +34,7 @@ use crate::{
     kernel::pins::Earlier,
     operation::Stopped,
     rules::lower::Tables,
+    touched::Touched,
 };
 
 /// The maps of the loaded programs.
@@ -46,6 +48,7 @@ pub struct Maps {
     prefilter: Prefilter,
     adopted: Adopted,
     guards: Guards,
+    footprints: Footprints,
     counts: PerCpuArray<MapData, u64>,
     state: Array<MapData, State>,
     /// What was written, so that it can be taken back.
@@ -80,6 +83,7 @@ impl Maps {
             prefilter: Prefilter::take(maps)?,
             adopted: Adopted::take(maps)?,
             guards: Guards::take(maps)?,
+            footprints: Footprints::take(maps)?,
             counts: take(maps, "COUNTS")?,
             state: take(maps, "STATE")?,
             shelf: Shelf::new(tables.map_or(1, |last| last + 1)),
@@ -190,12 +194,13 @@ impl Kernel for Maps {
 
     fn set_canary(&mut self, cgroup_id: u64) -> io::Result<()> {
         let all = OpSet(u64::MAX);
-        let canary = Agent { ops: all, always: all, canary: 1, ..Agent::default() };
+        let canary = Agent { ops: all, always: all, looked_up: all, canary: 1, ..Agent::default() };
         self.agents.insert(&cgroup_id, &canary, 0).map_err(io_error)?;
         self.forget()
     }
 
     fn remove_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.footprints.forget(cgroup_id);
         self.adopted.forget(cgroup_id)?;
         absent_is_fine(self.agents.remove(&cgroup_id))?;
         absent_is_fine(self.quotas.remove(&cgroup_id))?;
@@ -211,6 +216,7 @@ impl Kernel for Maps {
     }
 
     fn end_agent(&mut self, cgroup_id: u64) -> io::Result<()> {
+        self.footprints.forget(cgroup_id);
         self.adopted.forget(cgroup_id)?;
         absent_is_fine(self.agents.remove(&cgroup_id))?;
         absent_is_fine(self.quotas.remove(&cgroup_id))?;
@@ -295,6 +301,10 @@ impl Kernel for Maps {
         earlier.hand_over(&mut self.tasks)
     }
 
+    fn touched(&mut self, counted: bool) -> io::Result<Vec<Touched>> {
+        self.footprints.touched(counted)
+    }
+
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         let sum = |count: Count| -> io::Result<(Count, u64)> {
             let values = self.counts.get(&(count as u32), 0).map_err(io_error)?;
@@ -348,6 +358,7 @@ fn io_error(error: MapError) -> io::Error {
 
 mod adopted;
 mod entry;
+mod footprint;
 mod guards;
 mod prefilter;
 mod programs;

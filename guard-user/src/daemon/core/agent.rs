@@ -43,6 +43,7 @@ impl Core {
             Request::SetState { agent, command } => self.set_state(token, &by, &agent, command),
             Request::Reload => self.emit(Effect::Reload { token, by }),
             Request::Checkpoint => self.checkpoint_wanted(token),
+            Request::Footprints => self.footprints_wanted(token),
         }
     }
 
@@ -126,6 +127,7 @@ impl Core {
             return self.reply(token, problem(ProblemKind::BadRequest, message));
         }
         self.tell_unwritten(number);
+        self.end_footprint(number);
         self.log_agent(Kind::Untag, number, by);
         self.tool_calls.forget(number);
         let Some(agent) = self.agents.remove(number) else { return };
@@ -143,6 +145,7 @@ impl Core {
                 continue;
             }
             self.tell_unwritten(*number);
+            self.end_footprint(*number);
             self.log_agent(Kind::AgentEnded, *number, "guardd".to_owned());
             self.tool_calls.forget(*number);
             let Some(agent) = self.agents.remove(*number) else { continue };

@@ -33,6 +33,8 @@ pub enum Request {
     Reload,
     /// Signs the log as it is now.
     Checkpoint,
+    /// Writes what agents touched into the log.
+    Footprints,
 }
 
 /// What an agent may say and ask, on a socket of its own. It decides nothing and learns nothing of others.

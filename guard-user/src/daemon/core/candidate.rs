@@ -49,6 +49,7 @@ impl Core {
             }
         }
         self.count(&mut operation);
+        self.touched_nothing_yet(&operation);
         let (agent, judged) = self.judge(&operation);
         let ruling = match judged {
             Judged::Stop(ruling) => ruling,

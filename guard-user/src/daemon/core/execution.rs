@@ -87,6 +87,10 @@ impl Core {
             self.counts.execs_unwritten += 1;
             return;
         };
+        self.touched_program(execution.agent, &execution.path);
+        if let Some(script) = execution.script() {
+            self.touched_program(execution.agent, &script);
+        }
         let Some(left) = self.agents.get_mut(number).map(|agent| &mut agent.execs) else { return };
         if !left.bytes.has_room(now) {
             left.unwritten += 1;

@@ -33,6 +33,8 @@ impl Core {
     pub(super) fn held_again(&mut self, name: HoldName) {
         if let Some(hold) = self.holds.named(name).and_then(|number| self.holds.get_mut(number)) {
             hold.stops += 1;
+            let operation = hold.operation.clone();
+            self.touched_nothing_yet(&operation);
         }
     }
 
@@ -42,6 +44,10 @@ impl Core {
             return;
         }
         let Some(number) = self.holds.named(name) else { return };
+        if let Some(operation) = self.holds.get(number).filter(|_| !approved).map(|hold| hold.operation.clone()) {
+            // It tried again, to be refused.
+            self.touched_nothing_yet(&operation);
+        }
         let note = match self.holds.get(number).map(|hold| &hold.stage) {
             Some(Stage::Pending | Stage::Recording { .. }) => "decided before guardd was started again",
             Some(Stage::Granted { .. } | Stage::Killing | Stage::Done) | None => "",

@@ -62,6 +62,7 @@ impl Core {
 
     pub(super) fn stopping(&mut self) {
         self.end_execs();
+        self.write_footprints();
         self.note(Kind::Stop, String::new());
         self.checkpoint(false);
         self.holds.return_reserved();

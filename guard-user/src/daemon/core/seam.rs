@@ -18,6 +18,7 @@ use crate::{
     holds::{Facts, Losses},
     operation::{HoldName, Operation},
     rules::lower::Tables,
+    touched::Touched,
 };
 
 /// Everything that can happen.
@@ -50,6 +51,11 @@ pub enum Input {
     Executed(Box<Execution>),
     /// Execs the kernel could not tell of, all since its programs were loaded.
     ExecsUnseen(u64),
+    /// What agents touched; with `all`, everything that was counted until now.
+    Touched {
+        touched: Vec<Touched>,
+        all: bool,
+    },
     /// Answer to [`Effect::Digest`].
     Digested {
         number: u64,

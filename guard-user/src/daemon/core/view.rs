@@ -185,7 +185,7 @@ pub(super) fn operation(operation: &Operation) -> api::OperationView {
     }
 }
 
-fn address(address: &Address) -> String {
+pub(super) fn address(address: &Address) -> String {
     match address {
         Address::Inet(address) => address.to_string(),
         Address::UnixPath(path) => format!("unix:{}", lossy(path.as_os_str().as_bytes())),
