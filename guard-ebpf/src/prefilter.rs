@@ -149,8 +149,8 @@ fn try_known(agent: &Agent, bits: u64, mount: Addr, parent: Addr, of: u64, dentr
 /// Walks to the root, looks the path up, and remembers what holds for the whole directory.
 #[inline(always)]
 fn walk_and_remember(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u64 {
-    // What no rule names is looked up to be counted alone.
-    let named = bits & tagged.entry.ops.0;
+    // What no rule names is looked up to be counted alone: not even a doubt makes it a candidate.
+    let named = if bits & tagged.entry.ops.0 == 0 { 0 } else { bits };
     let Some(index) = scratch::claim() else {
         // The gate will find no memory either and refuse.
         return named;
