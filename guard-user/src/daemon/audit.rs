@@ -154,8 +154,10 @@ impl<R: FnMut(Report)> Writer<R> {
     fn run(mut self, receiver: &Receiver<Command>) {
         while let Ok(first) = receiver.recv() {
             let mut wanted = self.take(first);
+            self.due.fetch_sub(1, Ordering::Relaxed);
             for command in receiver.try_iter().take(BATCH) {
                 wanted |= self.take(command);
+                self.due.fetch_sub(1, Ordering::Relaxed);
                 // What waits must not grow to the bound at which lines are lost: an agent may make them long.
                 if self.unwritten.len() >= BATCH_BYTES {
                     break;
@@ -168,7 +170,6 @@ impl<R: FnMut(Report)> Writer<R> {
 
     /// True when somebody waits for the disk.
     fn take(&mut self, command: Command) -> bool {
-        self.due.fetch_sub(1, Ordering::Relaxed);
         match command {
             Command::Probe => true,
             Command::Record { mut record, flush } => {
