@@ -56,7 +56,7 @@ fn is_zero(number: &u64) -> bool {
 /// Directories, programs or destinations that one [`Sum`] tells apart.
 pub const MOST: usize = 4_096;
 
-/// A footprint that is added to. What would make it larger than [`MOST`] is added to what is there.
+/// A footprint that is added to. Where it would be larger than [`MOST`], it is folded to half of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     directories: BTreeMap<String, Uses>,
@@ -79,14 +79,13 @@ impl Sum {
     /// Adds uses of a directory, or takes them back.
     pub fn directory(&mut self, path: &str, reads: i64, writes: i64, below: bool) {
         let path = folded(path);
-        let mut at = path.as_str();
-        while !self.directories.contains_key(at) && self.directories.len() >= MOST && at != "/" {
-            at = above(at);
+        if self.directories.len() >= MOST && !self.directories.contains_key(&path) {
+            self.fold_directories(MOST / 2);
         }
-        let uses = self.directories.entry(at.to_owned()).or_default();
+        let uses = self.directories.entry(path).or_default();
         uses.reads += reads;
         uses.writes += writes;
-        uses.below |= below || at != path;
+        uses.below |= below;
     }
 
     pub fn program(&mut self, path: &str, times: u64) {
@@ -114,11 +113,22 @@ impl Sum {
             && self.reached.is_empty()
     }
 
-    /// Adds the deepest directories to those above them until there are so few, and leaves as many of the rest.
+    /// Leaves so few of each, and adds to them what the others were.
     pub fn fold(&mut self, most: usize) {
-        let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
+        self.fold_directories(most);
+        for names in [&mut self.programs, &mut self.reached] {
+            while names.len() > most {
+                let Some((_, times)) = names.pop_last() else { break };
+                *names.entry(OTHERS.to_owned()).or_default() += times;
+            }
+        }
+    }
+
+    /// Adds the deepest directories to those above them until there are so few.
+    fn fold_directories(&mut self, most: usize) {
+        let depth = |path: &str| if path == "/" { 0 } else { path.bytes().filter(|byte| *byte == b'/').count() };
         let mut deepest = self.directories.keys().map(|path| depth(path)).max().unwrap_or(0);
-        while self.directories.len() > most && deepest > 1 {
+        while self.directories.len() > most && deepest > 0 {
             let deep: Vec<String> = self.directories.keys().filter(|path| depth(path) == deepest).cloned().collect();
             for path in deep {
                 if let Some(uses) = self.directories.remove(&path) {
@@ -129,12 +139,6 @@ impl Sum {
                 }
             }
             deepest -= 1;
-        }
-        for names in [&mut self.programs, &mut self.reached] {
-            while names.len() > most {
-                let Some((_, times)) = names.pop_last() else { break };
-                *names.entry(OTHERS.to_owned()).or_default() += times;
-            }
         }
     }
 
@@ -221,12 +225,14 @@ mod tests {
         for number in 0..3 * MOST {
             sum.directory(&format!("/srv/{}/{number}", number % 7), 1, 0, false);
         }
-        assert!(sum.directories.len() <= MOST + 10, "{}", sum.directories.len());
+        assert!(sum.directories.len() <= MOST, "{}", sum.directories.len());
         let all: i64 = sum.directories.values().map(|uses| uses.reads).sum();
         assert_eq!(all, 3 * MOST as i64, "none is forgotten");
         sum.fold(10);
-        assert_eq!(sum.directories.keys().map(String::as_str).collect::<Vec<_>>().len(), 7);
+        assert_eq!(sum.directories.len(), 7);
         assert!(sum.directories.values().all(|uses| uses.below));
+        (0..2 * MOST).for_each(|number| sum.directory(&format!("/{number}"), 1, 0, false));
+        assert!(sum.directories.len() <= MOST, "{}", sum.directories.len());
     }
 
     #[test]

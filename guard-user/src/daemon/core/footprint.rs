@@ -110,8 +110,10 @@ impl Core {
     }
 
     pub(super) fn footprints_wanted(&mut self, token: Token) {
+        let before = self.seq;
         self.write_footprints();
-        self.reply_logged(token, Answer::Done);
+        // Of what was written before nobody may hear again that it is on the disk.
+        if self.seq == before { self.reply(token, Answer::Done) } else { self.reply_logged(token, Answer::Done) }
     }
 
     /// Writes the last of an agent that is let go.
@@ -142,7 +144,7 @@ impl Core {
         for part in parts {
             let mut record = self.agent_record(Kind::Footprint, number, String::new());
             record.footprint = Some(Box::new(self.with_places(number, part)));
-            self.log(record, false);
+            self.log(record, must);
         }
     }
 

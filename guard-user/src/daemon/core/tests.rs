@@ -3,6 +3,7 @@
 mod canary;
 mod ends;
 mod execution;
+mod footprint;
 mod handover;
 mod remembered;
 mod segments;
