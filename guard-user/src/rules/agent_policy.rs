@@ -1,7 +1,7 @@
 //! Policies: what one kind of agent may do, as operators write it in `policies.yaml` beside the rules. Also the labels
 //! that rules and policies share. A policy becomes rules here; judging knows nothing of it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_saphyr::Spanned;
@@ -9,12 +9,13 @@ use serde_saphyr::Spanned;
 use super::{
     compile::{GUARD_PACK, Rules, yaml_options},
     error::{Mistake, RulesError, unknown},
+    gap::{Allowance, Used},
     many::OneOrMany,
     network::Network,
     pattern::Template,
     syntax::{Mode, Port, RuleName},
     until::Until,
-    who::Label,
+    who::{Label, Program},
 };
 
 /// Its name in a directory of rules.
@@ -39,6 +40,16 @@ pub struct AgentPolicy {
     pub labels: Vec<String>,
     pub mode: Mode,
     pub(crate) rules: Rules,
+    pub(crate) allowed: Allowed,
+}
+
+/// What a policy limits an agent to; `None` where it does not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allowed {
+    pub(crate) reads: Option<Vec<Template>>,
+    pub(crate) writes: Option<Vec<Template>>,
+    pub(crate) runs: Option<Vec<Program>>,
+    pub(crate) egress: Option<Vec<Destination>>,
 }
 
 /// What a policy says that is not a rule.
@@ -68,6 +79,9 @@ struct Entry {
     #[serde(default)]
     mode: Mode,
     read_only: Option<OneOrMany<Template>>,
+    reads: Option<OneOrMany<Template>>,
+    writes: Option<OneOrMany<Template>>,
+    runs: Option<OneOrMany<Program>>,
     egress: Option<Vec<Destination>>,
     #[serde(default)]
     labels: Vec<Spanned<String>>,
@@ -75,9 +89,9 @@ struct Entry {
 }
 
 /// Where an agent may connect to.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Destination {
+pub(crate) struct Destination {
     address: OneOrMany<Network>,
     port: Option<OneOrMany<Port>>,
 }
@@ -126,6 +140,7 @@ impl File {
             };
             policies.push(AgentPolicy {
                 rules: chosen.and(&entry.rules(), &format!("{origin}: policy {name}"))?,
+                allowed: entry.allowed(),
                 name,
                 terms: Terms { workspace: entry.workspace.map(|directory| directory.0), until: entry.until },
                 labels: entry.labels.into_iter().map(|label| label.value).collect(),
@@ -149,6 +164,28 @@ impl Entry {
             let ops = "op: [write, delete, rename, link, chmod, chown, ioctl, mount, move_mount, umount]";
             rule("policy-read-only", keys, &format!("{ops}, path: {}", quoted(&paths)));
         }
+        let limit = |what: &str| {
+            format!("text: \"This agent's policy does not let it {what}.\", action: hold, reversibility: irreversible")
+        };
+        if let Some(paths) = &self.reads {
+            let paths: Vec<String> = paths.0.iter().map(Template::text).collect();
+            // Which things there are is not what is in them.
+            let matches = "op: read, object: [file, symlink, block_device, char_device, fifo, socket], not_path:";
+            rule("policy-reads", &limit("read here"), &format!("{matches} {}", quoted(&paths)));
+        }
+        if let Some(paths) = &self.writes {
+            let paths: Vec<String> = paths.0.iter().map(Template::text).collect();
+            let matches = "op: [write, delete, rename, link, chmod, chown], not_path:";
+            rule("policy-writes", &limit("change anything here"), &format!("{matches} {}", quoted(&paths)));
+        }
+        if let Some(programs) = &self.runs {
+            rule("policy-runs", &limit("run this"), "op: exec");
+            if !programs.0.is_empty() {
+                let programs: Vec<String> = programs.0.iter().map(Program::text).collect();
+                let keys = "text: \"The policy names it.\", action: allow, except: policy-runs";
+                rule("policy-runs-these", keys, &format!("op: exec, program: {}", quoted(&programs)));
+            }
+        }
         if let Some(egress) = &self.egress {
             let keys = "text: \"This agent's policy does not name this destination.\", action: hold, reversibility: irreversible";
             rule("policy-egress", keys, "op: connect, address: \"::/0\"");
@@ -167,6 +204,35 @@ impl Entry {
             }
         }
         if text.ends_with("rules:\n") { "rules: []\n".to_owned() } else { text }
+    }
+
+    fn allowed(&self) -> Allowed {
+        let list = |paths: &Option<OneOrMany<Template>>| paths.as_ref().map(|paths| paths.0.clone());
+        Allowed {
+            reads: list(&self.reads),
+            writes: list(&self.writes),
+            runs: self.runs.as_ref().map(|programs| programs.0.clone()),
+            egress: self.egress.clone(),
+        }
+    }
+}
+
+impl Destination {
+    /// How often it was used.
+    pub(crate) fn allowance(&self, used: &[Used]) -> Allowance {
+        let ports: Option<Vec<u16>> = self.port.as_ref().map(|ports| ports.0.iter().map(|port| port.0).collect());
+        let is = |used: &&Used| {
+            used.name.parse::<SocketAddr>().is_ok_and(|address| {
+                self.address.0.iter().any(|network| network.contains(address.ip()))
+                    && ports.as_ref().is_none_or(|ports| ports.contains(&address.port()))
+            })
+        };
+        let times = used.iter().filter(is).map(|used| used.times).sum();
+        let addresses: Vec<String> = self.address.0.iter().map(ToString::to_string).collect();
+        let ports = ports.as_ref().map_or_else(String::new, |ports| {
+            format!(" port {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))
+        });
+        Allowance { pattern: format!("{}{ports}", addresses.join(", ")), times }
     }
 }
 
@@ -203,14 +269,7 @@ pub(crate) const EXPIRED: &str = "rules:
 
 /// A list that YAML reads as these very texts.
 fn quoted(texts: &[String]) -> String {
-    let letter = |letter: char| match letter {
-        '\\' | '"' => format!("\\{letter}"),
-        _ if crate::text::is_plain(letter) => letter.to_string(),
-        // A line break in quotes would be read as a blank.
-        _ => format!("\\U{:08x}", letter as u32),
-    };
-    let quote = |text: &String| format!("\"{}\"", text.chars().map(letter).collect::<String>());
-    format!("[{}]", texts.iter().map(quote).collect::<Vec<_>>().join(", "))
+    format!("[{}]", texts.iter().map(|text| super::quote(text)).collect::<Vec<_>>().join(", "))
 }
 
 impl<'de> Deserialize<'de> for Directory {

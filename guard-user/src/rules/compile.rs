@@ -103,7 +103,7 @@ pub struct Rules {
     rules: Vec<Arc<Rule>>,
     tools: Arc<Tools>,
     labels: Arc<Labels>,
-    policies: Vec<Arc<AgentPolicy>>,
+    pub(super) policies: Vec<Arc<AgentPolicy>>,
     pub(super) sources: Arc<[Source]>,
 }
 

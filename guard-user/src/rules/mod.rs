@@ -18,7 +18,10 @@ pub mod compile;
 pub mod error;
 pub mod explain;
 pub mod file;
+pub mod gap;
 pub mod judge;
+pub mod learn;
+pub mod lesson;
 pub mod lower;
 pub mod many;
 #[cfg(test)]
@@ -51,3 +54,14 @@ pub mod until;
 pub mod warning;
 mod when;
 mod who;
+
+/// A text in double quotes, as YAML reads it.
+pub(crate) fn quote(text: &str) -> String {
+    let letter = |letter: char| match letter {
+        '\\' | '"' => format!("\\{letter}"),
+        _ if crate::text::is_plain(letter) => letter.to_string(),
+        // A line break in quotes would be read as a blank.
+        _ => format!("\\U{:08x}", letter as u32),
+    };
+    format!("\"{}\"", text.chars().map(letter).collect::<String>())
+}

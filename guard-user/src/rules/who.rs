@@ -47,6 +47,16 @@ pub(crate) struct TextGlob(GlobMatcher);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Label(pub(crate) String);
 
+impl Program {
+    /// As it stands in the file.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::File(template) => template.text(),
+        }
+    }
+}
+
 impl Device {
     /// Of a device number as the kernel keeps it: major << 20 | minor.
     pub(crate) fn is(self, rdev: u32) -> bool {

@@ -108,6 +108,35 @@ fn egress_goes_to_this_host_and_where_the_policy_says() {
 }
 
 #[test]
+fn what_is_read_written_and_run_is_what_the_policy_says() {
+    let limits = "reads: [/usr/**, \"${WORKSPACE}/**\"], writes: \"${WORKSPACE}/**\", runs: [git, /opt/tool]";
+    let policy = policy(&format!("{LABELS}policies:\n  - {{name: nightly, packs: other, {limits}}}\n"));
+    let run = |path: &str| verdict(&policy, &on(Op::Exec, path));
+    assert_eq!((run("/usr/bin/git"), run("/opt/tool")), (String::new(), String::new()));
+    assert_eq!(run("/usr/bin/make"), "policy-runs");
+    for (op, path, expected) in [
+        (Op::OpenRead, "/usr/lib/x", ""),
+        (Op::OpenRead, "/home/u/work/x", ""),
+        (Op::OpenRead, "/home/u/x", "policy-reads"),
+        (Op::OpenWrite, "/home/u/work/x", ""),
+        (Op::OpenWrite, "/usr/lib/x", "policy-writes"),
+        (Op::Mknod, "/home/u/x", "policy-writes"),
+        (Op::Symlink, "/home/u/x", "policy-writes"),
+        (Op::Unlink, "/home/u/x", "policy-writes"),
+        (Op::Chmod, "/home/u/x", "policy-writes"),
+        (Op::Rmdir, "/home/u/work/x", ""),
+    ] {
+        assert_eq!(verdict(&policy, &on(op, path)), expected, "{} {path}", op.name());
+    }
+    let out = Operation { other_path: "/home/u/x".into(), ..on(Op::Rename, "/home/u/work/x") };
+    assert_eq!(verdict(&policy, &out), "policy-writes");
+    let mut directory = on(Op::OpenRead, "/home/u");
+    directory.target.mode = 0o040_755;
+    assert_eq!(verdict(&policy, &directory), "", "which things there are is not what is in them");
+    assert_eq!(verdict(&policy, &connect("192.0.2.1:443")), "");
+}
+
+#[test]
 fn an_agent_whose_time_is_over_is_held_whatever_it_does() {
     let rules =
         loaded(&format!("{LABELS}policies:\n  - {{name: nightly, until: \"18:00\", packs: other}}\n")).expect("right");
