@@ -123,6 +123,7 @@ fn verbs(source: &str, readme: &str, problems: &mut Vec<String>) {
         let Some((_, module)) = line.trim().split_once('(') else { continue };
         let Some(verb) = module.strip_suffix("::Arguments),") else { continue };
         found += 1;
+        let verb = verb.replace('_', "-");
         let is_there = ["guardctl ", "`"].iter().any(|before| {
             let wanted = format!("{before}{verb}");
             let ends =

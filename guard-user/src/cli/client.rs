@@ -94,6 +94,11 @@ impl Client {
         self.call::<()>(Method::POST, "/v1/log/checkpoint", None).await.map(drop)
     }
 
+    /// Has what agents touched written into the log.
+    pub(crate) async fn footprints(&self) -> Result<(), Error> {
+        self.call::<()>(Method::POST, "/v1/log/footprints", None).await.map(drop)
+    }
+
     pub(crate) async fn reload(&self) -> Result<(), Error> {
         self.call::<()>(Method::POST, "/v1/reload", None).await.map(drop)
     }

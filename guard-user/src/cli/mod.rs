@@ -5,6 +5,7 @@
 mod agent_socket;
 mod agents;
 mod approve;
+mod audit_permissions;
 mod check;
 mod client;
 mod completions;
@@ -13,10 +14,12 @@ mod deny;
 mod doctor;
 mod error;
 mod events;
+mod footprint;
 mod hook;
 mod incident;
 mod integrate;
 mod kill;
+mod learn;
 pub(crate) mod log;
 mod man;
 mod metrics;
@@ -26,6 +29,7 @@ pub(crate) mod render;
 mod resume;
 pub(crate) mod rules;
 mod run;
+mod seen;
 mod select;
 mod show;
 mod state;
@@ -126,6 +130,9 @@ enum OtherVerb {
     Log(log::Arguments),
     Incident(incident::Arguments),
     Timeline(timeline::Arguments),
+    Footprint(footprint::Arguments),
+    Learn(learn::Arguments),
+    AuditPermissions(audit_permissions::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Metrics(metrics::Arguments),
@@ -203,6 +210,9 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::Log(arguments) => log::run(&arguments, client, screen).await,
         OtherVerb::Incident(arguments) => incident::run(&arguments, client, screen).await,
         OtherVerb::Timeline(arguments) => timeline::run(&arguments, client, screen).await,
+        OtherVerb::Footprint(arguments) => footprint::run(&arguments, client, screen).await,
+        OtherVerb::Learn(arguments) => learn::run(&arguments, client, screen).await,
+        OtherVerb::AuditPermissions(arguments) => audit_permissions::run(&arguments, client, screen).await,
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
         OtherVerb::Metrics(arguments) => metrics::run(&arguments, client, screen).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,

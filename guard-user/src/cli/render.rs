@@ -4,6 +4,7 @@
 pub(crate) mod check;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod footprint;
 pub(crate) mod hold;
 pub(crate) mod incident;
 pub(crate) mod list;

@@ -88,7 +88,7 @@ fn place(given: Option<&Path>) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-fn load(given: Option<&Path>) -> Result<Rules, Error> {
+pub(super) fn load(given: Option<&Path>) -> Result<Rules, Error> {
     file::load(place(given)?.as_deref()).map_err(|error| wrong(&error))
 }
 

@@ -5,7 +5,7 @@
 mod fixture;
 
 mod hostile;
-mod looks;
+pub(super) mod looks;
 
 use clap::builder::StyledStr;
 

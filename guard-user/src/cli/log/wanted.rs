@@ -9,7 +9,7 @@ use crate::audit::query::Query;
 /// Options that say which records; all of them must fit.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which records")]
-pub(super) struct Wanted {
+pub(in crate::cli) struct Wanted {
     /// Of this agent: its id, or its name, also as a glob
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// As into a pipe: no colour, nothing shortened.
-pub(super) fn piped() -> Look {
+pub(in crate::cli) fn piped() -> Look {
     Look { colour: false, width: None, wide: false, now: "2026-03-02T12:00:00Z".parse().expect("a time") }
 }
 
