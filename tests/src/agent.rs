@@ -34,6 +34,11 @@ pub(crate) struct Agent {
 impl Agent {
     /// `guardctl run -- argv` in a fresh workspace.
     pub(crate) fn start(guard: &Guard, argv: &[&str]) -> Result<Self> {
+        Self::start_with(guard, &[], argv)
+    }
+
+    /// The same with options of `guardctl run`.
+    pub(crate) fn start_with(guard: &Guard, options: &[&str], argv: &[&str]) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let directory = PathBuf::from(format!("/srv/workspace-{number}"));
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -41,7 +46,7 @@ impl Agent {
         let mut command = guard.command();
         let name = format!("agent-{number}");
         command.arg("run").arg("--name").arg(&name).arg("--workspace").arg(&directory);
-        command.arg("--").args(argv).current_dir(&directory);
+        command.args(options).arg("--").args(argv).current_dir(&directory);
         let child = command.stdout(output.try_clone()?).stderr(output).spawn().context("cannot start guardctl run")?;
         Ok(Self { child, directory, name })
     }

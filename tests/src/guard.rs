@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     agent::Agent,
     patience::{until, until_within},
-    setting::{Setting, told},
+    setting::{Setting, rules_directory, told},
     socket::ask,
 };
 
@@ -150,6 +150,11 @@ impl Guard {
     /// Where its audit log is.
     pub(crate) fn audit(&self) -> PathBuf {
         self.setting.audit(&self.directory)
+    }
+
+    /// Where a person would put rules.
+    pub(crate) fn rules_directory(&self) -> PathBuf {
+        rules_directory(&self.directory)
     }
 
     /// guardctl with these arguments.

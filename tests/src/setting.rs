@@ -16,6 +16,8 @@ pub(crate) enum Setting {
     Usual,
     /// The rules are those that come with guard, as on a host where nobody has written any.
     Shipped,
+    /// The same rules, in a directory of [`rules_directory`] that has none yet.
+    RulesDirectory,
     /// Room for [`FEW`] holds.
     FewHolds,
     /// The audit log is alone on a file system of [`SMALL`] bytes.
@@ -37,6 +39,14 @@ impl Setting {
     pub(crate) fn prepare(self, directory: &Path) -> Result<()> {
         match self {
             Self::Usual | Self::Shipped => Ok(()),
+            Self::RulesDirectory => {
+                let rules = rules_directory(directory);
+                if rules.exists() {
+                    fs::remove_dir_all(&rules).with_context(|| format!("cannot remove {}", rules.display()))?;
+                }
+                fs::create_dir_all(&rules).with_context(|| format!("cannot make {}", rules.display()))?;
+                written(directory, &format!("rules: {}\n", rules.display()))
+            }
             Self::FewHolds => written(directory, &format!("max_holds: {FEW}\n")),
             Self::SmallSegments => {
                 let log = segments(directory);
@@ -77,7 +87,7 @@ impl Setting {
     /// Takes back what [`Self::prepare`] made.
     pub(crate) fn clean(self, directory: &Path) {
         match self {
-            Self::Usual | Self::Shipped | Self::FewHolds | Self::SmallSegments => {}
+            Self::Usual | Self::Shipped | Self::RulesDirectory | Self::FewHolds | Self::SmallSegments => {}
             // It may not have been mounted; then there is nothing to take back.
             Self::SmallLog | Self::FragileLog => drop(unmount(small(directory), UnmountFlags::DETACH)),
         }
@@ -87,7 +97,7 @@ impl Setting {
     pub(crate) fn rules(self, rules: &str) -> Option<&str> {
         match self {
             Self::Usual | Self::FewHolds | Self::SmallLog | Self::FragileLog | Self::SmallSegments => Some(rules),
-            Self::Shipped => None,
+            Self::Shipped | Self::RulesDirectory => None,
         }
     }
 
@@ -100,20 +110,25 @@ impl Setting {
     pub(crate) fn config(self, directory: &Path) -> Option<PathBuf> {
         match self {
             Self::Usual | Self::Shipped | Self::SmallLog | Self::FragileLog => None,
-            Self::FewHolds | Self::SmallSegments => Some(settings(directory)),
+            Self::RulesDirectory | Self::FewHolds | Self::SmallSegments => Some(settings(directory)),
         }
     }
 
     /// Where the audit log is.
     pub(crate) fn audit(self, directory: &Path) -> PathBuf {
         match self {
-            Self::Usual | Self::FewHolds => directory.join("audit.jsonl"),
+            Self::Usual | Self::RulesDirectory | Self::FewHolds => directory.join("audit.jsonl"),
             // Where the shipped rules protect it.
             Self::Shipped => PathBuf::from("/var/log/guard/audit.jsonl"),
             Self::SmallLog | Self::FragileLog => small(directory).join("audit.jsonl"),
             Self::SmallSegments => segments(directory).join("audit.jsonl"),
         }
     }
+}
+
+/// Where its rules are with [`Setting::RulesDirectory`].
+pub(crate) fn rules_directory(directory: &Path) -> PathBuf {
+    directory.join("rules.d")
 }
 
 /// Runs to the end; what it said is in the error.

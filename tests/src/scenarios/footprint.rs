@@ -6,11 +6,18 @@ use std::{collections::BTreeMap, fs, net::TcpListener, os::unix::net::UnixListen
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Scenario, file::fresh, gate};
-use crate::{guard::Guard, log::Log, patience::until};
+use super::{Scenario, file::fresh, gate, short};
+use crate::{agent::Agent, guard::Guard, log::Log, patience::until, setting::Setting};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![gate("what_an_agent_touched_is_in_the_log_and_what_it_was_refused_is_not", told)]
+    vec![
+        gate("what_an_agent_touched_is_in_the_log_and_what_it_was_refused_is_not", told),
+        short(
+            Setting::RulesDirectory,
+            "a_learned_policy_lets_another_agent_do_the_same_work_and_holds_anything_else",
+            learned,
+        ),
+    ]
 }
 
 /// What the records about an agent come to, by name: reads and writes of directories, and how often the rest.
@@ -83,5 +90,53 @@ fn told(guard: &mut Guard) -> Result<()> {
     ensure!(times.get(&rm.display().to_string()) == Some(&2), "{times:?}");
     let lost = guard.count("footprint_unseen")?;
     ensure!(lost == 0, "{lost} could not be told");
+    Ok(())
+}
+
+fn learned(guard: &mut Guard) -> Result<()> {
+    const WORK: &str = "for n in 1 2 3; do read x </srv/footprint/read/a; done
+        mkdir -p out; echo x >out/file; rm out/file; printf '#!/bin/sh\\necho run\\n' >tool; chmod +x tool; ./tool";
+    const CASES: &str = "/srv/footprint/cases.yaml";
+    fs::create_dir_all("/srv/footprint/read").context("cannot make a directory")?;
+    fs::write("/srv/footprint/read/a", "x\n").context("cannot write a file")?;
+    if fs::exists(CASES)? {
+        fs::remove_file(CASES)?;
+    }
+    let rules = guard.rules_directory();
+    let (rules, policies) = (rules.display().to_string(), rules.join("policies.yaml").display().to_string());
+    let mut agent = guard.agent(WORK)?;
+    agent.ends_with(0)?;
+    let run = |arguments: &[&str]| -> Result<String> {
+        let answer = guard.guardctl(arguments)?;
+        ensure!(answer.code == 0, "{arguments:?} ended with {}: {}{}", answer.code, answer.stdout, answer.stderr);
+        Ok(answer.stdout)
+    };
+    let page = run(&["footprint", &agent.name(), "--rules", &rules])?;
+    ensure!(page.contains("/srv/footprint/read") && page.contains("GAP not limited"), "{page}");
+    let name = agent.name();
+    run(&["learn", &name, "--name", "learned", "--rules", &rules, "--write", &policies, "--cases", CASES])?;
+    run(&["rules", "check", &rules])?;
+    run(&["rules", "test", CASES, "--rules", &rules])?;
+    run(&["reload"])?;
+
+    let under = |script: &str| Agent::start_with(guard, &["--policy", "learned"], &["/bin/bash", "-c", script]);
+    let mut same = under(WORK)?;
+    same.ends_with(0).context("the same work, under what was learned from it")?;
+    for (script, op, about) in [
+        ("echo x >/srv/footprint/other; echo code $?", "mknod", "/srv/footprint/other"),
+        ("read x </srv/footprint/cases.yaml; echo code $?", "open_read", CASES),
+        // Not of bash, which reads what it may not run.
+        ("sh -c /bin/true; echo code $?", "exec", "/true"),
+    ] {
+        let mut other = under(script)?;
+        let hold = guard.held(op, about).with_context(|| format!("{script} was not seen before"))?;
+        ensure!(hold["rule"].as_str().is_some_and(|rule| rule.starts_with("policy-")), "{hold}");
+        guard.decide("deny", &hold)?;
+        other.ends_with(0)?;
+    }
+    // Its policy limits it in all four ways, and the other's in none.
+    let table = run(&["audit-permissions", "--rules", &rules])?;
+    let line = |name: &str| table.lines().position(|line| line.starts_with(name));
+    ensure!(line(&name) < line(&same.name()) && line(&name).is_some(), "{table}");
     Ok(())
 }
