@@ -46,10 +46,12 @@ pub enum Count {
     ExecUnseen = 19,
     /// What agents touched that guardd could not be told of.
     FootprintUnseen = 20,
+    /// Calls that went on after approval and that there was no room to wait for: how they ended is not known.
+    ResultsFull = 21,
 }
 
 impl Count {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Held,
         Self::HeldAgain,
         Self::Approved,
@@ -71,6 +73,7 @@ impl Count {
         Self::StaleTag,
         Self::ExecUnseen,
         Self::FootprintUnseen,
+        Self::ResultsFull,
     ];
 
     /// The name used in the API and on screen.
@@ -98,6 +101,7 @@ impl Count {
             Self::StaleTag => "stale_tag",
             Self::ExecUnseen => "exec_unseen",
             Self::FootprintUnseen => "footprint_unseen",
+            Self::ResultsFull => "results_full",
         }
     }
 }

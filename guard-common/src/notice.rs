@@ -11,7 +11,7 @@ pub struct Notice {
     pub hold: u64,
     /// One of the constants below.
     pub kind: u32,
-    /// Thread group of the task.
+    /// Thread group of the task; of [`RESULT`] what the call ended with.
     pub tgid: u32,
 }
 
@@ -27,5 +27,7 @@ pub const DENIED: u32 = 4;
 pub const GONE: u32 = 5;
 /// An agent was refused what harms guard: `slot` is the [`crate::shield::Shield`], `hold` the agent's cgroup id.
 pub const SHIELDED: u32 = 6;
+/// The call that an approval let through is over: `tgid` is the error it ended with, 0 when it succeeded.
+pub const RESULT: u32 = 7;
 
 const _: () = assert!(core::mem::size_of::<Notice>() == 24);

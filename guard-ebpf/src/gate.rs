@@ -24,7 +24,7 @@ use crate::{
     kread::{current, read, regs},
     maps::{GRANTS, HOLDS, NOTICES},
     object::begin,
-    offset, quota,
+    offset, quota, result,
     scratch::{self, slot},
 };
 
@@ -195,6 +195,10 @@ fn use_grant(index: u32, key: &HoldKey, held: &HoldRecord, hold: u64, long: bool
     count(if approved { Count::Approved } else { Count::Denied });
     let wake = if verdict == CLEAR { NO_WAKEUP } else { FORCE_WAKEUP };
     ring_with(key, hold, tgid, if approved { notice::APPROVED } else { notice::DENIED }, wake);
+    // How a ring's call ends says nothing of the operations in it.
+    if verdict == APPROVE && can_wait() {
+        result::note(key, hold);
+    }
     // Opaque, so that the answer comes from a branch: computed from a bit, the verifier cannot tell its range.
     Some(if core::hint::black_box(u32::from(approved)) == 0 { EPERM } else { ALLOW })
 }
@@ -207,6 +211,8 @@ fn stop(key: &HoldKey, how: u32, hold: u64, tgid: u32, kind: u32, tell: bool) ->
         ring(key, hold, tgid, kind);
         return EPERM;
     }
+    // What was let through before in this call is undone with it.
+    result::forget(current() as u64);
     // SAFETY: plain integer argument.
     if unsafe { bpf_send_signal_thread(SIGSTOP) } != 0 {
         count(Count::SignalFailed);
@@ -227,11 +233,13 @@ pub(crate) fn ring(key: &HoldKey, hold: u64, tgid: u32, kind: u32) {
 
 /// `BPF_RB_NO_WAKEUP`: read when the daemon wakes for something else.
 pub(crate) const NO_WAKEUP: u64 = 1;
+/// Neither of the two: read with what is unread already, or woken for.
+pub(crate) const WAKEUP_ONCE: u64 = 0;
 /// `BPF_RB_FORCE_WAKEUP`: without it the kernel wakes nobody while an earlier notice is unread.
 pub(crate) const FORCE_WAKEUP: u64 = 2;
 
 #[inline(always)]
-fn ring_with(key: &HoldKey, hold: u64, tgid: u32, kind: u32, wake: u64) {
+pub(crate) fn ring_with(key: &HoldKey, hold: u64, tgid: u32, kind: u32, wake: u64) {
     let notice = Notice { key: *key, hold, kind, tgid };
     if NOTICES.output::<Notice>(&notice, wake).is_err() {
         count(Count::NoticeLost);

@@ -28,6 +28,7 @@ mod pass;
 mod path;
 mod prefilter;
 mod quota;
+mod result;
 mod scratch;
 
 /// The kernel lets only GPL programs call the helpers that read memory and send signals.

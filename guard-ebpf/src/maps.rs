@@ -149,6 +149,15 @@ pub(crate) static CREATED: InodeStorage<Mark> = InodeStorage::new();
 #[map]
 pub(crate) static MAKING: Array<Making> = Array::with_max_entries(MAKINGS, 0);
 
+/// Calls that an approval let through and that are not over, by address of the `task_struct`. They inform: what has no
+/// room goes on all the same.
+#[map]
+pub(crate) static RESULTS: HashMap<u64, Awaited> = HashMap::with_max_entries(1_024, NO_PREALLOC);
+
+/// One element: the number under which the end of system calls is listened to, 0 while it is not.
+#[map]
+pub(crate) static LISTENING: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Memory too large for the stack; see [`crate::scratch`].
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES, 0);
@@ -191,6 +200,22 @@ pub(crate) struct Making {
     pub(crate) hash: u32,
     /// `S_IFMT` bits of what is made.
     pub(crate) kind: u32,
+}
+
+/// A call that an approval let through.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Awaited {
+    /// What `LISTENING` was then. Under another number some call was missed, and it may have been this one.
+    pub(crate) listening: u64,
+    pub(crate) key: HoldKey,
+    /// [`HoldRecord::hold`] under that key; 0 where only an interpreter was approved.
+    pub(crate) hold: u64,
+    /// The same under [`guard_common::record::SLOT_INTERPRETER`]; 0 where none was.
+    pub(crate) interpreter: u64,
+    /// Thread group of the task: its address is used again. Unlike its start it stays when a thread executes a program.
+    pub(crate) tgid: u32,
+    pub(crate) pad: u32,
 }
 
 /// What was judged of an exec.

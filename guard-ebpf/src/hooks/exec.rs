@@ -24,7 +24,7 @@ use crate::{
     hooks::{file::file_path, trip},
     kread::{Addr, copy_user, current, load, pointer, read},
     maps::{EXECS, TRIP},
-    object, offset, prefilter,
+    object, offset, prefilter, result,
     scratch::{self, slot},
 };
 
@@ -101,6 +101,7 @@ pub(crate) fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
         execution::tell(agent, bprm);
     } else {
         count(Count::ExecMismatch);
+        result::forget(task);
         // The program is not what was judged, or that cannot be known. It has not run an instruction and must
         // not: it can no longer be refused, only ended.
         // SAFETY: plain integer argument.

@@ -7,6 +7,7 @@ pub(crate) mod file;
 pub(crate) mod make;
 pub(crate) mod mount;
 pub(crate) mod net;
+pub(crate) mod result;
 pub(crate) mod returned;
 pub(crate) mod shield;
 pub(crate) mod task;

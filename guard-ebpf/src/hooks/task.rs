@@ -19,6 +19,7 @@ use crate::{
     maps::{GRANTS, HOLDS},
     offset,
     pass::{self, Answer, Several},
+    result,
 };
 
 /// `int security_task_alloc(struct task_struct *task, unsigned long clone_flags)`
@@ -46,6 +47,7 @@ pub(crate) fn end(task: Addr) {
     if agent_of(task) != 0 {
         close(task);
         expected::forget(task);
+        result::forget(task);
     }
     forget(task);
 }

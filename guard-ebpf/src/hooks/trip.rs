@@ -247,7 +247,7 @@ fn kill() {
 }
 
 #[inline(always)]
-fn argument(ctx: &RawTracePointContext, index: usize) -> u64 {
+pub(crate) fn argument(ctx: &RawTracePointContext, index: usize) -> u64 {
     // SAFETY: the tracepoint has at least as many arguments as its prototype above says.
     unsafe { ctx.as_ptr().cast::<u64>().add(index).read() }
 }
