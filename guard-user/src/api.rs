@@ -9,6 +9,7 @@ mod told;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::result::CallResult;
 pub use status::{Canary, CanaryState, Feature, NamedCount, Status, Tier, Unprotected};
 pub use told::{Cause, Evidence, Phase, Refusal, Sureness, ToolCall, ToolCallAnswer, Variable};
 
@@ -80,6 +81,9 @@ pub struct Hold {
     pub stops: u32,
     pub decision: Option<Decision>,
     pub outcome: Option<Outcome>,
+    /// How its call ended, when it was approved and that was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<CallResult>,
     /// The tool call it came from, as far as the agent told of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
@@ -312,6 +316,10 @@ pub enum Event {
         hold: Box<Hold>,
     },
     Finished {
+        hold: Box<Hold>,
+    },
+    /// Its call is over, and how that ended is known.
+    Result {
         hold: Box<Hold>,
     },
     Agent {

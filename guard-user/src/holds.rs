@@ -12,6 +12,7 @@ use crate::{
     api,
     daemon::{clock::Now, rulebook::Ruling, scope::Root},
     operation::{HoldName, Operation},
+    result::CallResult,
     tool_calls::Link,
 };
 
@@ -104,6 +105,8 @@ pub struct Hold {
     pub ending: Option<Ending>,
     pub decision: Option<api::Decision>,
     pub outcome: Option<api::Outcome>,
+    /// How its call ended, when it was approved and that was heard.
+    pub result: Option<CallResult>,
 }
 
 impl Hold {

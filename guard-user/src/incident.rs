@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{
-    Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
+    Blast, CallResult, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable,
+    Verdict,
 };
 
 /// One hold from its beginning to what came of it.
@@ -52,6 +53,8 @@ pub struct Step {
     pub scope: Option<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<CallResult>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
 }

@@ -30,6 +30,7 @@ mod net;
 mod own;
 mod race;
 mod remembered;
+mod result;
 mod reuse;
 mod shield;
 mod shipped;
@@ -118,6 +119,7 @@ fn all() -> Vec<Scenario> {
         reuse::scenarios(),
         ways::scenarios(),
         remembered::scenarios(),
+        result::scenarios(),
         many::scenarios(),
         crash::scenarios(),
         audited::scenarios(),

@@ -44,6 +44,7 @@ const UNSAFE: &[&str] = &[
     "guard-ebpf/src/path.rs",
     "guard-ebpf/src/prefilter.rs",
     "guard-ebpf/src/quota.rs",
+    "guard-ebpf/src/result.rs",
     "guard-ebpf/src/scratch.rs",
     "guard-user/src/kernel/source.rs",
     "tests/src/bench/seccomp.rs",

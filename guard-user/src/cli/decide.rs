@@ -68,19 +68,31 @@ pub(super) async fn all(client: &Client, screen: &Screen, ids: &[String], decide
     Ok(worst)
 }
 
-/// Completes `holds` with their outcomes as they come, until all are there or the deadline. A broken stream is no
-/// error: the decisions are made.
+/// How much longer the result of an operation that went on is waited for: of most it is there at once, and some last.
+const RESULT_WITHIN: Duration = Duration::from_millis(200);
+
+/// Completes `holds` with their outcomes and results as they come, until all are there or the deadline. A broken stream is
+/// no error: the decisions are made.
 pub(super) async fn outcomes(events: &mut Events, holds: &mut [Hold], deadline: Instant) {
     // A call that could not wait was refused long ago; its decision comes true when the agent tries again.
     let open = |hold: &Hold| hold.outcome.is_none() && hold.context != HoldContext::Denied;
-    while holds.iter().any(open) {
-        let Ok(Some(event)) = events.next_until(deadline).await else {
+    let went_on = |hold: &Hold| hold.outcome == Some(Outcome::Released) && hold.context == HoldContext::Held;
+    let mut results_by = None;
+    loop {
+        let by = if holds.iter().any(open) {
+            deadline
+        } else if holds.iter().any(|hold| went_on(hold) && hold.result.is_none()) {
+            *results_by.get_or_insert_with(|| deadline.min(Instant::now() + RESULT_WITHIN))
+        } else {
             return;
         };
-        if let Event::Finished { hold: finished } = event
-            && let Some(hold) = holds.iter_mut().find(|hold| hold.id == finished.id)
+        let Ok(Some(event)) = events.next_until(by).await else {
+            return;
+        };
+        if let Event::Finished { hold: later } | Event::Result { hold: later } = event
+            && let Some(hold) = holds.iter_mut().find(|hold| hold.id == later.id)
         {
-            *hold = *finished;
+            *hold = *later;
         }
     }
 }

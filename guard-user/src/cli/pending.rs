@@ -18,7 +18,7 @@ use crate::api::{Event, Hold};
 /// Oldest first. `guardctl show ID` has everything about one of them.
 ///
 /// With --watch it goes on: on a terminal the list is drawn again whenever something changes; elsewhere each event is a
-/// line (with -o json: an object with `kind` held, decided or finished, and `hold`), beginning with what is held now.
+/// line (with -o json: an object with `kind` held, decided, finished or result, and `hold`), beginning with what is held now.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -96,7 +96,7 @@ async fn follow(client: &Client, screen: &Screen, mut events: Events) -> Result<
                     show(screen, &event)?;
                 }
             }
-            Event::Decided { .. } => show(screen, &event)?,
+            Event::Decided { .. } | Event::Result { .. } => show(screen, &event)?,
             Event::Finished { hold } => {
                 let Hold { id, .. } = hold.as_ref();
                 shown.remove(id);

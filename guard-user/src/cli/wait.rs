@@ -78,12 +78,15 @@ async fn next_of(events: &mut Events, id: &str, deadline: Option<Instant>) -> Re
             },
         };
         match event {
-            Event::Held { hold } | Event::Decided { hold } | Event::Finished { hold } if hold.id == id => {
+            Event::Held { hold } | Event::Decided { hold } | Event::Finished { hold } | Event::Result { hold }
+                if hold.id == id =>
+            {
                 return Ok(Some(*hold));
             }
             Event::Held { .. }
             | Event::Decided { .. }
             | Event::Finished { .. }
+            | Event::Result { .. }
             | Event::Agent { .. }
             | Event::Status { .. }
             | Event::Ping => {}

@@ -15,6 +15,7 @@ mod follow;
 mod footprint;
 mod handover;
 mod log;
+mod result;
 mod seam;
 mod segment;
 mod shielded;
@@ -79,6 +80,7 @@ pub struct Core {
     tool_calls: ToolCalls,
     executions: execution::Executions,
     footprints: footprint::Footprints,
+    awaited: result::Awaited,
     trouble: Option<String>,
     next_probe: u64,
     /// When what waits is to be saved: it is not what was saved last.
@@ -178,6 +180,7 @@ impl Core {
             tool_calls: ToolCalls::default(),
             executions: execution::Executions::default(),
             footprints: footprint::Footprints::default(),
+            awaited: result::Awaited::default(),
             trouble: None,
             next_probe: 0,
             save_due: None,
@@ -199,6 +202,7 @@ impl Core {
             Input::Missed { tgid } => self.missed(tgid),
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
+            Input::Result { name, errno } => self.call_over(name, errno),
             Input::Shielded { agent, tgid, what } => self.shielded(agent, tgid, what),
             Input::Executed(execution) => self.executed(&execution),
             Input::Touched { touched, all } => self.touched(&touched, all),

@@ -68,6 +68,8 @@ pub trait Kernel {
     fn agent_of(&self, tid: u32) -> io::Result<Option<u64>>;
     /// Tags whatever the programs of an older version have tagged; answers the processes.
     fn inherit(&mut self, earlier: &Earlier) -> io::Result<BTreeSet<u32>>;
+    /// Tells how calls end that approvals let through, until this moment on the boot clock.
+    fn listen(&mut self, until: u64);
     fn counts(&self) -> io::Result<Vec<(Count, u64)>>;
     /// What agents touched since the last time, as far as it was told at once; with `counted`, all of it.
     fn touched(&mut self, counted: bool) -> io::Result<Vec<Touched>>;
@@ -142,6 +144,10 @@ impl<K: Kernel> Edge<K> {
                 }
             }
             Effect::Watch { tgid } => self.watch(tgid),
+            Effect::Listen { until } => {
+                self.kernel.listen(until);
+                None
+            }
             Effect::Gather(gather) => {
                 self.gather(*gather);
                 None

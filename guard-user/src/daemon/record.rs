@@ -8,6 +8,7 @@ use crate::{
         Blast, Cause, HoldContext, OperationView, Outcome, Process, Reversibility, Scope, ToolCall, Variable, Verdict,
     },
     footprint::Footprint,
+    result::CallResult,
 };
 
 /// What happened.
@@ -27,6 +28,8 @@ pub enum Kind {
     /// A decision that never took effect because its own line could not be flushed.
     Withdrawn,
     Outcome,
+    /// The call that an approval let through is over.
+    Result,
     /// The time of an agent is over.
     Expired,
     Suspend,
@@ -84,6 +87,8 @@ pub struct Record {
     pub scope: Option<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<CallResult>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule: String,
     /// Why that rule exists; where something is first told.
@@ -180,6 +185,7 @@ impl Record {
             verdict: None,
             scope: None,
             outcome: None,
+            result: None,
             rule: String::new(),
             rule_text: String::new(),
             reversibility: None,
@@ -272,6 +278,7 @@ mod tests {
             verdict: Some(Verdict::Deny),
             scope: Some(Scope::Once),
             outcome: Some(Outcome::Refused),
+            result: Some(CallResult::of(0)),
             rule: text(),
             rule_text: text(),
             reversibility: Some(Reversibility::Irreversible),
@@ -330,7 +337,8 @@ mod tests {
             Kind::WouldHold => Kind::Decision,
             Kind::Decision => Kind::Withdrawn,
             Kind::Withdrawn => Kind::Outcome,
-            Kind::Outcome => Kind::Expired,
+            Kind::Outcome => Kind::Result,
+            Kind::Result => Kind::Expired,
             Kind::Expired => Kind::Suspend,
             Kind::Suspend => Kind::Resume,
             Kind::Resume => Kind::Kill,

@@ -323,6 +323,7 @@ impl<K: Kernel> Daemon<K> {
             }
             notice::APPROVED => self.handle(Input::Consumed { name, approved: true }),
             notice::DENIED => self.handle(Input::Consumed { name, approved: false }),
+            notice::RESULT => self.handle(Input::Result { name, errno: notice.tgid }),
             notice::SHIELDED => {
                 self.handle(Input::Shielded { agent: notice.hold, tgid: notice.tgid, what: notice.key.slot });
             }

@@ -189,6 +189,7 @@ pub(crate) struct Maps {
     pub(crate) own: BTreeMap<table::GuardsKey, u32>,
     pub(crate) touched: Vec<Touched>,
     pub(crate) notices_lost: u64,
+    pub(crate) listens: u64,
 }
 
 impl FakeKernel {
@@ -269,6 +270,9 @@ impl Kernel for FakeKernel {
     }
     fn touched(&mut self, _counted: bool) -> io::Result<Vec<Touched>> {
         Ok(std::mem::take(&mut self.maps().touched))
+    }
+    fn listen(&mut self, until: u64) {
+        self.maps().listens = until;
     }
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {
         Ok(vec![(Count::NoticeLost, self.maps().notices_lost)])

@@ -133,6 +133,15 @@ pub const GATE: &[Hook] = &[
     lsm("settime", &[], "an agent that is root could set the clock by which the log is read"),
 ];
 
+/// Of the gate tier, and at work only while the end of a call is awaited that an approval let through.
+pub const CALL_OVER: Hook = Hook {
+    program: "call_over",
+    attach: Attach::RawTracepoint("sys_exit"),
+    cost: "how approved operations ended is not known",
+    instead: None,
+    ops: &[],
+};
+
 /// Programs of the trip tier.
 pub const TRIP: &[Hook] = &[
     Hook {

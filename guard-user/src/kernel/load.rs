@@ -17,7 +17,8 @@ use crate::{
     execution::Execution,
     kernel::{
         btf::{Btf, VMLINUX},
-        hooks::{Attach, GATE, Hook, TRIP, TRIP_BLIND},
+        hooks::{Attach, CALL_OVER, GATE, Hook, TRIP, TRIP_BLIND},
+        listen::Listener,
         pins::{self, Earlier, Pins},
         source::{self, Source},
         support,
@@ -116,7 +117,7 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
             let aya_btf = aya::Btf::from_sys_fs().with_context(|| format!("cannot load {VMLINUX}"))?;
             let ebpf =
                 load_object(tier, offsets, options.max_holds, &aya_btf, pins.as_ref(), VerifierLogLevel::DISABLE)?;
-            let work = begin(ebpf, hooks, &btf, &aya_btf, pins.as_ref())?;
+            let work = begin(tier, ebpf, hooks, &btf, &aya_btf, pins.as_ref())?;
             if let Some(pins) = &pins {
                 pins.set_object(object)?;
             }
@@ -150,7 +151,11 @@ fn load_tier(tier: Tier, options: &Options, reason: String) -> anyhow::Result<Lo
     let notices = notices.context("cannot listen to the ring buffer")?;
     let executions = Source::new(RingBuf::try_from(maps("EXECUTIONS")?)?, Execution::decode);
     let executions = executions.context("cannot listen to the ring buffer of execs")?;
-    let mut kernel = Maps::take(&mut maps)?;
+    let listener = match (tier, &pins) {
+        (Tier::Gate, Some(pins)) => Some(Listener::start(pins.program(&CALL_OVER)?, maps("LISTENING")?.try_into()?)?),
+        (Tier::Gate, None) | (Tier::Trip, _) => None,
+    };
+    let mut kernel = Maps::take(&mut maps, listener)?;
     kernel.announce(std::process::id()).context("cannot write the state map")?;
     let summary = summary(tier, &reason, hooks, &attached);
     Ok(Loaded { kernel, notices, executions, tier, reason, features, summary, fresh, earlier: Vec::new() })
@@ -177,6 +182,7 @@ fn go_on(pins: &Pins, hooks: &'static [Hook], btf: &Btf<'_>) -> Option<AtWork> {
 
 /// Verifies and attaches the programs of a loaded object.
 fn begin(
+    tier: Tier,
     mut ebpf: Ebpf,
     hooks: &'static [Hook],
     btf: &Btf<'_>,
@@ -204,6 +210,11 @@ fn begin(
     }
     if let Some(pins) = pins {
         pins.leave_only(hooks)?;
+        if tier == Tier::Gate {
+            load_program(&mut ebpf, &CALL_OVER, btf, aya_btf)?;
+            let program = ebpf.program_mut(CALL_OVER.program).context("the eBPF object has no such program")?;
+            pins.keep_program(&CALL_OVER, program.try_into()?)?;
+        }
     }
     let maps = move |name: &str| ebpf.take_map(name).with_context(|| format!("the eBPF object has no map {name}"));
     Ok(AtWork { maps: Box::new(maps), attached, missing })

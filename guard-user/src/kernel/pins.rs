@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use aya::{
     maps::{Array, HashMap, Map, MapData, MapError},
-    programs::links::{FdLink, PinnedLink},
+    programs::{
+        RawTracePoint,
+        links::{FdLink, PinnedLink},
+    },
 };
 use guard_common::{
     ABI_VERSION,
@@ -26,7 +29,7 @@ use guard_common::{
 use super::hooks::Hook;
 
 /// Maps that outlive guardd. The others are scratch space and what programs remember for speed.
-pub(super) const MAPS: [&str; 26] = [
+pub(super) const MAPS: [&str; 27] = [
     "HOLDS",
     "TEXTS",
     "GRANTS",
@@ -50,6 +53,7 @@ pub(super) const MAPS: [&str; 26] = [
     "GUARDS",
     "GUARDS_FILTER",
     "CLEARED",
+    "LISTENING",
     "COUNTS",
     "STATE",
     "CREATED",
@@ -139,6 +143,21 @@ impl Pins {
         Ok(())
     }
 
+    /// Keeps a program that is not attached all the time, in place of the one that was there.
+    pub(super) fn keep_program(&self, hook: &Hook, program: &mut RawTracePoint) -> anyhow::Result<()> {
+        let path = self.path(&program_name(hook));
+        if path.exists() {
+            unpin(&path)?;
+        }
+        program.pin(&path).with_context(|| format!("cannot pin {}", path.display()))
+    }
+
+    /// A program that was kept so.
+    pub(super) fn program(&self, hook: &Hook) -> anyhow::Result<RawTracePoint> {
+        let path = self.path(&program_name(hook));
+        RawTracePoint::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))
+    }
+
     /// Detaches what is not one of these: another tier's programs, or those of hooks that are no more.
     pub(super) fn leave_only(&self, hooks: &[Hook]) -> anyhow::Result<()> {
         let wanted: BTreeSet<String> = hooks.iter().map(link).collect();
@@ -175,6 +194,10 @@ impl Pins {
 
 fn link(hook: &Hook) -> String {
     format!("link_{}", hook.program)
+}
+
+fn program_name(hook: &Hook) -> String {
+    format!("program_{}", hook.program)
 }
 
 /// The programs of an older version, at work until [`Self::end`].

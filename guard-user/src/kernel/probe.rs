@@ -8,7 +8,7 @@ use aya::{
 
 use super::{
     btf::{Btf, VMLINUX},
-    hooks::{Attach, GATE, Hook, TRIP},
+    hooks::{Attach, CALL_OVER, GATE, Hook, TRIP},
     load::{load_object, load_program, resolve},
 };
 use crate::api::Tier;
@@ -38,7 +38,7 @@ pub fn probe_programs() -> anyhow::Result<Vec<ProgramStats>> {
     let offsets = resolve(&btf)?;
     let mut ebpf = load_object(Tier::Gate, offsets, 64, &aya_btf, None, VerifierLogLevel::DEBUG)?;
     let mut stats: Vec<ProgramStats> = Vec::new();
-    for hook in GATE.iter().chain(TRIP) {
+    for hook in GATE.iter().chain(TRIP).chain([&CALL_OVER]) {
         if stats.iter().any(|seen| seen.program == hook.program) {
             continue;
         }

@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     daemon::{clock::Now, effect::Kernel},
-    kernel::pins::Earlier,
+    kernel::{listen::Listener, pins::Earlier},
     operation::Stopped,
     rules::lower::Tables,
     touched::Touched,
@@ -51,6 +51,8 @@ pub struct Maps {
     footprints: Footprints,
     counts: PerCpuArray<MapData, u64>,
     state: Array<MapData, State>,
+    /// `None` where it would not outlive a restart of guardd, and in the trip tier.
+    listener: Option<Listener>,
     /// What was written, so that it can be taken back.
     shelf: Shelf<Written>,
     /// Added to every policy number: an earlier guardd's policies stay in force until its agents have new ones.
@@ -63,7 +65,10 @@ impl Maps {
     ///
     /// # Errors
     /// When there is no map of a name, or one of another type, or it cannot be emptied.
-    pub fn take(maps: &mut impl FnMut(&str) -> anyhow::Result<Map>) -> anyhow::Result<Self> {
+    pub(super) fn take(
+        maps: &mut impl FnMut(&str) -> anyhow::Result<Map>,
+        listener: Option<Listener>,
+    ) -> anyhow::Result<Self> {
         let mut cleared: HashMap<MapData, ClearKey, u64> = take(maps, "CLEARED")?;
         empty(&mut cleared).context("cannot empty the map of cleared execs")?;
         let mut quotas: HashMap<MapData, u64, Words> = take(maps, "QUOTAS")?;
@@ -86,6 +91,7 @@ impl Maps {
             footprints: Footprints::take(maps)?,
             counts: take(maps, "COUNTS")?,
             state: take(maps, "STATE")?,
+            listener,
             shelf: Shelf::new(tables.map_or(1, |last| last + 1)),
         })
     }
@@ -303,6 +309,12 @@ impl Kernel for Maps {
 
     fn touched(&mut self, counted: bool) -> io::Result<Vec<Touched>> {
         self.footprints.touched(counted)
+    }
+
+    fn listen(&mut self, until: u64) {
+        if let Some(listener) = &self.listener {
+            listener.listen(until);
+        }
     }
 
     fn counts(&self) -> io::Result<Vec<(Count, u64)>> {

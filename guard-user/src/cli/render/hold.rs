@@ -141,7 +141,9 @@ fn decision(page: &mut Page<'_>, hold: &Hold) {
         }
     }
     match hold.outcome {
-        Some(outcome) => page.field("outcome", names::outcome(outcome, hold.context)),
+        Some(outcome) => {
+            page.field("outcome", &names::outcome_and_result(outcome, hold.context, hold.result.as_ref()));
+        }
         None => page.field("outcome", "none yet"),
     }
 }

@@ -230,6 +230,9 @@ fn story(incident: &Incident) -> Vec<Field> {
     };
     let step = |step: &Step| -> Field {
         let (label, what) = match (step.kind.as_str(), step.verdict, step.outcome) {
+            ("result", ..) if let Some(result) = &step.result => {
+                ("result", own(format!("the operation {}", result.words())))
+            }
             ("tag", ..) => ("tagged", own("the agent was put under guard")),
             ("hold", ..) => ("held", own(held)),
             ("decision", Some(verdict), _) => {
@@ -241,8 +244,8 @@ fn story(incident: &Incident) -> Vec<Field> {
             (kind, ..) => ("recorded", said(shown(kind))),
         };
         let mut line = vec![own(shown(&step.time)), what];
-        // An outcome is the decision's.
-        if !step.by.is_empty() && step.kind != "outcome" {
+        // An outcome and a result are the decision's.
+        if !step.by.is_empty() && !["outcome", "result"].contains(&step.kind.as_str()) {
             line.extend([own("by"), said(shown(&step.by))]);
         }
         line.push(own(format!("[record {}]", step.seq)));

@@ -99,7 +99,7 @@ pub(crate) fn decided(look: &Look, hold: &Hold) -> String {
 pub(crate) fn outcome(hold: &Hold) -> String {
     let id = shown(&hold.id);
     match (hold.outcome, hold.context, &hold.decision) {
-        (Some(outcome), context, _) => names::outcome(outcome, context).to_owned(),
+        (Some(outcome), context, _) => names::outcome_and_result(outcome, context, hold.result.as_ref()),
         (None, HoldContext::Denied, Some(_)) => {
             "it was refused when it was tried; the decision waits for the agent to try again".to_owned()
         }
@@ -132,7 +132,7 @@ pub(crate) fn event(look: &Look, event: &Event) -> String {
             let by = hold.decision.as_ref().map_or(String::new(), |decision| shown(&decision.by));
             format!("{}, by {by}", decided(look, hold))
         }
-        Event::Finished { hold } => format!("{} {}", shown(&hold.id), outcome(hold)),
+        Event::Finished { hold } | Event::Result { hold } => format!("{} {}", shown(&hold.id), outcome(hold)),
         Event::Agent { agent } => format!("agent {} is {}", shown(&agent.id), names::agent_state(agent.state)),
         Event::Status { status } => format!("status: {}", shown(&status.summary)),
         Event::Ping => "ping".to_owned(),

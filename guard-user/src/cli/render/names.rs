@@ -3,7 +3,7 @@
 use guard_common::op::Op;
 
 use crate::{
-    api::{AgentState, Evidence, HoldContext, HoldState, Outcome, Reversibility, Scope, Sureness, Verdict},
+    api::{AgentState, CallResult, Evidence, HoldContext, HoldState, Outcome, Reversibility, Scope, Sureness, Verdict},
     text::shown,
 };
 
@@ -69,6 +69,12 @@ pub(crate) fn scope(scope: Scope) -> &'static str {
     }
 }
 
+/// What became of the operation, and how it ended where that is known.
+pub(crate) fn outcome_and_result(outcome: Outcome, context: HoldContext, result: Option<&CallResult>) -> String {
+    let known = result.map_or(String::new(), |result| format!(" and {}", result.words()));
+    format!("{}{known}", self::outcome(outcome, context))
+}
+
 /// What became of the operation, as a sentence that tells the two tiers apart.
 pub(crate) fn outcome(outcome: Outcome, context: HoldContext) -> &'static str {
     match (outcome, context) {
@@ -125,6 +131,17 @@ pub(crate) fn hold_state(state: HoldState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_says_how_the_call_ended_where_that_is_known() {
+        let said = |result: Option<u32>| {
+            let result = result.map(CallResult::of);
+            outcome_and_result(Outcome::Released, HoldContext::Held, result.as_ref())
+        };
+        assert_eq!(said(None), "released: the operation went on");
+        assert_eq!(said(Some(0)), "released: the operation went on and succeeded");
+        assert_eq!(said(Some(2)), "released: the operation went on and failed: No such file or directory (ENOENT)");
+    }
 
     #[test]
     fn every_operation_has_its_own_phrase() {

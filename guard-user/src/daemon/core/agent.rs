@@ -32,7 +32,10 @@ impl Core {
             }
             Request::Hold(id) => {
                 let answer = match self.holds.find(&id) {
-                    Some(number) => self.hold_answer(number),
+                    Some(number) => {
+                        self.await_decision(number);
+                        self.hold_answer(number)
+                    }
                     None => problem(ProblemKind::NotFound, format!("There is no hold {id}.")),
                 };
                 self.reply(token, answer);

@@ -275,6 +275,7 @@ impl Core {
             ending: None,
             decision: None,
             outcome: None,
+            result: None,
             operation,
         });
         // A person knows it by this number from now on, whatever happens to guardd.

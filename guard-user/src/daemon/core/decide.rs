@@ -93,6 +93,7 @@ impl Core {
     fn approve(&mut self, number: u64, decision: api::Decision, token: Option<Token>) {
         let Some(hold) = self.holds.get_mut(number) else { return };
         hold.decision = Some(decision);
+        self.await_result(number);
         let seq = self.log_decision(number);
         if let Some(hold) = self.holds.get_mut(number) {
             hold.stage = Stage::Recording { seq };

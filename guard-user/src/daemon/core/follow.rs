@@ -166,7 +166,10 @@ impl Core {
             self.log_hold(number);
         }
         let Some(hold) = self.holds.finish(number, outcome) else { return };
-        let agent = hold.agent;
+        let (agent, name) = (hold.agent, hold.operation.name);
+        if outcome != Outcome::Released {
+            self.await_no_result(name);
+        }
         let mut record = self.record_of(Kind::Outcome, number);
         note.clone_into(&mut record.note);
         self.log(record, false);

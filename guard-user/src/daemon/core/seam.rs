@@ -40,6 +40,11 @@ pub enum Input {
         name: HoldName,
         approved: bool,
     },
+    /// The call that the approval of this hold let through is over, with this error; 0 when it succeeded.
+    Result {
+        name: HoldName,
+        errno: u32,
+    },
     /// A process of the agent with this cgroup was refused what harms guard; `what` is a
     /// [`Shield`](guard_common::shield::Shield).
     Shielded {
@@ -217,6 +222,10 @@ pub enum Effect {
         tgid: u32,
         tid: u32,
         start_boottime: u64,
+    },
+    /// Tell how calls end that approvals let through, until this moment on the boot clock.
+    Listen {
+        until: u64,
     },
     /// Tell when this process ends.
     Watch {

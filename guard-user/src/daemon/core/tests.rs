@@ -6,6 +6,7 @@ mod execution;
 mod footprint;
 mod handover;
 mod remembered;
+mod result;
 mod segments;
 mod shielded;
 

@@ -126,6 +126,7 @@ impl Core {
             stops: hold.stops,
             decision: hold.decision.clone(),
             outcome: hold.outcome,
+            result: hold.result.clone(),
             cause: hold.cause.clone(),
             environment: hold.facts.as_ref().map(|facts| facts.environment.clone()).unwrap_or_default(),
         }

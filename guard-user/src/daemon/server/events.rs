@@ -58,6 +58,7 @@ fn sse(event: &Event) -> Sse {
         Event::Held { .. } => "held",
         Event::Decided { .. } => "decided",
         Event::Finished { .. } => "finished",
+        Event::Result { .. } => "result",
         Event::Agent { .. } => "agent",
         Event::Status { .. } => "status",
         Event::Ping => "ping",

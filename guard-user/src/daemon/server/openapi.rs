@@ -44,6 +44,7 @@ fn samples() -> BTreeMap<&'static str, Value> {
         "id": "h1", "state": "pending", "since": "", "agent": "", "agent_name": "", "operation": operation,
         "processes": [process], "rule": "", "rule_text": "", "reversibility": "partial", "context": "held",
         "blast": blast, "scope": "", "stops": 1, "decision": decision, "outcome": "released",
+        "result": {"errno": 2, "name": "ENOENT"},
         "cause": {"record": 1, "from": "", "session": "s", "call": "c", "tool": "", "sure": "likely", "because": ["tree"]},
         "environment": [{"name": "", "value": "", "pid": 1}],
     }))
@@ -84,6 +85,7 @@ fn samples() -> BTreeMap<&'static str, Value> {
         ("Process", hold["processes"][0].clone()),
         ("Blast", hold["blast"].clone()),
         ("Decision", hold["decision"].clone()),
+        ("CallResult", hold["result"].clone()),
         ("Cause", hold["cause"].clone()),
         ("Variable", hold["environment"][0].clone()),
         ("Hold", hold),
