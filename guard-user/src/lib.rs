@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod mask;
 pub mod metrics;
 pub mod operation;
+pub mod otlp;
 pub mod result;
 pub mod rules;
 pub mod tally;
