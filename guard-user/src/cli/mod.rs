@@ -14,6 +14,7 @@ mod deny;
 mod doctor;
 mod error;
 mod events;
+mod export;
 mod footprint;
 mod hook;
 mod incident;
@@ -136,6 +137,7 @@ enum OtherVerb {
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Metrics(metrics::Arguments),
+    Export(export::Arguments),
     Reload(reload::Arguments),
     Rules(rules::Arguments),
     Check(check::Arguments),
@@ -215,6 +217,7 @@ async fn dispatch(verb: OtherVerb, client: &Client, screen: &Screen) -> Result<E
         OtherVerb::AuditPermissions(arguments) => audit_permissions::run(&arguments, client, screen).await,
         OtherVerb::Status(arguments) => status::run(&arguments, client, screen).await,
         OtherVerb::Metrics(arguments) => metrics::run(&arguments, client, screen).await,
+        OtherVerb::Export(arguments) => export::run(&arguments, client).await,
         OtherVerb::Doctor(arguments) => doctor::run(&arguments, client, screen).await,
         OtherVerb::Reload(arguments) => reload::run(&arguments, client, screen).await,
         OtherVerb::Rules(arguments) => rules::run(&arguments, screen),

@@ -94,6 +94,7 @@ pub(crate) fn guardctl(arguments: &[&str]) -> Command {
         .env_remove("GUARD_SOCKET")
         .env_remove("GUARD_AGENT_SOCKET")
         .env_remove("TRACEPARENT")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
         .env_remove("NO_COLOR")
         .timeout(std::time::Duration::from_secs(30));
     command

@@ -7,6 +7,7 @@ mod fixture;
 
 mod check;
 mod decide;
+mod export;
 mod hook;
 mod integrate;
 mod output;
