@@ -199,7 +199,7 @@ fn a_decision_that_is_taken_back_is_not_the_one_that_counts() {
 
 #[test]
 fn a_trace_of_the_process_goes_before_that_of_its_tool_call() {
-    let other = TRACEPARENT.replace("b7ad6b7169203331", "00f067aa0ba902b7");
+    let other = TRACEPARENT.replace("b7ad6b7169203331", "1122334455667788");
     let ends = |sure: &str, environment: Option<Value>| {
         let mut outcome = hold(5, 4, "outcome", json!({ "outcome": "released", "cause": cause(2, sure) }));
         if let Some(environment) = environment {
@@ -220,7 +220,7 @@ fn a_trace_of_the_process_goes_before_that_of_its_tool_call() {
     assert_eq!((below, linked), (true, false));
     // It is part of something else inside the same trace.
     let (below, parent, linked) = ends("strong", Some(environment(&other)));
-    assert_eq!((below, parent, linked), (false, json!("00f067aa0ba902b7"), true));
+    assert_eq!((below, parent, linked), (false, json!("1122334455667788"), true));
     // It carries nothing, and where it came from is known, or maybe.
     assert!(ends("likely", None).0);
     let (below, _, linked) = ends("possible", None);
