@@ -105,6 +105,8 @@ fn show(guard: &Guard, decided: Option<Choice>, files: usize) -> Result<()> {
     heading("what the log says of it");
     shown(guard, &["incident", id(&hold)?])?;
     shown(guard, &["timeline", AGENT])?;
+    heading("what the agent touched, and what it may touch besides");
+    shown(guard, &["footprint", AGENT])?;
     println!("\nThis is what had to happen. ({choice:?})");
     Ok(())
 }
