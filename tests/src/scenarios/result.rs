@@ -167,8 +167,8 @@ fn retried(guard: &mut Guard) -> Result<()> {
     // 101 is ptrace, 16 attaches. It goes on asking until it may.
     let attach = "for (1 .. 600) { exit 0 if syscall(101, 16, 0 + $ARGV[0], 0, 0) == 0; select(undef, undef, undef, 0.1) } exit 1";
     let mut agent = guard.agent(&format!("perl -e '{attach}' {}; echo code $?", bystander.id()))?;
-    let hold = guard.held("ptrace", &bystander.id().to_string())?;
-    ensure!(!listens(guard)?, "it listens before anything was approved");
+    ensure!(!listens(guard)?, "it listens before anybody looks");
+    let hold = looked_at(guard, "ptrace", &bystander.id().to_string())?;
     guard.decide("approve", &hold)?;
     let said = agent.ends_with(0);
     bystander.kill().context("cannot end the bystander")?;
