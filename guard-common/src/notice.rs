@@ -29,5 +29,7 @@ pub const GONE: u32 = 5;
 pub const SHIELDED: u32 = 6;
 /// The call that an approval let through is over: `tgid` is the error it ended with, 0 when it succeeded.
 pub const RESULT: u32 = 7;
+/// As [`APPROVED`] of what was not merely cleared, and no [`RESULT`] follows: nobody listens, or the call's end says nothing.
+pub const APPROVED_UNHEARD: u32 = 8;
 
 const _: () = assert!(core::mem::size_of::<Notice>() == 24);

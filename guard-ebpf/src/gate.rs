@@ -194,11 +194,14 @@ fn use_grant(index: u32, key: &HoldKey, held: &HoldRecord, hold: u64, long: bool
     let approved = verdict == APPROVE || verdict == CLEAR;
     count(if approved { Count::Approved } else { Count::Denied });
     let wake = if verdict == CLEAR { NO_WAKEUP } else { FORCE_WAKEUP };
-    ring_with(key, hold, tgid, if approved { notice::APPROVED } else { notice::DENIED }, wake);
     // How a ring's call ends says nothing of the operations in it.
-    if verdict == APPROVE && can_wait() {
-        result::note(key, hold);
-    }
+    let unheard = verdict == APPROVE && !(can_wait() && result::note(key, hold));
+    let kind = match (approved, unheard) {
+        (true, false) => notice::APPROVED,
+        (true, true) => notice::APPROVED_UNHEARD,
+        (false, _) => notice::DENIED,
+    };
+    ring_with(key, hold, tgid, kind, wake);
     // Opaque, so that the answer comes from a branch: computed from a bit, the verifier cannot tell its range.
     Some(if core::hint::black_box(u32::from(approved)) == 0 { EPERM } else { ALLOW })
 }

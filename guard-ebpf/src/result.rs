@@ -15,12 +15,12 @@ use crate::{
     maps::{Awaited, LISTENING, RESULTS},
 };
 
-/// Notes that the current call goes on because this hold was approved, if the end of calls is listened to.
+/// Notes that the current call goes on because this hold was approved; false when its end will not be told.
 #[inline(never)]
-pub(crate) fn note(key: &HoldKey, hold: u64) {
+pub(crate) fn note(key: &HoldKey, hold: u64) -> bool {
     let listening = listening();
     if listening == 0 {
-        return;
+        return false;
     }
     let task = current() as u64;
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -38,7 +38,9 @@ pub(crate) fn note(key: &HoldKey, hold: u64) {
     }
     if RESULTS.insert(&task, &awaited, 0).is_err() {
         count(Count::ResultsFull);
+        return false;
     }
+    true
 }
 
 /// The current call is undone, or what it does is not what was approved: it says nothing of that.

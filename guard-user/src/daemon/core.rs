@@ -203,6 +203,7 @@ impl Core {
             Input::HeldAgain(name) => self.held_again(name),
             Input::Consumed { name, approved } => self.consumed(name, approved),
             Input::Result { name, errno } => self.call_over(name, errno),
+            Input::Unheard(name) => self.await_no_result(name),
             Input::Shielded { agent, tgid, what } => self.shielded(agent, tgid, what),
             Input::Executed(execution) => self.executed(&execution),
             Input::Touched { touched, all } => self.touched(&touched, all),

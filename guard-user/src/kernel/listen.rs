@@ -1,6 +1,6 @@
 //! Listens to the end of system calls, only while one is awaited that an approval let through: meanwhile every system call of
 //! every process takes the kernel's slow way. A thread attaches and detaches, for both take the kernel's time and nobody is
-//! to wait for them; docs/adr/0013 says what that costs.
+//! to wait for them; docs/adr/0014 says what that costs.
 
 use std::{
     sync::{

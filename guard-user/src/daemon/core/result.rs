@@ -60,7 +60,7 @@ impl Core {
         self.listen();
     }
 
-    /// The call of this hold will not come to it.
+    /// The call of this hold will not come to it, or its end will not be told.
     pub(super) fn await_no_result(&mut self, name: HoldName) {
         if self.awaited.take(name).is_some() {
             self.listen();

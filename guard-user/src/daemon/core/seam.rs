@@ -45,6 +45,8 @@ pub enum Input {
         name: HoldName,
         errno: u32,
     },
+    /// The approval of this hold let a call through whose end will not be told.
+    Unheard(HoldName),
     /// A process of the agent with this cgroup was refused what harms guard; `what` is a
     /// [`Shield`](guard_common::shield::Shield).
     Shielded {

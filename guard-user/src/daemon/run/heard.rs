@@ -67,6 +67,10 @@ impl<K: Kernel> Daemon<K> {
             }
             notice::APPROVED => self.handle(Input::Consumed { name, approved: true }),
             notice::DENIED => self.handle(Input::Consumed { name, approved: false }),
+            notice::APPROVED_UNHEARD => {
+                self.handle(Input::Consumed { name, approved: true });
+                self.handle(Input::Unheard(name));
+            }
             notice::RESULT => self.handle(Input::Result { name, errno: notice.tgid }),
             notice::SHIELDED => {
                 self.handle(Input::Shielded { agent: notice.hold, tgid: notice.tgid, what: notice.key.slot });

@@ -74,6 +74,12 @@ fn an_approval_that_comes_to_nothing_is_not_listened_for() {
     assert_eq!(listens(&bench), Some(at(bench.now).boottime + awaited::LINGER));
     bench.input(Input::Result { name: operation.name, errno: 0 });
     assert!(bench.seen.is_empty());
+
+    let mut bench = Bench::new();
+    approved(&mut bench, &operation);
+    bench.input(Input::Consumed { name: operation.name, approved: true });
+    bench.input(Input::Unheard(operation.name));
+    assert_eq!(listens(&bench), Some(at(bench.now).boottime + awaited::LINGER), "its end will not be told");
 }
 
 #[test]
