@@ -52,7 +52,7 @@ fn serve(stream: &TcpStream, answer: &str, tell: &Sender<Got>) {
 
 fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let endpoint = format!("http://localhost:{}", listener.local_addr().expect("an address").port());
     (listener, endpoint)
 }
 

@@ -1,6 +1,10 @@
 //! One request to a collector: OTLP over HTTP/1.1, and what its answer means.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{Response, StatusCode, body::Incoming, client::conn::http1, header::RETRY_AFTER};
@@ -38,11 +42,20 @@ pub(super) async fn post(endpoint: &Endpoint, body: String) -> Sent {
 
 async fn answer(endpoint: &Endpoint, body: String) -> anyhow::Result<Response<Incoming>> {
     let request = endpoint.request(body)?;
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    let stream = connect(&endpoint.host, endpoint.port).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends by itself with the response's body; an error of it is an error of the request, too.
     tokio::spawn(connection);
     Ok(sender.send_request(request).await?)
+}
+
+/// `localhost` is this host (RFC 6761), also where no file and no server says so.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    if host.eq_ignore_ascii_case("localhost") {
+        let own = [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+        return TcpStream::connect(&own[..]).await;
+    }
+    TcpStream::connect((host, port)).await
 }
 
 /// <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
