@@ -2,6 +2,7 @@
 //! its purge, in one story. Each chapter goes on where the last one ended, so the first failure ends it. What the chapters
 //! look at is the world outside: files, units, exit codes, lines of the log.
 
+mod exported;
 mod host;
 mod leaving;
 mod living;
@@ -35,7 +36,7 @@ impl Story {
 type Chapter = (&'static str, fn(&mut Story) -> Result<()>);
 
 /// In the order of a package's life.
-const CHAPTERS: [Chapter; 16] = [
+const CHAPTERS: [Chapter; 17] = [
     ("apt_installs_the_package_and_starts_nothing", living::installed),
     ("the_service_starts_and_holds_the_gate", living::started),
     ("systemd_finds_the_service_well_hardened", living::hardened),
@@ -43,6 +44,7 @@ const CHAPTERS: [Chapter; 16] = [
     ("a_guardd_that_hangs_is_ended_and_started_again", living::watched),
     ("a_service_is_an_agent_by_a_drop_in_and_never_runs_without_guard", living::served),
     ("an_agent_in_the_tagged_slice_is_held", living::held),
+    ("the_export_is_off_until_it_is_set_and_sends_without_rights", exported::exported),
     ("a_hold_outlives_a_restart_of_the_service_under_its_id", moving::restarted),
     ("a_hold_outlives_a_guardd_that_was_killed", moving::killed),
     ("a_hold_outlives_an_upgrade_of_the_package_under_its_id", moving::upgraded),

@@ -106,6 +106,7 @@ fn fill(release: bool) -> Result<()> {
         (packaging.join("guardd.service"), "usr/lib/systemd/system/guardd.service"),
         (packaging.join("guard-agents.service"), "usr/lib/systemd/system/guard-agents.service"),
         (packaging.join("guard-agents.slice"), "usr/lib/systemd/system/guard-agents.slice"),
+        (packaging.join("guard-otlp.service"), "usr/lib/systemd/system/guard-otlp.service"),
         (packaging.join("guard.sysusers"), "usr/lib/sysusers.d/guard.conf"),
         (packaging.join("guard.tmpfiles"), "usr/lib/tmpfiles.d/guard.conf"),
         (packaging.join("guard.yaml"), "etc/guard/guard.yaml"),
@@ -115,6 +116,7 @@ fn fill(release: bool) -> Result<()> {
         (program::workspace().join("rules/README.md"), "usr/share/doc/guard/rules.md"),
         (program::workspace().join("docs/audit-log.md"), "usr/share/doc/guard/audit-log.md"),
         (program::workspace().join("docs/hooks.md"), "usr/share/doc/guard/hooks.md"),
+        (program::workspace().join("docs/otlp.md"), "usr/share/doc/guard/otlp.md"),
     ] {
         let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
         write(&stage.join(to), &bytes)?;

@@ -15,16 +15,17 @@ use super::config::Config;
 use crate::audit::segment;
 
 /// Directories that are guard's with whatever is made in them.
-const DIRECTORIES: [&str; 4] = ["/etc/guard", "/var/lib/guard", "/var/log/guard", "/run/guard"];
+const DIRECTORIES: [&str; 5] = ["/etc/guard", "/var/lib/guard", "/var/lib/guard-otlp", "/var/log/guard", "/run/guard"];
 
 /// Files that decide what runs as guard, where they are there. Rules name these paths, too; this holds whatever they are
 /// reached by.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "/usr/bin/guardctl",
     "/usr/local/bin/guardctl",
     "/usr/lib/systemd/system/guardd.service",
     "/usr/lib/systemd/system/guard-agents.service",
     "/usr/lib/systemd/system/guard-agents.slice",
+    "/usr/lib/systemd/system/guard-otlp.service",
     "/etc/systemd/system/guardd.service",
     "/etc/systemd/system/guardd.service.d",
 ];
