@@ -11,7 +11,10 @@ use super::{
     file::{fresh, gone},
     gate,
 };
-use crate::guard::{Guard, id};
+use crate::{
+    guard::{Guard, id},
+    patience::until,
+};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -51,6 +54,15 @@ fn files(command: &str) -> Result<()> {
     fs::write(place.join("after"), event("PostToolUse").to_string()).context("cannot write an event")
 }
 
+/// The hold, once guardd has looked at its processes.
+fn known(guard: &Guard) -> Result<Value> {
+    guard.held("unlink", "/srv/guarded/file")?;
+    until("guardd to have looked at the processes", || {
+        let hold = guard.held("unlink", "/srv/guarded/file")?;
+        Ok((hold["processes"].as_array().map_or(0, Vec::len) > 1).then_some(hold))
+    })
+}
+
 /// A program here takes longer to start than a hook may on a real machine.
 const HOOK: &str = "guardctl hook claude-code --within 20000";
 
@@ -63,7 +75,7 @@ fn asked(guard: &mut Guard) -> Result<()> {
          /bin/bash -c 'shopt -u extglob; eval '\\''rm -f '\\''\\'\\'''\\''guarded/file'\\''\\'\\'''\\'''\\'' < /dev/null'; echo rm $?\n\
          {HOOK} <{PLACE}/after; guardctl why --last --json; guardctl why"
     ))?;
-    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    let hold = known(guard)?;
     let cause = &hold["cause"];
     ensure!(cause["call"] == "toolu_01" && cause["sure"] == "strong", "the call is not known: {cause}");
     let denied = guard.guardctl(&["deny", id(&hold)?, "-m", "ask the owner first"])?;
@@ -118,7 +130,7 @@ fn environment(guard: &mut Guard) -> Result<()> {
         "export TRACEPARENT={TRACE} CLAUDE_CODE_SESSION_ID=session-2\n\
          /bin/bash -c 'unset TRACEPARENT; rm /srv/guarded/file; echo rm $?'; echo end"
     ))?;
-    let hold = guard.held("unlink", "/srv/guarded/file")?;
+    let hold = known(guard)?;
     guard.decide("deny", &hold)?;
     agent.ends_with(0)?;
     ensure!(!gone("file"), "denied, and gone");
