@@ -14,7 +14,6 @@ use guard_common::{
 };
 
 use crate::{
-    agent::state,
     apart,
     kread::{Addr, copy, current, pointer, read},
     maps::{NAME_FILTER, NAMES},
@@ -41,7 +40,7 @@ pub(crate) struct Walk {
     pub(crate) named: u64,
     /// As `named`, from the directories above the object alone.
     pub(crate) named_above: u64,
-    /// [`State::paths`](guard_common::task::State::paths) when it began.
+    /// [`State::paths`](guard_common::task::State::paths) when it began, where that matters.
     pub(crate) paths: u64,
     /// Root of `at_mount`; 0 when it is not known yet.
     root: Addr,
@@ -72,7 +71,7 @@ pub(crate) fn begin(scratch: u32, mount: Addr, dentry: Addr, tables: u32) -> Opt
             at_mount: mount,
             named: 0,
             named_above: 0,
-            paths: state().paths,
+            paths: 0,
             root: 0,
             part: [0; DENTRY_PART / 8],
             tables,

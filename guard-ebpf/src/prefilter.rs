@@ -168,6 +168,11 @@ fn walk_and_remember(tagged: &Tagged, bits: u64, mount: Addr, dentry: Addr) -> u
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn look_apart(index: u32, bits: u64) -> u64 {
+    let paths = state().paths;
+    if let Some(memory) = slot(index) {
+        // SAFETY: a field of a claimed slot.
+        unsafe { (*memory).state.paths = paths };
+    }
     path::walk(index).and_then(|()| judge_walk(index, bits)).unwrap_or(bits)
 }
 
