@@ -73,12 +73,18 @@ pub struct Facts {
     /// The acting process first, then its parents.
     pub processes: Vec<api::Process>,
     pub root: Option<Root>,
-    /// Start of the process (of its first thread) in clock ticks; `None` when it could not be read.
-    pub start_ticks: Option<u64>,
     /// The same processes, as they are told from later ones.
     pub links: Vec<Link>,
     /// What they have of the variables that were asked for, the nearest first.
     pub environment: Vec<api::Variable>,
+}
+
+impl Facts {
+    /// Start of the process (of its first thread) in clock ticks; `None` when it could not be read.
+    #[must_use]
+    pub fn start_ticks(&self) -> Option<u64> {
+        self.links.first().map(|link| link.start_ticks)
+    }
 }
 
 /// One operation that waits, or waited.

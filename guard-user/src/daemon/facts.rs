@@ -39,10 +39,10 @@ pub fn gather(gather: &Gather, variables: &[String]) -> Facts {
     let mut pid = operation.tgid;
     let mut here = (Vec::new(), PathBuf::new());
     while processes.len() < DEEP {
-        let Some((process, argv, cwd)) = read(pid, &names) else { break };
+        let Some((process, link, argv, cwd)) = read(pid, &names) else { break };
         let parent = process.ppid;
         processes.push(process);
-        links.extend(link_of(pid));
+        links.push(link);
         environ::add(pid, variables, &mut environment);
         if processes.len() == 1 {
             here = (argv, cwd);
@@ -57,13 +57,7 @@ pub fn gather(gather: &Gather, variables: &[String]) -> Facts {
         return Facts::default();
     }
     let (argv, cwd) = here;
-    Facts {
-        processes,
-        root: scope::root(operation, &argv, &cwd),
-        start_ticks: start_ticks(&format!("/proc/{}/stat", operation.tgid)),
-        links,
-        environment,
-    }
+    Facts { processes, root: scope::root(operation, &argv, &cwd), links, environment }
 }
 
 /// A process and those above it, as they are told from later ones with their numbers.
@@ -76,10 +70,6 @@ pub fn lineage(mut pid: u32) -> Vec<Link> {
         pid = parent;
     }
     links
-}
-
-fn link_of(pid: u32) -> Option<Link> {
-    parent_and_start(pid).map(|(_, start_ticks)| Link { pid, start_ticks })
 }
 
 /// The very thread is there.
@@ -135,13 +125,15 @@ pub(super) fn parent_and_start(pid: u32) -> Option<(u32, u64)> {
     Some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
 
-fn read(pid: u32, users: &[(u32, String)]) -> Option<(api::Process, Vec<OsString>, PathBuf)> {
+fn read(pid: u32, users: &[(u32, String)]) -> Option<(api::Process, Link, Vec<OsString>, PathBuf)> {
     let of = |file: &str| format!("/proc/{pid}/{file}");
     let stat = bounded(&of("stat"), 4_096)?;
     let name_start = stat.iter().position(|byte| *byte == b'(')? + 1;
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let comm = lossy(stat.get(name_start..name_end)?);
-    let ppid = after_name(&stat)?.get(1)?.parse().ok()?;
+    let fields = after_name(&stat)?;
+    let ppid = fields.get(1)?.parse().ok()?;
+    let own = Link { pid, start_ticks: fields.get(19)?.parse().ok()? };
     let status = bounded(&of("status"), 8_192)?;
     let uid = status_numbers(&status, "Uid:").first().copied().unwrap_or(u32::MAX);
     let argv = split_argv(&bounded(&of("cmdline"), ARGV).unwrap_or_default());
@@ -157,7 +149,7 @@ fn read(pid: u32, users: &[(u32, String)]) -> Option<(api::Process, Vec<OsString
         argv: argv.iter().map(|argument| lossy(argument.as_bytes())).collect(),
         cwd: lossy(cwd.as_os_str().as_bytes()),
     };
-    Some((process, argv, cwd))
+    Some((process, own, argv, cwd))
 }
 
 /// The numbers of one line of a `status` file.
@@ -272,7 +264,7 @@ mod tests {
         assert_eq!(facts.links, lineage(operation.tgid)[..1]);
         assert_eq!(facts.environment.iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), ["PATH"]);
         assert_eq!(facts.processes[0].argv.len(), std::env::args().count());
-        assert_eq!(facts.start_ticks, Some(ticks));
+        assert_eq!(facts.start_ticks(), Some(ticks));
         operation.start_boottime += 2 * NANOSECONDS_PER_TICK;
         assert_eq!(gather(&Gather { operation, cgroup: String::new() }, &path), Facts::default());
     }

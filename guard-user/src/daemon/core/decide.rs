@@ -207,7 +207,7 @@ impl Core {
             hold: hold.id(),
             agent: hold.agent,
             tgid: operation.tgid,
-            start_ticks: hold.facts.as_ref().and_then(|facts| facts.start_ticks),
+            start_ticks: hold.facts.as_ref().and_then(|facts| facts.start_ticks()),
             threads: vec![(operation.tid, operation.start_boottime)],
             rule: hold.ruling.rule.clone(),
             root: hold.root().cloned(),
@@ -236,7 +236,7 @@ impl Core {
     /// The decision about its process that a hold is covered by, once it is known which process it is.
     pub(super) fn covering(&mut self, number: u64) -> Option<api::Decision> {
         let hold = self.holds.get(number)?;
-        let ticks = hold.facts.as_ref()?.start_ticks?;
+        let ticks = hold.facts.as_ref()?.start_ticks()?;
         let allowance = self.allowances.iter_mut().find(|allowance| {
             allowance.start_ticks == Some(ticks) && allowance.matches(&hold.operation, hold.agent, &hold.ruling.rule)
         })?;

@@ -79,7 +79,7 @@ impl Bench {
         let facts = Facts {
             processes: Vec::new(),
             root: Some(Root { path: root.into(), named: true }),
-            start_ticks: Some(u64::from(operation.tgid)),
+            links: vec![crate::tool_calls::Link { pid: operation.tgid, start_ticks: u64::from(operation.tgid) }],
             ..Facts::default()
         };
         self.input(Input::Facts { name: operation.name, facts: Box::new(facts) });
